@@ -1,0 +1,1 @@
+//! HTTP: router, actors, wire types.

@@ -1,0 +1,1 @@
+//! ActionCable: frames, subscriptions, hub, bus, presence.

@@ -1,0 +1,3 @@
+//! The Chatwarden server.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The seam: one SQL text, two engines, transactions as async closures.

@@ -1,0 +1,1 @@
+//! The security edge as tower layers.

@@ -1,0 +1,1 @@
+//! Durable jobs, schedules and the outbox relay on the database.

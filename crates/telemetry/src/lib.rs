@@ -1,0 +1,1 @@
+//! Meters, logs and the request line.
