@@ -1,0 +1,2 @@
+//! Behaviour of the whole, and the rules of the workspace: one binary, run by
+//! `cargo test -p chatwarden-testkit --test it`.
