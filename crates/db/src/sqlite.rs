@@ -1,0 +1,432 @@
+//! SQLite: one writer thread with group commit, reader threads, checkpoints off the write path.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use crate::tx::Conn;
+use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
+
+/// At most this many closures are committed together.
+const GROUP: usize = 32;
+/// The log is written back into the file once it is larger than this.
+const CHECKPOINT_AT: u64 = 4 << 20;
+/// Beyond this the writer waits for readers and starts the log over itself.
+const RESTART_AT: u64 = 256 << 20;
+
+/// The threads that own the connections, and the queues into them.
+pub(crate) struct Sqlite {
+    writer: flume::Sender<Box<dyn Shipped>>,
+    readers: flume::Sender<Box<dyn Shipped>>,
+    closing: Arc<AtomicBool>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    queue_timeout: Duration,
+}
+
+/// What the writer needs to run a closure, and to tell its caller how it ended.
+trait Shipped: Send {
+    /// Runs on a thread that owns a connection; what comes back is called once the commit is known.
+    fn run(self: Box<Self>, conn: &mut Connection) -> Finish;
+    /// Answers without running.
+    fn refuse(self: Box<Self>, error: DbError);
+}
+
+type Finish = Box<dyn FnOnce(Result<(), DbError>)>;
+
+/// Whether a closure waits in the queue, runs, or was given up.
+#[derive(Default)]
+struct Ticket(AtomicU8);
+
+impl Ticket {
+    const QUEUED: u8 = 0;
+    const STARTED: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    fn start(&self) -> bool {
+        self.0
+            .compare_exchange(Self::QUEUED, Self::STARTED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn give_up(&self) -> bool {
+        self.0
+            .compare_exchange(Self::QUEUED, Self::GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+type Answer<R, E> = oneshot::Sender<(Result<R, E>, Usage)>;
+
+/// What threads need to make a transaction.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) ambient: Ambient,
+    pub(crate) slow: Duration,
+}
+
+struct Write<F, R, E> {
+    body: F,
+    answer: Answer<R, E>,
+    ticket: Arc<Ticket>,
+    setting: Setting,
+}
+
+struct Read<F, R, E> {
+    body: F,
+    answer: Answer<R, E>,
+    ticket: Arc<Ticket>,
+    setting: Setting,
+}
+
+/// Polls a closure's future once. SQLite answers at once, so a future that is not done then waits
+/// for something else, with the writer in its hands.
+fn poll_once<R, E: From<DbError>>(future: impl Future<Output = Result<R, E>>) -> Result<R, E> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => {
+            Err(DbError::bug("a transaction waited for something other than the database").into())
+        }
+    }
+}
+
+fn panicked(payload: &(dyn std::any::Any + Send)) -> DbError {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    DbError::bug(format!("a transaction panicked: {text}"))
+}
+
+fn control(conn: &Connection, text: &str) -> Result<(), DbError> {
+    Ok(conn.prepare_cached(text)?.execute([]).map(drop)?)
+}
+
+impl<F, R, E> Shipped for Write<F, R, E>
+where
+    F: AsyncFnOnce(&mut WriteTx<'_>) -> Result<R, E> + Send,
+    R: Send + 'static,
+    E: From<DbError> + Send + 'static,
+{
+    fn run(self: Box<Self>, conn: &mut Connection) -> Finish {
+        let Self { body, answer, ticket, setting } = *self;
+        if !ticket.start() {
+            return Box::new(|_| ());
+        }
+        if let Err(error) = control(conn, "savepoint one") {
+            let _ = answer.send((Err(error.into()), Usage::default()));
+            return Box::new(|_| ());
+        }
+        let mut tx = WriteTx::new(Tx::new(Conn::Sqlite(conn), &setting.ambient, setting.slow));
+        let outcome = catch_unwind(AssertUnwindSafe(|| poll_once(body(&mut tx))))
+            .unwrap_or_else(|payload| Err(panicked(&*payload).into()));
+        let (usage, failed, after_commit) = tx.finish();
+        let outcome = match (outcome, failed) {
+            (Ok(_), Some(statement)) => {
+                Err(DbError::bug("the closure went on after a failed statement")
+                    .within(statement)
+                    .into())
+            }
+            (outcome, _) => outcome,
+        };
+        let ended = match &outcome {
+            Ok(_) => control(conn, "release savepoint one"),
+            Err(_) => control(conn, "rollback to savepoint one")
+                .and_then(|()| control(conn, "release savepoint one")),
+        };
+        Box::new(move |committed| {
+            let outcome = match (outcome, ended.and(committed)) {
+                (Ok(value), Ok(())) => {
+                    for callback in after_commit {
+                        // One caller's callback must not take the writer down.
+                        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+                            tracing::error!("a callback after commit panicked");
+                        }
+                    }
+                    Ok(value)
+                }
+                (Ok(_), Err(error)) => Err(error.into()),
+                (Err(error), _) => Err(error),
+            };
+            let _ = answer.send((outcome, usage));
+        })
+    }
+
+    fn refuse(self: Box<Self>, error: DbError) {
+        let _ = self.answer.send((Err(error.into()), Usage::default()));
+    }
+}
+
+impl<F, R, E> Shipped for Read<F, R, E>
+where
+    F: AsyncFnOnce(&mut Tx<'_>) -> Result<R, E> + Send,
+    R: Send + 'static,
+    E: From<DbError> + Send + 'static,
+{
+    fn run(self: Box<Self>, conn: &mut Connection) -> Finish {
+        let Self { body, answer, ticket, setting } = *self;
+        if !ticket.start() {
+            return Box::new(|_| ());
+        }
+        if let Err(error) = control(conn, "begin") {
+            let _ = answer.send((Err(error.into()), Usage::default()));
+            return Box::new(|_| ());
+        }
+        let mut tx = Tx::new(Conn::Sqlite(conn), &setting.ambient, setting.slow);
+        let outcome = catch_unwind(AssertUnwindSafe(|| poll_once(body(&mut tx))))
+            .unwrap_or_else(|payload| Err(panicked(&*payload).into()));
+        let usage = tx.usage();
+        let ended = control(conn, "commit");
+        let _ =
+            answer.send((outcome.and_then(|value| ended.map(|()| value).map_err(E::from)), usage));
+        Box::new(|_| ())
+    }
+
+    fn refuse(self: Box<Self>, error: DbError) {
+        let _ = self.answer.send((Err(error.into()), Usage::default()));
+    }
+}
+
+impl Sqlite {
+    pub(crate) fn open(options: &SqliteOptions) -> Result<Self, DbError> {
+        if let Some(folder) = options.path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|e| DbError::unavailable(format!("{}: {e}", folder.display())))?;
+        }
+        let (writer, writes) = flume::bounded::<Box<dyn Shipped>>(options.queue);
+        let (readers, reads) = flume::bounded::<Box<dyn Shipped>>(options.queue);
+        let (wake, checkpoints) = flume::bounded::<()>(1);
+        let closing = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+
+        // The writer first: it creates the file and switches it to WAL.
+        let conn = connect(options, true)?;
+        let log = log_path(&options.path);
+        threads.push(spawn("db-writer", {
+            let closing = closing.clone();
+            move || write_loop(conn, &writes, &closing, &log, &wake)
+        })?);
+        let conn = connect(options, true)?;
+        threads.push(spawn("db-checkpoint", move || {
+            while checkpoints.recv().is_ok() {
+                checkpoint(&conn, "passive");
+            }
+        })?);
+        for index in 0..options.readers {
+            let mut conn = connect(options, false)?;
+            let (reads, closing) = (reads.clone(), closing.clone());
+            threads.push(spawn(&format!("db-reader-{index}"), move || {
+                while let Ok(job) = reads.recv() {
+                    job.run(&mut conn)(Ok(()));
+                    if closing.load(Ordering::Acquire) {
+                        break;
+                    }
+                }
+            })?);
+        }
+        Ok(Self {
+            writer,
+            readers,
+            closing,
+            threads: Mutex::new(threads),
+            queue_timeout: options.queue_timeout,
+        })
+    }
+
+    pub(crate) async fn write<R, E, F>(&self, setting: Setting, body: F) -> (Result<R, E>, Usage)
+    where
+        F: AsyncFnOnce(&mut WriteTx<'_>) -> Result<R, E> + Send + 'static,
+        R: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let ticket = Arc::new(Ticket::default());
+        let (answer, waiting) = oneshot::channel();
+        let job = Box::new(Write { body, answer, ticket: ticket.clone(), setting });
+        self.ship(&self.writer, job, ticket, waiting).await
+    }
+
+    pub(crate) async fn read<R, E, F>(&self, setting: Setting, body: F) -> (Result<R, E>, Usage)
+    where
+        F: AsyncFnOnce(&mut Tx<'_>) -> Result<R, E> + Send + 'static,
+        R: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let ticket = Arc::new(Ticket::default());
+        let (answer, waiting) = oneshot::channel();
+        let job = Box::new(Read { body, answer, ticket: ticket.clone(), setting });
+        self.ship(&self.readers, job, ticket, waiting).await
+    }
+
+    /// Puts a closure into a queue and waits for its answer. A closure that is still queued when
+    /// the time is up, or when its caller goes away, will not run.
+    async fn ship<R, E: From<DbError>>(
+        &self,
+        queue: &flume::Sender<Box<dyn Shipped>>,
+        job: Box<dyn Shipped>,
+        ticket: Arc<Ticket>,
+        mut waiting: oneshot::Receiver<(Result<R, E>, Usage)>,
+    ) -> (Result<R, E>, Usage) {
+        struct GiveUp(Arc<Ticket>);
+        impl Drop for GiveUp {
+            fn drop(&mut self) {
+                self.0.give_up();
+            }
+        }
+        let busy = || DbError::unavailable("the database's queue is full");
+        let lost = || DbError::bug("the database's thread is gone");
+        let give_up = GiveUp(ticket);
+        let deadline = tokio::time::Instant::now() + self.queue_timeout;
+        match tokio::time::timeout_at(deadline, queue.send_async(job)).await {
+            Err(_) => return (Err(busy().into()), Usage::default()),
+            Ok(Err(_)) => return (Err(lost().into()), Usage::default()),
+            Ok(Ok(())) => {}
+        }
+        let answer = match tokio::time::timeout_at(deadline, &mut waiting).await {
+            Ok(answer) => answer,
+            // Once it runs, its outcome is waited for: it may be committed.
+            Err(_) if give_up.0.give_up() => return (Err(busy().into()), Usage::default()),
+            Err(_) => waiting.await,
+        };
+        answer.unwrap_or_else(|_| (Err(lost().into()), Usage::default()))
+    }
+
+    /// How many closures wait: (writes, reads).
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        (self.writer.len(), self.readers.len())
+    }
+
+    /// Runs a closure with a connection of its own, on a thread of its own.
+    pub(crate) fn detached(options: &SqliteOptions) -> Result<Connection, DbError> {
+        connect(options, false)
+    }
+
+    /// Lets the queues run dry, ends the threads and closes the file.
+    pub(crate) fn close(&self) {
+        struct Wake;
+        impl Shipped for Wake {
+            fn run(self: Box<Self>, _: &mut Connection) -> Finish {
+                Box::new(|_| ())
+            }
+            fn refuse(self: Box<Self>, _: DbError) {}
+        }
+        self.closing.store(true, Ordering::Release);
+        let threads: Vec<_> = std::mem::take(&mut *self.threads.lock());
+        let _ = self.writer.send(Box::new(Wake));
+        for _ in 0..threads.len() {
+            let _ = self.readers.send(Box::new(Wake));
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, DbError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|e| DbError::unavailable(format!("no thread for {name}: {e}")))
+}
+
+pub(crate) fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError> {
+    let conn = Connection::open_with_flags(
+        &options.path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|e| DbError::unavailable(format!("{}: {e}", options.path.display())))?;
+    conn.set_prepared_statement_cache_capacity(1024);
+    conn.busy_timeout(Duration::from_secs(5))?;
+    let synchronous = if options.full_sync { "full" } else { "normal" };
+    // The checkpoint thread writes the log back; the writer must not stop for it.
+    conn.execute_batch(&format!(
+        "pragma journal_mode = wal;
+         pragma synchronous = {synchronous};
+         pragma foreign_keys = on;
+         pragma temp_store = memory;
+         pragma cache_size = -{};
+         pragma mmap_size = {};
+         pragma wal_autocheckpoint = 0;
+         pragma query_only = {};",
+        options.cache_kib,
+        256 << 20,
+        if writes { "off" } else { "on" },
+    ))?;
+    Ok(conn)
+}
+
+fn checkpoint(conn: &Connection, mode: &str) {
+    if let Err(error) = conn.query_row(&format!("pragma wal_checkpoint({mode})"), [], |_| Ok(())) {
+        tracing::warn!(%error, mode, "checkpoint failed");
+    }
+}
+
+/// Drains the queue in groups: one savepoint a closure, one commit a group.
+fn write_loop(
+    mut conn: Connection,
+    jobs: &flume::Receiver<Box<dyn Shipped>>,
+    closing: &AtomicBool,
+    log: &Path,
+    wake: &flume::Sender<()>,
+) {
+    let grouped = metrics::histogram!("db.commit.group");
+    let mut finishes: Vec<Finish> = Vec::with_capacity(GROUP);
+    while let Ok(first) = jobs.recv() {
+        if let Err(error) = control(&conn, "begin immediate") {
+            first.refuse(error);
+            continue;
+        }
+        let mut next = Some(first);
+        let mut broken = false;
+        while let Some(job) = next {
+            finishes.push(job.run(&mut conn));
+            // Some failures (disk full, I/O) end the whole transaction, not just the savepoint.
+            if conn.is_autocommit() {
+                broken = true;
+                break;
+            }
+            next = if finishes.len() < GROUP { jobs.try_recv().ok() } else { None };
+        }
+        let committed = if broken {
+            Err(DbError::unavailable("the engine rolled the transaction back"))
+        } else {
+            control(&conn, "commit").inspect_err(|error| {
+                tracing::error!(%error, "commit failed");
+                let _ = conn.execute_batch("rollback");
+            })
+        };
+        #[expect(clippy::cast_precision_loss, reason = "at most 32")]
+        grouped.record(finishes.len() as f64);
+        for finish in finishes.drain(..) {
+            finish(committed.clone());
+        }
+        if let Ok(meta) = std::fs::metadata(log) {
+            if meta.len() > RESTART_AT {
+                checkpoint(&conn, "truncate");
+            } else if meta.len() > CHECKPOINT_AT {
+                let _ = wake.try_send(());
+            }
+        }
+        if closing.load(Ordering::Acquire) && jobs.is_empty() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a request asked of the database: counted by the seam, read by the request line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Statements, rows and time of one request or job.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Statements run.
+    pub statements: u64,
+    /// Rows fetched or changed.
+    pub rows: u64,
+    /// Time in the database, microseconds (waiting in its queue included).
+    pub micros: u64,
+}
+
+/// Collects the usage of everything that runs within [`usage_scope`].
+#[derive(Debug, Default, Clone)]
+pub struct UsageScope(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    statements: AtomicU64,
+    rows: AtomicU64,
+    micros: AtomicU64,
+}
+
+tokio::task_local! {
+    static CURRENT: UsageScope;
+}
+
+impl UsageScope {
+    /// What was used so far.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            statements: self.0.statements.load(Relaxed),
+            rows: self.0.rows.load(Relaxed),
+            micros: self.0.micros.load(Relaxed),
+        }
+    }
+}
+
+/// Runs `future`; what it asks of the database is added to `scope`.
+pub async fn usage_scope<F: Future>(scope: UsageScope, future: F) -> F::Output {
+    CURRENT.scope(scope, future).await
+}
+
+pub(crate) fn record(usage: Usage) {
+    let _ = CURRENT.try_with(|scope| {
+        scope.0.statements.fetch_add(usage.statements, Relaxed);
+        scope.0.rows.fetch_add(usage.rows, Relaxed);
+        scope.0.micros.fetch_add(usage.micros, Relaxed);
+    });
+}
