@@ -1,0 +1,365 @@
+//! What one series stores. Recording takes no lock, except the start and the
+//! end of a long task.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{CounterFn, GaugeFn, HistogramFn};
+use parking_lot::Mutex;
+
+use crate::clock::SharedClock;
+
+/// A value that only grows.
+#[derive(Debug, Default)]
+pub(super) struct CounterCell(AtomicU64);
+
+impl CounterCell {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl CounterFn for CounterCell {
+    fn increment(&self, value: u64) {
+        self.0.fetch_add(value, Ordering::Relaxed);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+}
+
+/// A value that goes up and down; NaN says "not measured".
+#[derive(Debug)]
+pub(super) struct GaugeCell(AtomicU64);
+
+impl Default for GaugeCell {
+    fn default() -> Self {
+        Self(AtomicU64::new(f64::NAN.to_bits()))
+    }
+}
+
+impl GaugeCell {
+    /// The value, unless none was ever set or it was withdrawn.
+    pub(super) fn get(&self) -> Option<f64> {
+        let value = f64::from_bits(self.0.load(Ordering::Relaxed));
+        (!value.is_nan()).then_some(value)
+    }
+
+    fn add(&self, by: f64) {
+        update(&self.0, |old| if old.is_nan() { by } else { old + by });
+    }
+}
+
+impl GaugeFn for GaugeCell {
+    fn increment(&self, value: f64) {
+        self.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+fn update(bits: &AtomicU64, change: impl Fn(f64) -> f64) {
+    let mut old = bits.load(Ordering::Relaxed);
+    loop {
+        let new = change(f64::from_bits(old)).to_bits();
+        match bits.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(seen) => old = seen,
+        }
+    }
+}
+
+/// Timers and summaries: bucket counts, sum and decaying maximum.
+pub(super) struct DistributionCell {
+    bounds: &'static [f64],
+    /// One count a bound and one for what is above the last; not cumulative.
+    counts: Box<[AtomicU64]>,
+    sum: AtomicU64,
+    max: DecayingMax,
+    clock: SharedClock,
+}
+
+/// What a distribution held at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DistributionReading {
+    /// Cumulative counts, one a bound; `count` is the one of `+Inf`.
+    pub(super) cumulative: Vec<u64>,
+    pub(super) count: u64,
+    pub(super) sum: f64,
+    pub(super) max: f64,
+}
+
+impl DistributionCell {
+    pub(super) fn new(bounds: &'static [f64], clock: SharedClock) -> Self {
+        Self {
+            bounds,
+            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0f64.to_bits()),
+            max: DecayingMax::default(),
+            clock,
+        }
+    }
+
+    pub(super) fn bounds(&self) -> &'static [f64] {
+        self.bounds
+    }
+
+    /// The count is the sum of the buckets that were read, so that `_count`
+    /// and the `+Inf` bucket agree even while others record.
+    pub(super) fn read(&self) -> DistributionReading {
+        let mut total = 0;
+        let mut cumulative: Vec<u64> = self
+            .counts
+            .iter()
+            .map(|count| {
+                total += count.load(Ordering::Relaxed);
+                total
+            })
+            .collect();
+        cumulative.pop();
+        DistributionReading {
+            cumulative,
+            count: total,
+            sum: f64::from_bits(self.sum.load(Ordering::Relaxed)),
+            max: self.max.get(self.clock.monotonic()),
+        }
+    }
+}
+
+impl HistogramFn for DistributionCell {
+    fn record(&self, value: f64) {
+        self.record_many(value, 1);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        if value.is_nan() {
+            return;
+        }
+        // A clock that was set back must not make a sum shrink.
+        let value = value.max(0.0);
+        let times = u64::try_from(count).unwrap_or(u64::MAX);
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        if let Some(slot) = self.counts.get(bucket) {
+            slot.fetch_add(times, Ordering::Relaxed);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a sum is a float")]
+        update(&self.sum, |sum| sum + value * times as f64);
+        self.max.record(self.clock.monotonic(), value);
+    }
+}
+
+/// How long a maximum is remembered, and in how many steps it is forgotten
+/// (Micrometer's defaults, `operations.md` §1.3).
+const WINDOW: Duration = Duration::from_secs(120);
+const SLOTS: u64 = 3;
+
+/// The maximum of the last 80 to 120 s: a ring of maxima, each begun 40 s
+/// after the one before; a value goes into all, and the oldest is read.
+#[derive(Debug, Default)]
+struct DecayingMax {
+    slots: [AtomicU64; SLOTS as usize],
+    epoch: AtomicU64,
+}
+
+impl DecayingMax {
+    fn record(&self, now: Duration, value: f64) {
+        self.rotate(now);
+        // Floats that aren't negative are ordered as their bits are.
+        for slot in &self.slots {
+            if slot.load(Ordering::Relaxed) < value.to_bits() {
+                slot.fetch_max(value.to_bits(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn get(&self, now: Duration) -> f64 {
+        self.rotate(now);
+        let current = self.epoch.load(Ordering::Relaxed) % SLOTS;
+        self.slots
+            .get(usize::try_from(current).unwrap_or(0))
+            .map_or(0.0, |slot| f64::from_bits(slot.load(Ordering::Relaxed)))
+    }
+
+    fn rotate(&self, now: Duration) {
+        let epoch = now.as_secs() / (WINDOW.as_secs() / SLOTS);
+        let seen = self.epoch.load(Ordering::Relaxed);
+        if epoch <= seen {
+            return;
+        }
+        let moved = self.epoch.compare_exchange(seen, epoch, Ordering::Relaxed, Ordering::Relaxed);
+        if moved.is_err() {
+            return;
+        }
+        // The slots that were current since the last rotation start afresh.
+        for gone in seen..epoch.min(seen + SLOTS) {
+            let index = usize::try_from(gone % SLOTS).unwrap_or(0);
+            if let Some(slot) = self.slots.get(index) {
+                slot.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Tasks that are running now.
+pub(super) struct LongTaskCell {
+    /// Start by ticket. A ticket is greater than those before it, so the first
+    /// entry is the oldest task.
+    running: Mutex<BTreeMap<u64, Duration>>,
+    tickets: AtomicU64,
+    started: AtomicU64,
+    clock: SharedClock,
+}
+
+/// What was running at one moment; times in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct LongTaskReading {
+    pub(super) active: u64,
+    pub(super) duration: f64,
+    pub(super) max: f64,
+}
+
+impl LongTaskCell {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            running: Mutex::new(BTreeMap::new()),
+            tickets: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            clock,
+        }
+    }
+
+    pub(super) fn start(self: &Arc<Self>) -> RunningTask {
+        let now = self.clock.monotonic();
+        let mut running = self.running.lock();
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        running.insert(ticket, now);
+        self.started.fetch_add(micros(now), Ordering::Relaxed);
+        RunningTask { cell: Some(Arc::clone(self)), ticket }
+    }
+
+    /// Holds the lock only to look at the count and the oldest task.
+    pub(super) fn read(&self) -> LongTaskReading {
+        let (active, oldest, started) = {
+            let running = self.running.lock();
+            let oldest = running.first_key_value().map(|(_, start)| *start);
+            (running.len(), oldest, self.started.load(Ordering::Relaxed))
+        };
+        let now = self.clock.monotonic();
+        let active = u64::try_from(active).unwrap_or(u64::MAX);
+        let total = micros(now).saturating_mul(active).saturating_sub(started);
+        LongTaskReading {
+            active,
+            duration: Duration::from_micros(total).as_secs_f64(),
+            max: oldest.map_or(0.0, |start| now.saturating_sub(start).as_secs_f64()),
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A task counted as running until this is dropped.
+#[must_use = "the task counts as running only while this lives"]
+pub struct RunningTask {
+    cell: Option<Arc<LongTaskCell>>,
+    ticket: u64,
+}
+
+impl RunningTask {
+    /// A task that nothing counts.
+    pub(super) fn uncounted() -> Self {
+        Self { cell: None, ticket: 0 }
+    }
+}
+
+impl Drop for RunningTask {
+    fn drop(&mut self) {
+        if let Some(cell) = &self.cell {
+            let mut running = cell.running.lock();
+            if let Some(start) = running.remove(&self.ticket) {
+                cell.started.fetch_sub(micros(start), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_maximum_is_forgotten_after_its_window() {
+        let max = DecayingMax::default();
+        let at = Duration::from_secs;
+        max.record(at(10), 5.0);
+        max.record(at(50), 2.0);
+        for (now, expected) in
+            [(50, 5.0), (79, 5.0), (119, 5.0), (120, 2.0), (159, 2.0), (160, 0.0), (100_000, 0.0)]
+        {
+            assert_eq!(max.get(at(now)), expected, "after {now} s");
+        }
+        max.record(at(100_001), 1.0);
+        assert_eq!(max.get(at(100_001)), 1.0);
+    }
+
+    #[test]
+    fn a_long_pause_forgets_everything() {
+        let max = DecayingMax::default();
+        max.record(Duration::from_secs(30), 7.0);
+        assert_eq!(max.get(Duration::from_secs(30 + 7 * 40)), 0.0);
+    }
+
+    #[test]
+    fn a_value_on_a_bound_belongs_to_its_bucket() {
+        let clock = ManualClock::at(SystemTime::UNIX_EPOCH);
+        let cell = DistributionCell::new(&[0.1, 1.0], clock);
+        for value in [0.05, 0.1, 0.5, 1.0, 2.0, -3.0, f64::NAN] {
+            cell.record(value);
+        }
+        let read = cell.read();
+        assert_eq!(read.cumulative, [3, 5]);
+        assert_eq!(read.count, 6);
+        assert!((read.sum - 3.65).abs() < 1e-9);
+        assert_eq!(read.max, 2.0);
+    }
+
+    #[test]
+    fn a_gauge_is_absent_until_set_and_after_withdrawal() {
+        let gauge = GaugeCell::default();
+        assert_eq!(gauge.get(), None);
+        gauge.increment(2.0);
+        gauge.decrement(0.5);
+        assert_eq!(gauge.get(), Some(1.5));
+        gauge.set(f64::NAN);
+        assert_eq!(gauge.get(), None);
+    }
+
+    #[test]
+    fn running_tasks_are_counted_until_dropped() {
+        let clock = ManualClock::at(SystemTime::UNIX_EPOCH);
+        let cell = Arc::new(LongTaskCell::new(clock.clone()));
+        let first = cell.start();
+        clock.advance(Duration::from_secs(3));
+        let second = cell.start();
+        clock.advance(Duration::from_secs(1));
+        let reading = |active, duration, max| LongTaskReading { active, duration, max };
+        assert_eq!(cell.read(), reading(2, 5.0, 4.0));
+        drop(first);
+        assert_eq!(cell.read(), reading(1, 1.0, 1.0));
+        drop(second);
+        assert_eq!(cell.read(), LongTaskReading::default());
+    }
+}

@@ -1,0 +1,328 @@
+//! The recorder behind the `metrics` facade.
+//!
+//! Two structures: a sharded table from key to cell, which is all that the
+//! request path reads, and the families with their series, which a scrape
+//! reads. Only the first use of a new label set writes to either.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString,
+    Unit,
+};
+use parking_lot::{Mutex, RwLock};
+
+use super::catalogue::{self, Kind, Meter};
+use super::cells::{CounterCell, DistributionCell, GaugeCell, LongTaskCell, RunningTask};
+use crate::clock::SharedClock;
+
+/// The value that stands for all label sets beyond the cap.
+const OVERFLOW: &str = "__overflow__";
+/// Counts what was recorded under [`OVERFLOW`] or, for a gauge, not at all.
+const DROPPED: &str = "metrics.series.dropped";
+const SHARDS: usize = 16;
+
+/// What an operator may choose about the meters.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The constant label `application`.
+    pub application: String,
+    /// The constant label `environment`.
+    pub environment: String,
+    /// `METRICS_PREFIX`: what business meters begin with instead of `chatwoot`.
+    pub prefix: String,
+    /// `METRICS_MAX_LABELSETS`: how many label sets a meter may have.
+    pub max_label_sets: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            application: "Chatwarden".to_owned(),
+            environment: "dev".to_owned(),
+            prefix: "chatwoot".to_owned(),
+            max_label_sets: 1000,
+        }
+    }
+}
+
+/// The process already has a recorder.
+#[derive(Debug, thiserror::Error)]
+#[error("another meter registry is installed already")]
+pub struct InstallError;
+
+/// The meters of the process; a clone is the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    clock: SharedClock,
+    shards: [RwLock<HashTable<(Key, Cell)>>; SHARDS],
+    declared: HashMap<String, Arc<Family>>,
+    undeclared: RwLock<BTreeMap<String, Arc<Family>>>,
+    misuses: Mutex<BTreeSet<String>>,
+}
+
+/// A meter and its series.
+pub(super) struct Family {
+    pub(super) meter: Meter,
+    /// The dotted name as shown, which for a business meter has the prefix.
+    pub(super) name: String,
+    declared: bool,
+    series: RwLock<BTreeMap<Arc<[Label]>, Cell>>,
+}
+
+impl Family {
+    fn new(meter: Meter, prefix: &str, declared: bool) -> Self {
+        let name = match meter.name.strip_prefix("chatwoot.") {
+            Some(rest) => format!("{prefix}.{rest}"),
+            None => meter.name.to_string(),
+        };
+        Self { meter, name, declared, series: RwLock::new(BTreeMap::new()) }
+    }
+
+    /// The series as they are now; the lock is held for the copy only.
+    pub(super) fn series(&self) -> Vec<(Arc<[Label]>, Cell)> {
+        self.series.read().iter().map(|(labels, cell)| (Arc::clone(labels), cell.clone())).collect()
+    }
+}
+
+/// The storage of one series.
+#[derive(Clone)]
+pub(super) enum Cell {
+    Counter(Arc<CounterCell>),
+    Gauge(Arc<GaugeCell>),
+    Distribution(Arc<DistributionCell>),
+    LongTask(Arc<LongTaskCell>),
+}
+
+/// How the code asks for a cell.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Counter,
+    Gauge,
+    Histogram,
+    LongTask,
+}
+
+impl Registry {
+    /// An empty registry that knows the catalogue.
+    #[must_use]
+    pub fn new(settings: Settings, clock: SharedClock) -> Self {
+        let declared = catalogue::meters()
+            .map(|meter| {
+                let family = Family::new(meter.clone(), &settings.prefix, true);
+                (meter.name.to_string(), Arc::new(family))
+            })
+            .collect();
+        Self {
+            inner: Arc::new(Inner {
+                settings,
+                clock,
+                shards: std::array::from_fn(|_| RwLock::new(HashTable::new())),
+                declared,
+                undeclared: RwLock::new(BTreeMap::new()),
+                misuses: Mutex::new(BTreeSet::new()),
+            }),
+        }
+    }
+
+    /// Makes this the recorder of the process.
+    ///
+    /// # Errors
+    /// When there is one already.
+    pub fn install(&self) -> Result<(), InstallError> {
+        metrics::set_global_recorder(self.clone()).map_err(|_| InstallError)
+    }
+
+    /// Counts a task as running until the guard is dropped: for meters of
+    /// the kind "long task", which the facade doesn't have.
+    pub fn start_task(&self, name: &'static str, labels: Vec<Label>) -> RunningTask {
+        match self.cell(&Key::from_parts(name, labels), Use::LongTask) {
+            Some(Cell::LongTask(cell)) => cell.start(),
+            _ => RunningTask::uncounted(),
+        }
+    }
+
+    /// What the code emitted against the catalogue: meters that aren't in it,
+    /// labels that a meter doesn't declare, a counter used as a gauge. A test
+    /// that drives the whole server expects it to be empty.
+    #[must_use]
+    pub fn misuses(&self) -> Vec<String> {
+        self.inner.misuses.lock().iter().cloned().collect()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// All families in the order of their names.
+    pub(super) fn families(&self) -> Vec<Arc<Family>> {
+        let mut families: Vec<_> = self.inner.declared.values().cloned().collect();
+        families.extend(self.inner.undeclared.read().values().cloned());
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        families
+    }
+
+    fn cell(&self, key: &Key, usage: Use) -> Option<Cell> {
+        let hash = key.get_hash();
+        let index = usize::try_from(hash >> 60).unwrap_or(0) % SHARDS;
+        let shard = self.inner.shards.get(index)?;
+        let known =
+            shard.read().find(hash, |(known, _)| known == key).map(|(_, cell)| cell.clone());
+        if let Some(cell) = known {
+            return self.checked(key, cell, usage);
+        }
+        let (cell, remember) = self.create(key, usage)?;
+        if remember {
+            let mut table = shard.write();
+            if table.find(hash, |(known, _)| known == key).is_none() {
+                table.insert_unique(hash, (key.to_retained(), cell.clone()), |(key, _)| {
+                    key.get_hash()
+                });
+            }
+        }
+        self.checked(key, cell, usage)
+    }
+
+    fn checked(&self, key: &Key, cell: Cell, usage: Use) -> Option<Cell> {
+        let fits = matches!(
+            (&cell, usage),
+            (Cell::Counter(_), Use::Counter)
+                | (Cell::Gauge(_), Use::Gauge)
+                | (Cell::Distribution(_), Use::Histogram)
+                | (Cell::LongTask(_), Use::LongTask)
+        );
+        if fits {
+            return Some(cell);
+        }
+        self.misuse(format!("{} is used as a {usage:?}", key.name()));
+        None
+    }
+
+    /// The cell of a label set that this call site has not used yet, and
+    /// whether the key may be remembered (a key beyond the cap may not: the
+    /// table would grow without bound).
+    fn create(&self, key: &Key, usage: Use) -> Option<(Cell, bool)> {
+        let family = self.family(key.name(), usage);
+        let mut labels: Vec<Label> = key.labels().cloned().collect();
+        labels.sort();
+        labels.dedup_by(|a, b| a.key() == b.key());
+        for label in &labels {
+            if family.declared && !family.meter.labels.contains(&label.key()) {
+                self.misuse(format!("{} has the undeclared label {}", key.name(), label.key()));
+            }
+        }
+        let labels: Arc<[Label]> = labels.into();
+        if let Some(cell) = family.series.read().get(&labels) {
+            return Some((cell.clone(), true));
+        }
+
+        let mut series = family.series.write();
+        if let Some(cell) = series.get(&labels) {
+            return Some((cell.clone(), true));
+        }
+        if series.len() < self.inner.settings.max_label_sets || labels.is_empty() {
+            let cell = self.new_cell(&family.meter);
+            series.insert(labels, cell.clone());
+            return Some((cell, true));
+        }
+        let overflow: Arc<[Label]> =
+            labels.iter().map(|label| Label::new(label.key().to_owned(), OVERFLOW)).collect();
+        // A gauge shared by many sources would show whichever wrote last.
+        let cell = (!matches!(family.meter.kind, Kind::Gauge)).then(|| {
+            series.entry(overflow).or_insert_with(|| self.new_cell(&family.meter)).clone()
+        });
+        drop(series);
+        self.count_dropped(&family);
+        cell.map(|cell| (cell, false))
+    }
+
+    fn count_dropped(&self, family: &Family) {
+        if family.meter.name == DROPPED {
+            return;
+        }
+        let labels = vec![Label::new("meter", family.name.clone())];
+        if let Some(Cell::Counter(counter)) =
+            self.cell(&Key::from_parts(DROPPED, labels), Use::Counter)
+        {
+            counter.increment(1);
+        }
+    }
+
+    fn family(&self, name: &str, usage: Use) -> Arc<Family> {
+        if let Some(family) = self.inner.declared.get(name) {
+            return Arc::clone(family);
+        }
+        if let Some(family) = self.inner.undeclared.read().get(name) {
+            return Arc::clone(family);
+        }
+        self.misuse(format!("{name} is not in the catalogue"));
+        // It is served all the same: a forgotten declaration must not cost
+        // an operator the numbers.
+        let kind = match usage {
+            Use::Counter => Kind::Counter,
+            Use::Gauge => Kind::Gauge,
+            Use::Histogram => Kind::Summary,
+            Use::LongTask => Kind::LongTask,
+        };
+        let mut undeclared = self.inner.undeclared.write();
+        let family = undeclared.entry(name.to_owned()).or_insert_with(|| {
+            let meter = Meter::undeclared(name.to_owned(), kind);
+            Arc::new(Family::new(meter, &self.inner.settings.prefix, false))
+        });
+        Arc::clone(family)
+    }
+
+    fn new_cell(&self, meter: &Meter) -> Cell {
+        let clock = || Arc::clone(&self.inner.clock);
+        match meter.kind {
+            Kind::Counter => Cell::Counter(Arc::default()),
+            Kind::Gauge => Cell::Gauge(Arc::default()),
+            Kind::Timer | Kind::Summary => {
+                Cell::Distribution(Arc::new(DistributionCell::new(meter.buckets, clock())))
+            }
+            Kind::LongTask => Cell::LongTask(Arc::new(LongTaskCell::new(clock()))),
+        }
+    }
+
+    fn misuse(&self, text: String) {
+        self.inner.misuses.lock().insert(text);
+    }
+}
+
+/// Descriptions come from the catalogue alone, so the `describe_*` calls of
+/// the facade say nothing new.
+impl Recorder for Registry {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match self.cell(key, Use::Counter) {
+            Some(Cell::Counter(cell)) => Counter::from_arc(cell),
+            _ => Counter::noop(),
+        }
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        match self.cell(key, Use::Gauge) {
+            Some(Cell::Gauge(cell)) => Gauge::from_arc(cell),
+            _ => Gauge::noop(),
+        }
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        match self.cell(key, Use::Histogram) {
+            Some(Cell::Distribution(cell)) => Histogram::from_arc(cell),
+            _ => Histogram::noop(),
+        }
+    }
+}
