@@ -1,0 +1,245 @@
+//! The state machine of one socket.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::channel::{Channels, Refusal, Since};
+use crate::hub::Hub;
+use crate::meters;
+use crate::protocol::{Command, DisconnectReason, HistoryRequest, Notice, Protocol, about};
+use crate::queue::{Item, Queue};
+use crate::subscription::Subscription;
+
+/// Kind of a socket before its first accepted subscription.
+const UNKNOWN: &str = "unknown";
+
+/// One socket: takes what the client sends; what is to be written comes out of the
+/// [`crate::Outbox`] made with it. Dropping it ends its subscriptions.
+pub struct Connection {
+    hub: Arc<Hub>,
+    id: u64,
+    protocol: Protocol,
+    channels: Arc<Channels>,
+    queue: Arc<Queue>,
+    subscriptions: Vec<Arc<Subscription>>,
+    kind: &'static str,
+    /// The first decision was counted.
+    counted: bool,
+    peer_code: Option<u16>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        id: u64,
+        protocol: Protocol,
+        channels: Arc<Channels>,
+        queue: Arc<Queue>,
+    ) -> Self {
+        meters::active(UNKNOWN, 1.0);
+        Self {
+            hub,
+            id,
+            protocol,
+            channels,
+            queue,
+            subscriptions: Vec::new(),
+            kind: UNKNOWN,
+            counted: false,
+            peer_code: None,
+        }
+    }
+
+    /// Takes a text frame. Replays wait for room in the outbox, so the outbox must be drained
+    /// concurrently ([`crate::serve`] does). Not to be cancelled unless the connection is dropped
+    /// as well.
+    pub async fn receive(&mut self, text: &str) {
+        self.hub.meters().frames_in.increment(1);
+        self.hub.meters().bytes_in.increment(text.len() as u64);
+        if self.queue.ended() {
+            return;
+        }
+        // Identifiers hold tokens: neither they nor the frame are logged.
+        match self.protocol.decode(text) {
+            Ok(Command::Subscribe { identifier, history }) => {
+                self.subscribe(&identifier, history).await;
+            }
+            Ok(Command::Unsubscribe { identifier }) => self.unsubscribe(&identifier),
+            Ok(Command::Message { identifier, data }) => self.perform(&identifier, &data).await,
+            Ok(Command::History { identifier, history }) => match self.find(&identifier) {
+                Some(subscription) => {
+                    subscription.hold();
+                    self.replay(&subscription, &history).await;
+                }
+                None => tracing::debug!(connection = self.id, "history of an unknown identifier"),
+            },
+            Ok(Command::Pong) => {}
+            Err(malformed) => {
+                tracing::debug!(connection = self.id, %malformed, "cable frame ignored");
+            }
+        }
+    }
+
+    /// Notes the code the peer closed with, for the meter.
+    pub fn peer_closed(&mut self, code: Option<u16>) {
+        // RFC 6455 §7.1.5: 1005 when the close frame held no code.
+        self.peer_code.get_or_insert(code.unwrap_or(1005));
+    }
+
+    async fn subscribe(&mut self, identifier: &str, history: Option<HistoryRequest>) {
+        if self.find(identifier).is_some() {
+            return;
+        }
+        if self.subscriptions.len() >= self.hub.config().max_subscriptions {
+            tracing::debug!(connection = self.id, "too many subscriptions");
+            return self.reject(identifier);
+        }
+        let Some((channel, params)) = self.channels.resolve(identifier) else {
+            tracing::debug!(connection = self.id, "no such channel");
+            return self.reject(identifier);
+        };
+        let refreshes = self.hub.refreshes();
+        let mut accepted = match channel.subscribe(&params).await {
+            Ok(accepted) => accepted,
+            Err(Refusal::Denied) => return self.reject(identifier),
+            Err(Refusal::Unavailable) => return self.queue.close(DisconnectReason::Unavailable),
+        };
+        self.count(accepted.kind);
+        let primary = Arc::clone(&accepted.primary);
+        let greeting = std::mem::take(&mut accepted.greeting);
+        let subscription = Subscription::open(
+            self.hub.next_id(),
+            identifier,
+            accepted,
+            channel,
+            Arc::clone(&self.queue),
+            self.hub.config().queue_frames,
+        );
+        self.subscriptions.push(Arc::clone(&subscription));
+        subscription.register(self.hub.registry());
+        self.hub.refresh_if_missed(refreshes, &primary);
+
+        self.notify(identifier, Notice::ConfirmSubscription);
+        for message in greeting {
+            self.queue.push(Item::Message(Arc::clone(&subscription), message));
+        }
+        match history {
+            Some(request) => self.replay(&subscription, &request).await,
+            None => subscription.release(&HashSet::new()),
+        }
+    }
+
+    fn unsubscribe(&mut self, identifier: &str) {
+        match self.find(identifier) {
+            Some(subscription) => {
+                subscription.close(self.hub.registry());
+                self.subscriptions.retain(|other| other.id != subscription.id);
+            }
+            None => tracing::debug!(connection = self.id, "unsubscribe of an unknown identifier"),
+        }
+    }
+
+    async fn perform(&mut self, identifier: &str, data: &Map<String, Value>) {
+        let Some(subscription) = self.find(identifier) else {
+            tracing::debug!(connection = self.id, "message for an unknown identifier");
+            return;
+        };
+        let action = data.get("action").and_then(Value::as_str).unwrap_or("receive");
+        for message in subscription.subscriber().perform(action, data).await {
+            self.queue.push(Item::Message(Arc::clone(&subscription), message));
+        }
+    }
+
+    /// Shows a subscription on hold what it missed, then lets it go on.
+    async fn replay(&mut self, subscription: &Arc<Subscription>, request: &HistoryRequest) {
+        let mut shown = HashSet::new();
+        let past = match self.since(subscription, request) {
+            Some(since) => {
+                let streams = subscription.streams();
+                let past = subscription.subscriber().history(since, &streams).await;
+                past.map(|past| (past, streams)).ok()
+            }
+            None => None,
+        };
+        let notice = match past {
+            Some((past, streams)) => {
+                let primary = subscription.primary();
+                for publication in past {
+                    if !publication.concerns(&primary, &streams) {
+                        continue;
+                    }
+                    shown.insert(publication.id);
+                    let item = Item::Replay(Arc::clone(subscription), publication);
+                    if !self.queue.push_patiently(item).await {
+                        return;
+                    }
+                }
+                Notice::ConfirmHistory
+            }
+            None => Notice::RejectHistory,
+        };
+        self.queue.push_patiently(Item::Text(about(&subscription.identifier, notice))).await;
+        subscription.release(&shown);
+    }
+
+    /// A position of another database says nothing: then the time has to do.
+    fn since(&self, subscription: &Subscription, request: &HistoryRequest) -> Option<Since> {
+        request
+            .streams
+            .get(&subscription.stream_id)
+            .filter(|at| at.epoch == *self.hub.config().epoch)
+            .map(|at| Since::Position(at.offset.max(0)))
+            .or(request.since.map(Since::Time))
+    }
+
+    fn find(&mut self, identifier: &str) -> Option<Arc<Subscription>> {
+        self.subscriptions.retain(|subscription| !subscription.is_closed());
+        self.subscriptions.iter().find(|other| &*other.identifier == identifier).cloned()
+    }
+
+    fn reject(&mut self, identifier: &str) {
+        if !self.counted {
+            self.counted = true;
+            meters::handshake(UNKNOWN, "refused");
+        }
+        self.notify(identifier, Notice::RejectSubscription);
+    }
+
+    fn notify(&self, identifier: &str, notice: Notice) {
+        self.queue.push(Item::Text(about(identifier, notice)));
+    }
+
+    fn count(&mut self, kind: &'static str) {
+        if self.kind == UNKNOWN {
+            meters::active(UNKNOWN, -1.0);
+            meters::active(kind, 1.0);
+            self.kind = kind;
+        }
+        if !self.counted {
+            self.counted = true;
+            meters::handshake(kind, "accepted");
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for subscription in self.subscriptions.drain(..) {
+            subscription.close(self.hub.registry());
+        }
+        self.hub.forget(self.id);
+        meters::active(self.kind, -1.0);
+        if !self.counted {
+            meters::handshake(UNKNOWN, "abandoned");
+        }
+        let code = match (self.queue.closed_by_server(), self.peer_code) {
+            (Some(reason), _) => reason.close_code(),
+            (None, Some(code)) => code,
+            // RFC 6455 §7.1.5: nobody sent a close frame.
+            (None, None) => 1006,
+        };
+        meters::closed(code);
+    }
+}

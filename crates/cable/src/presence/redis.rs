@@ -1,0 +1,104 @@
+//! Presence shared by the nodes: a sorted set a group, the score is when the member was seen.
+
+use std::time::Duration;
+
+use metrics::counter;
+use parking_lot::Mutex;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use tokio::time::Instant;
+
+use super::{LocalPresence, Presence};
+use crate::bus::BusError;
+
+/// What a request may lose to a Redis that does not answer.
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// How long Redis is left alone after that.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Presence in Redis. What this node saw itself is kept beside: it answers alone while Redis is
+/// away, and tells Redis nothing afterwards that the next pings would not.
+pub struct RedisPresence {
+    manager: ConnectionManager,
+    prefix: String,
+    local: LocalPresence,
+    retention: Duration,
+    paused_until: Mutex<Option<Instant>>,
+}
+
+impl RedisPresence {
+    /// `url` as in [`crate::RedisBusConfig`]; `retention` is the longest window that will be asked
+    /// for. Connects with the first use. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`BusError`] for a URL that cannot be read.
+    pub fn new(url: &str, prefix: &str, retention: Duration) -> Result<Self, BusError> {
+        let manager = ConnectionManager::new_lazy_with_config(
+            redis::Client::open(url)?,
+            ConnectionManagerConfig::new()
+                .set_connection_timeout(Some(TIMEOUT))
+                .set_response_timeout(Some(TIMEOUT))
+                .set_number_of_retries(0),
+        )?;
+        Ok(Self {
+            manager,
+            prefix: prefix.to_owned(),
+            local: LocalPresence::new(retention),
+            retention,
+            paused_until: Mutex::new(None),
+        })
+    }
+
+    fn key(&self, group: &str) -> String {
+        format!("{}:presence:{group}", self.prefix)
+    }
+
+    /// Asks Redis unless it failed a moment ago; none when it does not answer in time.
+    async fn ask<T: redis::FromRedisValue>(
+        &self,
+        op: &'static str,
+        pipe: redis::Pipeline,
+    ) -> Option<T> {
+        let paused = self.paused_until.lock().is_some_and(|until| until > Instant::now());
+        if !paused {
+            let mut manager = self.manager.clone();
+            match tokio::time::timeout(TIMEOUT, pipe.query_async(&mut manager)).await {
+                Ok(Ok(answer)) => return Some(answer),
+                Ok(Err(error)) => tracing::warn!(%error, op, "presence: redis failed"),
+                Err(_) => tracing::warn!(op, "presence: redis did not answer in time"),
+            }
+            *self.paused_until.lock() = Some(Instant::now() + PAUSE);
+        }
+        counter!("chatwoot.presence.fallbacks", "op" => op).increment(1);
+        None
+    }
+}
+
+#[async_trait::async_trait]
+impl Presence for RedisPresence {
+    async fn touch(&self, group: &str, member: &str, now_ms: i64) {
+        self.local.note(group, member, now_ms);
+        let key = self.key(group);
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZADD").arg(&key).arg("GT").arg(now_ms).arg(member).ignore();
+        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        pipe.pexpire(&key, retention).ignore();
+        self.ask::<()>("touch", pipe).await;
+    }
+
+    async fn present(&self, group: &str, since_ms: i64, now_ms: i64) -> Vec<String> {
+        let key = self.key(group);
+        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let oldest = now_ms.saturating_sub(retention);
+        let mut pipe = redis::pipe();
+        pipe.zrembyscore(&key, "-inf", format!("({oldest}")).ignore();
+        pipe.zrangebyscore(&key, since_ms, "+inf");
+        let shared: Option<(Vec<String>,)> = self.ask("present", pipe).await;
+        let mut present = self.local.seen(group, since_ms, now_ms);
+        if let Some((shared,)) = shared {
+            present.extend(shared);
+            present.sort_unstable();
+            present.dedup();
+        }
+        present
+    }
+}
