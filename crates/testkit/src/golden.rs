@@ -24,24 +24,36 @@ const SHOWN: usize = 12;
 /// file can't be written.
 #[track_caller]
 pub fn golden(path: &str, actual: &str) {
-    // Tests run on threads named for them, except where there is only the main thread to run on.
     let test = std::thread::current();
-    let test = test.name().unwrap_or("main");
     assert!(
-        test == "main" || test.contains(FILTER),
-        "`{test}` makes {path}: put `{FILTER}` into its name, else `cargo xtask generate` does not run it"
+        is_found(test.name()),
+        "put `{FILTER}` into the name of the test that makes {path}, else `cargo xtask generate` does \
+         not run it"
     );
-
-    let file = root().join(path);
     if std::env::var_os(REWRITE).is_some_and(|value| value == "1") {
-        let written = file
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(&file, actual));
-        assert!(written.is_ok(), "{path}: {written:?}");
-        return;
+        rewrite(path, actual);
+    } else {
+        compare(path, actual);
     }
-    let committed = fs::read_to_string(&file).unwrap_or_default();
+}
+
+/// Whether `cargo xtask generate` runs the test on this thread. A test's thread has its path for a
+/// name, except where there is only the main one to run on.
+fn is_found(thread: Option<&str>) -> bool {
+    thread.is_none_or(|name| name == "main" || name.contains(FILTER))
+}
+
+#[track_caller]
+fn rewrite(path: &str, actual: &str) {
+    let file = root().join(path);
+    let written =
+        file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, actual));
+    assert!(written.is_ok(), "{path}: {written:?}");
+}
+
+#[track_caller]
+fn compare(path: &str, actual: &str) {
+    let committed = fs::read_to_string(root().join(path)).unwrap_or_default();
     assert!(
         committed == actual,
         "{path} is out of date: run `cargo xtask generate` and commit what it changed\n{}",
@@ -94,14 +106,27 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "out of date: run `cargo xtask generate`")]
-    fn a_stale_reference_fails() {
-        golden("docs/reference/of-no-test.txt", "anything");
+    fn finds_tests_by_their_names() {
+        assert!(is_found(Some("routes::authz_reference_is_current")));
+        assert!(is_found(Some("main")));
+        assert!(is_found(None));
+        assert!(!is_found(Some("routes::authz_is_current")));
     }
 
     #[test]
-    #[should_panic(expected = "into its name")]
-    fn a_test_that_generate_would_not_find_fails() {
-        golden("docs/reference/of-no-test.txt", "");
+    fn agrees_with_what_is_committed() {
+        compare("rustfmt.toml", &fs::read_to_string(root().join("rustfmt.toml")).unwrap());
+    }
+
+    #[test]
+    #[should_panic(expected = "rustfmt.toml is out of date: run `cargo xtask generate`")]
+    fn departs_from_what_is_committed() {
+        compare("rustfmt.toml", "");
+    }
+
+    #[test]
+    #[should_panic(expected = "docs/absent.txt is out of date")]
+    fn departs_from_what_is_missing() {
+        compare("docs/absent.txt", "anything");
     }
 }

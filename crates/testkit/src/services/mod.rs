@@ -17,6 +17,7 @@ mod redis;
 pub use postgres::{Database, Durability, Postgres};
 pub use process::{Service, free_port, wait_until};
 pub use redis::Redis;
+pub use rustix::process::Signal;
 
 /// Environment variable with the URL of a started PostgreSQL that tests may make databases on.
 pub const POSTGRES_URL: &str = "CHATWARDEN_TEST_POSTGRES_URL";

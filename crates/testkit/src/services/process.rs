@@ -218,10 +218,10 @@ mod tests {
     fn ends_with_its_owner() {
         let directory = tempfile::tempdir().unwrap().keep();
         let mut service = sleeper(&directory);
-        let id = service.id();
         // What the death of this process does: the pipe closes, nothing else runs.
         drop(service.leash.take());
-        wait_until(Duration::from_secs(10), || Ok(!alive(id) && !directory.exists())).unwrap();
+        let gone = || Ok(service.ended()?.is_some() && !directory.exists());
+        wait_until(Duration::from_secs(10), gone).unwrap();
     }
 
     #[test]
