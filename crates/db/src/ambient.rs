@@ -108,18 +108,26 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// The clock and the randomness of one server (or of one test).
-#[derive(Clone, Debug)]
+/// The clock, the randomness and the surroundings of one server (or of one test).
+#[derive(Clone)]
 pub struct Ambient {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What the product lends every transaction; the seam does not know what it is.
+    pub lent: Arc<dyn std::any::Any + Send + Sync>,
 }
 
 impl Default for Ambient {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), lent: Arc::new(()) }
+    }
+}
+
+impl fmt::Debug for Ambient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ambient").field("clock", &self.clock).field("entropy", &self.entropy).finish_non_exhaustive()
     }
 }
 

@@ -174,18 +174,28 @@ pub(crate) fn render(source: &str, engine: Engine) -> String {
 /// statements! {
 ///     /// $1 account, $2 title
 ///     FIND: Label = "labels.find", "select id, title, description from labels where account_id = $1 and title = $2";
+///     LIST: Label = "labels.list", (concat!("select ", columns!(), " from labels where account_id = $1"));
 ///     CLAIM: (i64,) = "jobs.claim", sqlite: "…", postgres: "…";
 /// }
 /// ```
 #[macro_export]
 macro_rules! statements {
     (@sql $text:literal) => { $crate::Sql::Both($text) };
+    (@sql ($text:expr)) => { $crate::Sql::Both($text) };
     (@sql sqlite: $sqlite:literal, postgres: $postgres:literal) => {
         $crate::Sql::PerEngine { sqlite: $sqlite, postgres: $postgres }
     };
-    ($($(#[$meta:meta])* $ident:ident : $row:ty = $name:literal, $($key:ident :)? $text:literal $(, $key2:ident : $text2:literal)? $(,)? ;)*) => {
+    (@sql sqlite: ($sqlite:expr), postgres: ($postgres:expr)) => {
+        $crate::Sql::PerEngine { sqlite: $sqlite, postgres: $postgres }
+    };
+    ($($(#[$meta:meta])* $ident:ident : $row:ty = $name:literal,
+        $($key:ident :)? $($text:literal)? $(($composed:expr))?
+        $(, $key2:ident : $($text2:literal)? $(($composed2:expr))?)? ;)*) => {
         $($(#[$meta])* pub static $ident: $crate::Statement<$row> = $crate::Statement::new(
-            $name, $crate::statements!(@sql $($key :)? $text $(, $key2 : $text2)?), file!());)*
+            $name,
+            $crate::statements!(@sql $($key :)? $($text)? $(($composed))? $(, $key2 : $($text2)? $(($composed2))?)?),
+            file!(),
+        );)*
 
         /// Every statement of this file, for the checks that walk them all.
         pub static STATEMENTS: &[&$crate::AnyStatement] = &[$($ident.any()),*];
