@@ -1,0 +1,64 @@
+//! The allocator, and what it says about itself.
+
+use tikv_jemalloc_ctl::{background_thread, epoch, stats};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// What the allocator holds, in bytes (operations.md §2.2, `memory.allocator`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllocatorStats {
+    /// In use by the program.
+    pub allocated: usize,
+    /// In pages that are in use.
+    pub active: usize,
+    /// In physical memory.
+    pub resident: usize,
+    /// Mapped from the system.
+    pub mapped: usize,
+    /// Mapped and given back, kept as address space.
+    pub retained: usize,
+    /// For its own books.
+    pub metadata: usize,
+}
+
+impl AllocatorStats {
+    /// The state of now. Costs a walk over the arenas: every few seconds, not every request.
+    ///
+    /// # Errors
+    /// When the allocator refuses, e.g. built without statistics.
+    pub fn now() -> Result<Self, tikv_jemalloc_ctl::Error> {
+        // The numbers are those of the last epoch; this begins a new one.
+        epoch::advance()?;
+        Ok(Self {
+            allocated: stats::allocated::read()?,
+            active: stats::active::read()?,
+            resident: stats::resident::read()?,
+            mapped: stats::mapped::read()?,
+            retained: stats::retained::read()?,
+            metadata: stats::metadata::read()?,
+        })
+    }
+}
+
+/// Lets a thread of the allocator give memory back, instead of threads that ask for some.
+///
+/// # Errors
+/// When the allocator has no such thread on this platform.
+pub fn purge_in_background() -> Result<(), tikv_jemalloc_ctl::Error> {
+    background_thread::write(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allocation_shows() {
+        let before = AllocatorStats::now().expect("statistics");
+        let block = vec![1_u8; 8 << 20];
+        let after = AllocatorStats::now().expect("statistics");
+        assert!(after.allocated >= before.allocated + block.len() / 2, "{before:?} {after:?}");
+        assert!(after.resident > 0 && after.metadata > 0);
+    }
+}

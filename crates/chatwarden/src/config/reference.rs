@@ -1,0 +1,65 @@
+//! The reference for operators, made from the catalogue.
+
+use std::fmt::Write as _;
+
+use super::setting::{Fallback, Setting};
+use super::source::member_variable;
+use super::{DEFAULT_FILE, FILE_VARIABLE, SECTIONS};
+
+/// The page `docs/reference/configuration.md`.
+#[must_use]
+pub fn render() -> String {
+    let mut page = format!(
+        "<!-- Made by `chatwarden config reference`; edit the declarations in \
+         crates/chatwarden/src/config/sections instead. -->\n\n\
+         # Configuration\n\n\
+         Every setting can be given as an environment variable, or as a key of the configuration \
+         file (TOML), in the table of its part: `[server]`, then `listen = \"0.0.0.0:3000\"`. A few \
+         can be given on the command line. The command line wins over the environment, the \
+         environment over the file, the file over the default. An empty value counts as not set.\n\n\
+         The file is the one named by `--config`, else by `{FILE_VARIABLE}`, else \
+         `{DEFAULT_FILE}` in the working directory if there is one. A key no setting has stops the \
+         start, and so does a wrong value; all that is wrong is told at once.\n"
+    );
+    for section in SECTIONS {
+        let Some(first) = section.first() else {
+            continue;
+        };
+        let _ = write!(page, "\n## `[{}]`\n", first.section);
+        for setting in *section {
+            entry(&mut page, setting);
+        }
+    }
+    page
+}
+
+fn entry(page: &mut String, setting: &Setting) {
+    let placeholder = if setting.members.is_some() { "…" } else { "" };
+    let description: Vec<&str> = setting.description.lines().map(str::trim).collect();
+    let _ = write!(
+        page,
+        "\n### `{}{placeholder}`\n\n{}\n\n- Key: `{}`\n- Form: {}\n",
+        setting.name,
+        description.join("\n"),
+        setting.key(),
+        (setting.form)(),
+    );
+    let _ = match setting.default {
+        Fallback::Absent => writeln!(page, "- Default: none"),
+        Fallback::Text(text) => writeln!(page, "- Default: `{text}`"),
+        Fallback::Computed { told, .. } => writeln!(page, "- Default: {told}"),
+    };
+    let member = setting.members.and_then(<[_]>::first);
+    let variable = member.map_or_else(String::new, |member| member_variable(member));
+    let _ = writeln!(page, "- Example: `{}{variable}={}`", setting.name, setting.example);
+    if !setting.aliases.is_empty() {
+        let _ = writeln!(page, "- Also read: `{}`", setting.aliases.join("`, `"));
+    }
+    if let Some(members) = setting.members {
+        let all: Vec<String> = members
+            .iter()
+            .map(|member| format!("`{}{}`", setting.name, member_variable(member)))
+            .collect();
+        let _ = writeln!(page, "- One for each of: {}", all.join(", "));
+    }
+}

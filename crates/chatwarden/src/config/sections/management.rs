@@ -1,0 +1,148 @@
+//! The endpoints for operators: health, metrics, levels of logs.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::setting::Fallback::{Absent, Computed, Text};
+use crate::config::setting::section;
+use crate::config::source::Sources;
+use crate::config::value::{Secret, Value, choices};
+
+choices! {
+    /// Who sees details.
+    pub enum Show {
+        /// Nobody.
+        Never = "never",
+        /// Operators who have shown their credential.
+        WhenAuthorized = "when-authorized" | "when_authorized",
+        /// Everybody.
+        Always = "always",
+    }
+}
+
+choices! {
+    /// What a degraded state is called in health answers.
+    pub enum DegradedAs {
+        /// `UP`, with `details.degraded`.
+        Up = "up",
+        /// `DEGRADED`.
+        Degraded = "degraded",
+    }
+}
+
+choices! {
+    /// Which accounts have series of their own.
+    pub enum TenantLabel {
+        /// None.
+        Off = "off",
+        /// The 50 largest.
+        Top = "top",
+    }
+}
+
+/// A path below which something lives: starts with a slash, does not end with one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasePath(String);
+
+impl BasePath {
+    /// The path, e.g. `/actuator`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for BasePath {
+    fn form() -> String {
+        "a path of letters, digits, `-`, `_`, `.` that starts with a slash and is not `/` alone"
+            .into()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let path = text.trim_end_matches('/');
+        let segments = path.strip_prefix('/').ok_or_else(String::new)?;
+        let sound = segments.split('/').all(|segment| {
+            !segment.is_empty()
+                && segment.trim_matches('.') != ""
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        });
+        if sound { Ok(Self(path.to_owned())) } else { Err(String::new()) }
+    }
+}
+
+section! {
+    /// The endpoints for operators: health, metrics, levels of logs.
+    Management in "management" {
+        /// The path they live below.
+        base_path: BasePath = "MANAGEMENT_BASE_PATH", Text("/actuator"), "/actuator";
+        /// An address and port of their own; then the main one has only `/livez`, `/readyz` and
+        /// `/health`.
+        listen: Option<SocketAddr> = "MANAGEMENT_LISTEN", Computed {
+            told: "the host of `LISTEN` with the port of `MANAGEMENT_PORT`, when that is set",
+            rule: management_listen,
+        }, "127.0.0.1:9090";
+        /// A port of their own.
+        port: Option<u16> = "MANAGEMENT_PORT", Absent, "9090";
+        /// Endpoints anybody may ask for, as far as their role allows.
+        exposure_include: Vec<String> = "MANAGEMENT_EXPOSURE_INCLUDE",
+            Text("health,info,metrics,prometheus"), "health,info";
+        /// Endpoints operators with a credential may ask for; `*` is all but `shutdown` and
+        /// `heapprofile`.
+        exposure_authenticated: Vec<String> = "MANAGEMENT_EXPOSURE_AUTHENTICATED", Text("*"),
+            "*,shutdown";
+        /// How long an answer may be repeated (health is always the last snapshot).
+        cache_ttl: Duration = "MANAGEMENT_CACHE_TTL", Text("1s"), "1s";
+        /// Bearer token of operators who read. When missing, one is made at the first start and kept
+        /// in `DATA_DIR`.
+        token: Option<Secret> = "ACTUATOR_TOKEN", Absent, "as printed by `openssl rand -hex 32`";
+        /// Bearer token of operators who change things; without one nobody can.
+        admin_token: Option<Secret> = "ACTUATOR_ADMIN_TOKEN", Absent,
+            "as printed by `openssl rand -hex 32`";
+        /// User name for HTTP Basic, which Prometheus and Spring Boot Admin speak.
+        username: Option<String> = "ACTUATOR_USERNAME", Absent, "prometheus";
+        /// Its password.
+        password: Option<Secret> = "ACTUATOR_PASSWORD", Absent, "a-long-password";
+        /// Networks that may scrape metrics without a credential.
+        metrics_allow_cidrs: Vec<IpNet> = "METRICS_ALLOW_CIDRS", Absent, "10.0.0.0/8";
+        /// Who sees the details of health.
+        health_show_details: Show = "HEALTH_SHOW_DETAILS", Computed {
+            told: "`always` when `APP_ENV` is `dev`, else `when-authorized`",
+            rule: health_show_details,
+        }, "never";
+        /// Who sees the components of health; when missing, who sees the details.
+        health_show_components: Option<Show> = "HEALTH_SHOW_COMPONENTS", Absent, "always";
+        /// What a degraded state is called.
+        health_degraded_as: DegradedAs = "HEALTH_DEGRADED_AS", Text("up"), "degraded";
+        /// Components that readiness depends on besides its own, e.g. `db`.
+        health_readiness_include: Vec<String> = "HEALTH_READINESS_INCLUDE", Absent, "db";
+        /// Who sees the values of settings; secrets are masked always.
+        env_show_values: Show = "ENV_SHOW_VALUES", Text("never"), "when-authorized";
+        /// Whether the names of the JVM's metrics that tools ask for are answered by their
+        /// counterparts here.
+        jvm_aliases: bool = "ACTUATOR_JVM_ALIASES", Text("true"), "false";
+        /// What the names of business metrics begin with.
+        metrics_prefix: String = "METRICS_PREFIX", Text("chatwoot"), "chatwoot";
+        /// Label sets a metric may have; more are counted together.
+        metrics_max_labelsets: NonZeroUsize = "METRICS_MAX_LABELSETS", Text("1000"), "1000";
+        /// Which accounts have series of their own.
+        metrics_tenant_label: TenantLabel = "METRICS_TENANT_LABEL", Text("off"), "top";
+    }
+}
+
+fn management_listen(sources: &Sources) -> Option<String> {
+    let port = sources.text("MANAGEMENT_PORT")?;
+    let listen = sources.text("LISTEN");
+    let host = match listen.as_deref().and_then(|listen| listen.rsplit_once(':')) {
+        Some((host, _)) => host,
+        None if sources.text("PORT").is_some() => "0.0.0.0",
+        None => "127.0.0.1",
+    };
+    Some(format!("{host}:{port}"))
+}
+
+fn health_show_details(sources: &Sources) -> Option<String> {
+    Some(if sources.is_dev() { "always" } else { "when-authorized" }.into())
+}

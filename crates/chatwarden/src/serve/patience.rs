@@ -1,0 +1,180 @@
+//! How long a connection may keep us waiting: for the head of a request, and between requests.
+//!
+//! hyper has one timer for both, and none before the first byte. A proxy that keeps connections for
+//! a minute needs the second limit long; a client that trickles headers needs the first one short.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connection::Limits;
+
+/// The requests of one connection, as far as its time limits ask.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    upgraded: AtomicBool,
+    first: Notify,
+}
+
+impl Exchanges {
+    /// A request has arrived; it is under way until the result is dropped.
+    pub(super) fn begin(this: &Arc<Self>) -> Exchange {
+        this.begun.fetch_add(1, Ordering::AcqRel);
+        this.first.notify_one();
+        Exchange(this.clone())
+    }
+
+    /// Whether the connection has asked for anything yet.
+    pub(super) fn any_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire) > 0
+    }
+
+    /// Resolves when it has.
+    pub(super) async fn begun(&self) {
+        if !self.any_begun() {
+            self.first.notified().await;
+        }
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Exchange(Arc<Exchanges>);
+
+impl Exchange {
+    /// The connection is no longer HTTP: whoever took it over watches it.
+    pub(super) fn upgraded(&self) {
+        self.0.upgraded.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// For the rest of a head.
+    Head,
+    /// For a request to begin.
+    Idle,
+}
+
+/// A stream that fails when a head takes too long, and ends when nothing is asked for too long.
+pub(super) struct Patient<S> {
+    stream: S,
+    exchanges: Arc<Exchanges>,
+    limits: Limits,
+    waiting: Option<Waiting>,
+    /// How many requests had ended when `waiting` was set.
+    since: usize,
+    timer: Pin<Box<Sleep>>,
+    /// HTTP/2 watches itself by pings once it is established.
+    multiplexed: bool,
+}
+
+impl<S> Patient<S> {
+    pub(super) fn new(stream: S, exchanges: Arc<Exchanges>, limits: Limits) -> Self {
+        Self {
+            stream,
+            exchanges,
+            limits,
+            waiting: Some(Waiting::Head),
+            since: 0,
+            timer: Box::pin(sleep(limits.head)),
+            multiplexed: false,
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting, limit: Duration) {
+        self.waiting = Some(waiting);
+        self.timer.as_mut().reset(Instant::now() + limit);
+    }
+
+    /// Brings `waiting` in line with what has happened since the last read.
+    fn review(&mut self) {
+        let ended = self.exchanges.ended.load(Ordering::Acquire);
+        let begun = self.exchanges.begun.load(Ordering::Acquire);
+        let watched_by_others =
+            self.exchanges.upgraded.load(Ordering::Acquire) || (self.multiplexed && begun > 0);
+        if watched_by_others || begun > ended {
+            self.waiting = None;
+        } else if self.waiting.is_none() || self.since != ended {
+            self.wait(Waiting::Idle, self.limits.idle);
+        }
+        self.since = ended;
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.review();
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, buffer) {
+            let bytes = buffer.filled().get(before..).unwrap_or_default();
+            if !this.exchanges.any_begun() && bytes.starts_with(b"PRI ") {
+                this.multiplexed = true;
+            }
+            if this.waiting == Some(Waiting::Idle) && !bytes.is_empty() {
+                this.wait(Waiting::Head, this.limits.head);
+            }
+            return Poll::Ready(read);
+        }
+        match this.waiting {
+            Some(waiting) if this.timer.as_mut().poll(context).is_ready() => {
+                Poll::Ready(match waiting {
+                    Waiting::Head => Err(io::ErrorKind::TimedOut.into()),
+                    // As if the client had closed: hyper ends an idle connection without a word.
+                    Waiting::Idle => Ok(()),
+                })
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
