@@ -109,25 +109,20 @@ impl Connection {
         self.count(accepted.kind);
         let primary = Arc::clone(&accepted.primary);
         let greeting = std::mem::take(&mut accepted.greeting);
-        let subscription = Subscription::open(
+        let subscription = Subscription::new(
             self.hub.next_id(),
             identifier,
             accepted,
             channel,
             Arc::clone(&self.queue),
             self.hub.config().queue_frames,
+            history.is_some(),
         );
         self.subscriptions.push(Arc::clone(&subscription));
-        subscription.register(self.hub.registry());
+        subscription.open(self.hub.registry(), greeting);
         self.hub.refresh_if_missed(refreshes, &primary);
-
-        self.notify(identifier, Notice::ConfirmSubscription);
-        for message in greeting {
-            self.queue.push(Item::Message(Arc::clone(&subscription), message));
-        }
-        match history {
-            Some(request) => self.replay(&subscription, &request).await,
-            None => subscription.release(&HashSet::new()),
+        if let Some(request) = history {
+            self.replay(&subscription, &request).await;
         }
     }
 
@@ -148,7 +143,7 @@ impl Connection {
         };
         let action = data.get("action").and_then(Value::as_str).unwrap_or("receive");
         for message in subscription.subscriber().perform(action, data).await {
-            self.queue.push(Item::Message(Arc::clone(&subscription), message));
+            subscription.tell(message);
         }
     }
 
@@ -204,11 +199,7 @@ impl Connection {
             self.counted = true;
             meters::handshake(UNKNOWN, "refused");
         }
-        self.notify(identifier, Notice::RejectSubscription);
-    }
-
-    fn notify(&self, identifier: &str, notice: Notice) {
-        self.queue.push(Item::Text(about(identifier, notice)));
+        self.queue.push(Item::Text(about(identifier, Notice::RejectSubscription)));
     }
 
     fn count(&mut self, kind: &'static str) {

@@ -1,6 +1,7 @@
 //! Runs a connection over a socket.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
@@ -45,14 +46,18 @@ where
             }
         }
     });
+    let queue = Arc::clone(outbox.queue());
+    // A peer that reads nothing blocks the write for ever: an ending socket must not wait for it.
+    let mut out_of_patience = pin!(async move {
+        queue.until_ending().await;
+        tokio::time::sleep(CLOSE_GRACE).await;
+    });
     let write = async {
         while let Some(frame) = outbox.recv().await {
             let sent = tokio::select! {
                 biased;
                 sent = outgoing.send(frame) => sent.is_ok(),
-                // A peer that reads nothing blocks the write for ever: an ending socket must not
-                // wait for it.
-                () = grace(&outbox) => false,
+                () = &mut out_of_patience => false,
             };
             if !sent {
                 break;
@@ -67,9 +72,4 @@ where
             let _answered = tokio::time::timeout(CLOSE_GRACE, read).await;
         }
     }
-}
-
-async fn grace(outbox: &Outbox) {
-    outbox.queue().until_ending().await;
-    tokio::time::sleep(CLOSE_GRACE).await;
 }

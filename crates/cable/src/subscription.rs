@@ -35,21 +35,22 @@ struct State {
     /// With the primary one, without repeats.
     streams: Vec<Arc<str>>,
     subscriber: Arc<dyn Subscriber>,
-    /// Publications that wait for the confirmation or for a replay to end. A client resumes from
-    /// the last frame it saw, so nothing newer may overtake a replay that may still break off.
+    /// Publications that wait for a replay to end. A client resumes from the last frame it saw, so
+    /// nothing newer may overtake a replay that may still break off.
     held: Option<Vec<Arc<Publication>>>,
     closed: bool,
 }
 
 impl Subscription {
-    /// Registers the subscription; publications are held until [`Self::release`].
-    pub fn open(
+    /// Prepares a subscription; with `on_hold`, publications wait for [`Self::release`].
+    pub fn new(
         id: u64,
         identifier: &str,
         accepted: Subscribed,
         channel: Arc<dyn Channel>,
         queue: Arc<Queue>,
         held_at_most: usize,
+        on_hold: bool,
     ) -> Arc<Self> {
         let streams = all_streams(&accepted.primary, accepted.streams);
         Arc::new(Self {
@@ -65,17 +66,31 @@ impl Subscription {
                 primary: accepted.primary,
                 streams,
                 subscriber: accepted.subscriber,
-                held: Some(Vec::new()),
+                held: on_hold.then(Vec::new),
                 closed: false,
             }),
         })
     }
 
-    /// Makes it reachable by its streams.
-    pub fn register(self: &Arc<Self>, registry: &Registry) {
+    /// Makes it reachable by its streams and confirms it. In one step: neither a publication nor a
+    /// refusal by a refresh may come before the confirmation, and nothing published after it may
+    /// be missed.
+    pub fn open(self: &Arc<Self>, registry: &Registry, greeting: Vec<Arc<str>>) {
         let state = self.state.lock();
         for stream in &state.streams {
             registry.add(stream, self);
+        }
+        self.queue.push(Item::Text(about(&self.identifier, Notice::ConfirmSubscription)));
+        for message in greeting {
+            self.queue.push(Item::Message(Arc::clone(self), message));
+        }
+    }
+
+    /// Queues a message for this subscription alone.
+    pub fn tell(self: &Arc<Self>, message: Arc<str>) {
+        let state = self.state.lock();
+        if !state.closed {
+            self.queue.push(Item::Message(Arc::clone(self), message));
         }
     }
 

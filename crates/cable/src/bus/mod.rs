@@ -5,6 +5,7 @@ mod redis;
 
 use tokio::sync::watch;
 
+pub(crate) use self::redis::client;
 pub use self::redis::{BusError, RedisBus, RedisBusConfig};
 use crate::publication::Signal;
 

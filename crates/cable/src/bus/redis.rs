@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use metrics::counter;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, Value};
@@ -27,6 +28,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Pause between attempts to get the link back.
 const RETRY: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes unacknowledged for this long end a connection (`TCP_USER_TIMEOUT`).
+#[cfg(target_os = "linux")]
+const DEAD_PEER: Duration = Duration::from_secs(5);
 
 /// What a Redis bus needs to know.
 #[derive(Clone)]
@@ -84,9 +88,7 @@ impl RedisBus {
         let (outgoing, waiting) = mpsc::channel(OUTGOING);
         let (deliver, incoming) = mpsc::channel(INCOMING);
 
-        let info = url.into_connection_info()?;
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = redis::Client::open(info.set_redis_settings(settings))?;
+        let client = client(&url)?;
         let ear = {
             let (shared, node) = (Arc::clone(&shared), node.clone());
             move |push: PushInfo| shared.hear(push, &node, &deliver)
@@ -110,6 +112,16 @@ impl RedisBus {
         tasks.spawn(stop.run_until_cancelled_owned(link.run()));
         Ok((Arc::new(Self { node, outgoing, shared }), incoming))
     }
+}
+
+/// A client for a URL; connections speak RESP3 and notice a peer that is gone without a word.
+pub(crate) fn client(url: &str) -> Result<redis::Client, BusError> {
+    let info = url.into_connection_info()?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(DEAD_PEER);
+    Ok(redis::Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))?)
 }
 
 impl Bus for RedisBus {
@@ -194,16 +206,24 @@ struct LinkTask {
 
 impl LinkTask {
     async fn run(mut self) {
+        let mut silent = false;
         loop {
+            // Of a connection before this one.
+            let _stale = self.shared.lost.notified().now_or_never();
             match self.manager.subscribe(&self.channel).await {
                 Ok(()) => {
+                    silent = false;
                     self.shared.up();
                     tracing::info!("cable bus connected");
                     let error = self.talk().await;
                     self.shared.down();
                     tracing::warn!(%error, "cable bus lost: the database tail takes over");
                 }
-                Err(error) => tracing::debug!(%error, "cable bus not reachable"),
+                Err(error) if silent => tracing::debug!(%error, "cable bus still not reachable"),
+                Err(error) => {
+                    silent = true;
+                    tracing::warn!(%error, "cable bus not reachable");
+                }
             }
             self.skip_for(RETRY).await;
         }

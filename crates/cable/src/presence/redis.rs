@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::time::Instant;
 
 use super::{LocalPresence, Presence};
-use crate::bus::BusError;
+use crate::bus::{BusError, client};
 
 /// What a request may lose to a Redis that does not answer.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -33,7 +33,7 @@ impl RedisPresence {
     /// [`BusError`] for a URL that cannot be read.
     pub fn new(url: &str, prefix: &str, retention: Duration) -> Result<Self, BusError> {
         let manager = ConnectionManager::new_lazy_with_config(
-            redis::Client::open(url)?,
+            client(url)?,
             ConnectionManagerConfig::new()
                 .set_connection_timeout(Some(TIMEOUT))
                 .set_response_timeout(Some(TIMEOUT))
