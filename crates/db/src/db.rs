@@ -254,7 +254,7 @@ impl Db {
                         let mut prepared = conn.prepare(statement.any().text(Engine::Sqlite))?;
                         let mut found = prepared.query(rusqlite::params_from_iter(&args))?;
                         while let Some(row) = found.next()? {
-                            send(R::from_row(&Row::Sqlite(row)))?;
+                            send(R::from_row(&Row::sqlite(row)))?;
                         }
                         Ok(())
                     });
@@ -277,7 +277,7 @@ impl Db {
                         use futures::TryStreamExt as _;
                         match found.try_next().await? {
                             Some(row) => {
-                                Ok(Some((R::from_row(&Row::Postgres(&row))?, (session, found))))
+                                Ok(Some((R::from_row(&Row::postgres(&row))?, (session, found))))
                             }
                             None => Ok(None),
                         }

@@ -32,7 +32,7 @@ pub use check::{Described, Explained, SchemaColumn, describe, explain, schema};
 pub use db::{Db, Engine, Options, PostgresOptions, SqliteOptions};
 pub use error::{DbError, ErrorKind, OnConflict};
 pub use migrate::{Applied, MIGRATIONS, Migration, migrate, migration_status};
-pub use row::{Cell, Column, ColumnType, FromRow, Row};
+pub use row::{Cell, Column, ColumnType, FromRow, Presence, Row, joined_columns};
 pub use statement::{AnyStatement, Sql, Statement};
 pub use tx::{Buffered, Tx, WriteTx};
 pub use usage::{Usage, UsageScope, usage_scope};

@@ -39,22 +39,42 @@ pub enum Cell<'a> {
 }
 
 /// A row of either driver.
-#[derive(Debug)]
-pub enum Row<'a> {
-    /// From SQLite.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    driver: Driver<'a>,
+    /// Where the part of the row that is being decoded begins.
+    offset: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Driver<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    /// From PostgreSQL.
     Postgres(&'a tokio_postgres::Row),
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    pub(crate) const fn sqlite(row: &'a rusqlite::Row<'a>) -> Self {
+        Self { driver: Driver::Sqlite(row), offset: 0 }
+    }
+
+    pub(crate) const fn postgres(row: &'a tokio_postgres::Row) -> Self {
+        Self { driver: Driver::Postgres(row), offset: 0 }
+    }
+
+    /// The row without its first `columns` columns: for rows joined of several types.
+    #[must_use]
+    pub const fn after(self, columns: usize) -> Self {
+        Self { driver: self.driver, offset: self.offset + columns }
+    }
+
     /// The field at `index`, as `T`.
     ///
     /// # Errors
     /// A bug of ours: no such column, or one of another type.
     pub fn get<T: Column>(&self, index: usize) -> Result<T, DbError> {
-        let cell = match self {
-            Self::Sqlite(row) => {
+        let index = index + self.offset;
+        let cell = match self.driver {
+            Driver::Sqlite(row) => {
                 use rusqlite::types::ValueRef;
                 match row.get_ref(index)? {
                     ValueRef::Null => Cell::Null,
@@ -67,7 +87,7 @@ impl Row<'_> {
                     ValueRef::Blob(v) => Cell::Bytes(v),
                 }
             }
-            Self::Postgres(row) => row.try_get::<_, Cell<'_>>(index)?,
+            Driver::Postgres(row) => row.try_get::<_, Cell<'_>>(index)?,
         };
         T::from_cell(cell).map_err(|found| {
             DbError::bug(format!("column {index}: {found} where {:?} was declared", T::TYPE))
@@ -236,6 +256,91 @@ macro_rules! row {
             }
         }
     };
+}
+
+/// Columns of joined rows, one after the other; those of an outer join may all be null.
+#[doc(hidden)]
+pub const fn joined_columns<const N: usize>(parts: &[(&'static [(ColumnType, bool)], bool)]) -> [(ColumnType, bool); N] {
+    let mut out = [(ColumnType::Int, false); N];
+    let (mut at, mut part) = (0, 0);
+    while part < parts.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, within the bounds of the loop")]
+        let (columns, optional) = parts[part];
+        let mut column = 0;
+        while column < columns.len() {
+            #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, within the bounds of the loop")]
+            {
+                out[at] = (columns[column].0, columns[column].1 || optional);
+            }
+            at += 1;
+            column += 1;
+        }
+        part += 1;
+    }
+    out
+}
+
+/// Declares a row of a join: a struct of row types, in the order of their columns. A part of an
+/// outer join is written `? Type` and is `None` where its first column is null.
+///
+/// ```ignore
+/// joined! { pub struct Found { pub label: Label, pub author: ? Member } }
+/// ```
+#[macro_export]
+macro_rules! joined {
+    (@type $type:ty) => { $type };
+    (@type ? $type:ty) => { Option<$type> };
+    (@optional) => { false };
+    (@optional ?) => { true };
+    (@get $row:ident $at:ident $type:ty) => { <$type as $crate::FromRow>::from_row(&$row.after($at))? };
+    (@get $row:ident $at:ident ? $type:ty) => {{
+        let part = $row.after($at);
+        match part.get::<$crate::Presence>(0)? {
+            $crate::Presence::Absent => None,
+            $crate::Presence::Present => Some(<$type as $crate::FromRow>::from_row(&part)?),
+        }
+    }};
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$fmeta:meta])* $fvis:vis $field:ident : $(? $opt:ident)? $($req:ident)? ),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        $vis struct $name { $($(#[$fmeta])* $fvis $field: $crate::joined!(@type $(? $opt)? $($req)?)),* }
+
+        impl $crate::FromRow for $name {
+            const COLUMNS: &'static [($crate::ColumnType, bool)] = &{
+                const N: usize = 0 $(+ <$($opt)? $($req)? as $crate::FromRow>::COLUMNS.len())*;
+                $crate::joined_columns::<N>(&[$((
+                    <$($opt)? $($req)? as $crate::FromRow>::COLUMNS,
+                    stringify!($($opt)?).len() > 0,
+                )),*])
+            };
+            fn from_row(row: &$crate::Row<'_>) -> Result<Self, $crate::DbError> {
+                let mut at = 0;
+                $(
+                    let $field = $crate::joined!(@get row at $(? $opt)? $($req)?);
+                    at += <$($opt)? $($req)? as $crate::FromRow>::COLUMNS.len();
+                )*
+                let _ = at;
+                Ok(Self { $($field),* })
+            }
+        }
+    };
+}
+
+/// Whether a part of an outer join is there: the null or the value of its first column.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Null.
+    Absent,
+    /// A value.
+    Present,
+}
+
+impl Column for Presence {
+    const TYPE: ColumnType = ColumnType::Int;
+    fn from_cell(cell: Cell<'_>) -> Result<Self, String> {
+        Ok(if cell == Cell::Null { Self::Absent } else { Self::Present })
+    }
 }
 
 /// Declares an id: a `bigint` that is no other table's id.

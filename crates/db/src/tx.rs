@@ -312,7 +312,7 @@ fn sqlite_execute(
     let mut rows = prepared.query(rusqlite::params_from_iter(args))?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
-        each(&Row::Sqlite(row))?;
+        each(&Row::sqlite(row))?;
         count += 1;
     }
     Ok(count)
@@ -329,7 +329,7 @@ impl Session {
         futures::pin_mut!(rows);
         let mut count = 0;
         while let Some(row) = rows.try_next().await? {
-            each(&Row::Postgres(&row))?;
+            each(&Row::postgres(&row))?;
             count += 1;
         }
         Ok(rows.rows_affected().unwrap_or(count))
