@@ -1,1 +1,134 @@
-//! x
+//! Log lines: one set-up for the process, with levels that change while it
+//! runs (`operations.md` §8).
+//!
+//! Code logs with the `tracing` macros. Fields of the spans around an event
+//! are part of its line, so that a request's span gives every line its
+//! `request.id`, `trace_id` and `tenant.id`.
+
+mod file;
+mod layer;
+mod levels;
+mod line;
+mod repeats;
+mod writer;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+pub use file::{RotatingFile, Rotation};
+pub use levels::{Level, Levels, LevelsError, Logger, LoggerGroup, Loggers};
+pub use line::{Format, Service};
+
+use crate::clock::SharedClock;
+
+/// What an operator may choose about the logs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `LOG_LEVEL`: a level for the root and for loggers, as
+    /// `info,chatwarden.db=debug`.
+    pub levels: String,
+    /// `LOG_FORMAT`.
+    pub format: Format,
+    /// Whether pretty lines are coloured.
+    pub color: bool,
+    /// Who writes the lines.
+    pub service: Service,
+    /// How many lines may wait for the sink.
+    pub capacity: usize,
+    /// Loggers that stay off whatever is asked (`sql.bind` in production).
+    pub forbidden: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            levels: "info".to_owned(),
+            format: Format::Otel,
+            color: false,
+            service: Service::default(),
+            capacity: 64 * 1024,
+            forbidden: vec!["sql.bind".to_owned()],
+        }
+    }
+}
+
+/// The logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// `LOG_LEVEL` can't be read.
+    #[error(transparent)]
+    Levels(#[from] LevelsError),
+    /// The thread that writes the lines could not be started.
+    #[error("the thread that writes the log can't be started")]
+    Thread(#[source] std::io::Error),
+    /// The process has a subscriber already.
+    #[error("the process has a log already")]
+    Taken,
+}
+
+/// The running logs. Dropping it writes what waits, for a few seconds at most.
+pub struct Logs {
+    levels: Levels,
+    writer: writer::Writer,
+}
+
+impl Logs {
+    /// The levels, to look at and to change.
+    #[must_use]
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// Waits until the lines logged so far are written; false when `limit`
+    /// passed before.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.writer.flush(limit)
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.writer.close(Duration::from_secs(5));
+    }
+}
+
+/// The subscriber that writes lines to `sink`; further layers can be put on
+/// it.
+///
+/// # Errors
+/// When the levels can't be read or the writing thread can't be started.
+pub fn subscriber(
+    options: Options,
+    sink: Box<dyn Write + Send>,
+    clock: SharedClock,
+) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync, Logs), SetUpError> {
+    let levels = Levels::new(&options.levels, options.forbidden, Arc::clone(&clock))?;
+    let writer = writer::Writer::start(sink, options.capacity).map_err(SetUpError::Thread)?;
+    let renderer = line::Renderer::new(options.format, options.color, options.service);
+    let layer = layer::Lines::new(renderer, writer.clone(), clock).with_filter(levels.filter());
+    Ok((Registry::default().with(layer), Logs { levels, writer }))
+}
+
+/// Makes [`subscriber`] the one of the process, for the `log` crate too.
+///
+/// # Errors
+/// As [`subscriber`], and when the process has one already.
+pub fn install(
+    options: Options,
+    sink: Box<dyn Write + Send>,
+    clock: SharedClock,
+) -> Result<Logs, SetUpError> {
+    let (subscriber, logs) = subscriber(options, sink, clock)?;
+    subscriber.try_init().map_err(|_| SetUpError::Taken)?;
+    Ok(logs)
+}
+
+#[cfg(test)]
+mod tests;
