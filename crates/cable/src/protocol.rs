@@ -294,3 +294,175 @@ pub(crate) fn data_head(identifier: &str) -> String {
 fn quote(text: &str) -> String {
     Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const V1: Protocol = Protocol::V1Json;
+    const EXT: Protocol = Protocol::V1ExtJson;
+
+    #[test]
+    fn the_extended_protocol_is_preferred() {
+        #[track_caller]
+        fn check(offered: &[&str], expected: Option<Protocol>) {
+            assert_eq!(Protocol::negotiate(offered.iter().copied()), expected, "{offered:?}");
+        }
+        check(&["actioncable-v1-json", "actioncable-unsupported"], Some(V1));
+        check(&["actioncable-v1-json", "actioncable-v1-ext-json"], Some(EXT));
+        check(&["actioncable-v1-ext-json"], Some(EXT));
+        check(&["x", " actioncable-v1-json"], Some(V1));
+        check(&["actioncable-v1-msgpack", "actioncable-unsupported"], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn every_protocol_answers_to_its_name() {
+        for protocol in [V1, EXT] {
+            assert_eq!(Protocol::negotiate([protocol.name()]), Some(protocol));
+        }
+    }
+
+    #[test]
+    fn server_frames() {
+        #[track_caller]
+        fn check(frame: String, expected: &str) {
+            assert_eq!(frame, expected);
+        }
+        let at = Position { stream_id: "s", epoch: "e\"1", offset: 7 };
+        check(V1.welcome("abc"), r#"{"type":"welcome"}"#);
+        check(EXT.welcome("abc"), r#"{"type":"welcome","sid":"abc"}"#);
+        check(ping(1_700_000_000), r#"{"type":"ping","message":1700000000}"#);
+        check(
+            about(r#"{"channel":"R"}"#, Notice::ConfirmSubscription),
+            r#"{"identifier":"{\"channel\":\"R\"}","type":"confirm_subscription"}"#,
+        );
+        check(
+            about("r", Notice::RejectSubscription),
+            r#"{"identifier":"r","type":"reject_subscription"}"#,
+        );
+        check(about("r", Notice::ConfirmHistory), r#"{"identifier":"r","type":"confirm_history"}"#);
+        check(about("r", Notice::RejectHistory), r#"{"identifier":"r","type":"reject_history"}"#);
+        check(
+            DisconnectReason::ServerRestart.frame(),
+            r#"{"type":"disconnect","reason":"server_restart","reconnect":true}"#,
+        );
+        check(V1.data("r", r#"{"a":1}"#, None), r#"{"identifier":"r","message":{"a":1}}"#);
+        check(V1.data("r", "{}", Some(at)), r#"{"identifier":"r","message":{}}"#);
+        check(EXT.data("r", "{}", None), r#"{"identifier":"r","message":{}}"#);
+        check(
+            EXT.data("r", "{}", Some(at)),
+            r#"{"identifier":"r","message":{},"stream_id":"s","epoch":"e\"1","offset":7}"#,
+        );
+    }
+
+    /// Clients find a subscription by comparing the strings.
+    #[test]
+    fn identifiers_come_back_as_they_were() {
+        for identifier in [
+            r#"{"channel":"RoomChannel","pubsub_token":"tök/\u00e9","account_id":1.0}"#,
+            r#"{ "b" : 1, "a":"\\ \" \n" }"#,
+            "\u{1F600}\t\u{7f}\u{2028}",
+        ] {
+            let sent = json!({"command": "subscribe", "identifier": identifier}).to_string();
+            let Ok(Command::Subscribe { identifier: read, .. }) = V1.decode(&sent) else {
+                panic!("{sent} is a subscribe command");
+            };
+            let frame: Value =
+                serde_json::from_str(&about(&read, Notice::ConfirmSubscription)).unwrap();
+            assert_eq!(frame["identifier"], json!(identifier));
+            let frame: Value = serde_json::from_str(&V1.data(&read, "1", None)).unwrap();
+            assert_eq!(frame["identifier"], json!(identifier));
+        }
+    }
+
+    fn subscribe(history: Option<HistoryRequest>) -> Result<Command, Malformed> {
+        Ok(Command::Subscribe { identifier: "r".into(), history })
+    }
+
+    fn request(since: Option<i64>, streams: &[(&str, i64, &str)]) -> HistoryRequest {
+        let streams = streams
+            .iter()
+            .map(|(id, offset, epoch)| {
+                ((*id).into(), StreamPosition { offset: *offset, epoch: (*epoch).into() })
+            })
+            .collect();
+        HistoryRequest { since, streams }
+    }
+
+    #[test]
+    fn client_commands() {
+        #[track_caller]
+        fn check(protocol: Protocol, sent: &str, expected: Result<Command, Malformed>) {
+            assert_eq!(protocol.decode(sent), expected, "{sent}");
+        }
+        let id = || "r".to_owned();
+        check(V1, r#"{"command":"subscribe","identifier":"r"}"#, subscribe(None));
+        check(V1, r#"{"identifier":"r","x":[1],"command":"subscribe"}"#, subscribe(None));
+        check(
+            V1,
+            r#"{"command":"unsubscribe","identifier":"r"}"#,
+            Ok(Command::Unsubscribe { identifier: id() }),
+        );
+        let Value::Object(data) = json!({"action": "update_presence", "n": 1}) else {
+            unreachable!()
+        };
+        check(
+            V1,
+            r#"{"command":"message","identifier":"r","data":"{\"action\":\"update_presence\",\"n\":1}"}"#,
+            Ok(Command::Message { identifier: id(), data }),
+        );
+        let history = r#"{"command":"subscribe","identifier":"r","history":{"since":5,"streams":{"s":{"offset":3,"epoch":"e"}}}}"#;
+        check(V1, history, subscribe(None));
+        check(EXT, history, subscribe(Some(request(Some(5), &[("s", 3, "e")]))));
+        check(
+            EXT,
+            r#"{"command":"subscribe","identifier":"r","history":{"since":false,"streams":{"s":{"offset":3,"epoch":"e"},"t":{"offset":"x"}}}}"#,
+            subscribe(Some(request(None, &[("s", 3, "e")]))),
+        );
+        check(
+            EXT,
+            r#"{"command":"subscribe","identifier":"r","history":7}"#,
+            subscribe(Some(HistoryRequest::default())),
+        );
+        check(EXT, r#"{"command":"subscribe","identifier":"r","history":null}"#, subscribe(None));
+        check(
+            EXT,
+            r#"{"command":"history","identifier":"r","history":{"since":5}}"#,
+            Ok(Command::History { identifier: id(), history: request(Some(5), &[]) }),
+        );
+        check(
+            EXT,
+            r#"{"command":"history","identifier":"r"}"#,
+            Ok(Command::History { identifier: id(), history: HistoryRequest::default() }),
+        );
+        check(EXT, r#"{"command":"pong"}"#, Ok(Command::Pong));
+
+        let command = |name: &str| Err(Malformed::Command(name.into()));
+        check(V1, r#"{"command":"history","identifier":"r","history":{}}"#, command("history"));
+        check(V1, r#"{"command":"whisper","identifier":"r"}"#, command("whisper"));
+        check(V1, r#"{"command":"pong"}"#, Err(Malformed::Identifier));
+        check(V1, r#"{"command":"subscribe"}"#, Err(Malformed::Identifier));
+        check(V1, r#"{"command":"message","identifier":"r"}"#, Err(Malformed::Data));
+        check(V1, r#"{"command":"message","identifier":"r","data":"[]"}"#, Err(Malformed::Data));
+        check(V1, r#"{"command":"message","identifier":"r","data":"{"}"#, Err(Malformed::Data));
+        for json in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "\"x\"",
+            r#"{"identifier":"r"}"#,
+            r#"{"command":1,"identifier":"r"}"#,
+            r#"{"command":"subscribe","identifier":{"channel":"R"}}"#,
+            r#"{"command":"message","identifier":"r","data":{"action":"x"}}"#,
+            r#"{"command":"subscribe","identifier":"\ud800"}"#,
+        ] {
+            check(V1, json, Err(Malformed::Json));
+        }
+        let long = json!({"command": "subscribe", "identifier": "x".repeat(MAX_IDENTIFIER + 1)});
+        check(V1, &long.to_string(), Err(Malformed::Identifier));
+    }
+}

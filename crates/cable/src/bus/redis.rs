@@ -352,3 +352,38 @@ fn decode(bytes: &[u8], node: &str) -> Result<Option<Signal>, serde_json::Error>
         Kind::CatchUp {} => Signal::CatchUp,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_survive_the_way() {
+        #[track_caller]
+        fn check(signal: Signal) {
+            let sent = encode("a", &signal);
+            assert_eq!(decode(&sent, "b").unwrap(), Some(signal), "heard by another node");
+            assert_eq!(decode(&sent, "a").unwrap(), None, "the own echo");
+        }
+        let publication = |except: Option<&str>, message: &str| {
+            Signal::Publication(Arc::new(Publication {
+                id: i64::MAX,
+                at: 7,
+                streams: vec!["s\n1".into(), "s2".into()],
+                except: except.map(Arc::from),
+                message: message.into(),
+            }))
+        };
+        check(publication(None, r#"{"event":"e","data":{"a":"ü\n"}}"#));
+        check(publication(Some("s2"), "{\n}\n"));
+        check(Signal::Refresh("to\nken".into()));
+        check(Signal::CatchUp);
+    }
+
+    #[test]
+    fn noise_is_an_error() {
+        for noise in [&b""[..], b"\n", b"{}\n", b"{\"node\":\"a\",\"other\":{}}\n", b"\xff\n{}"] {
+            assert!(decode(noise, "b").is_err(), "{noise:?}");
+        }
+    }
+}

@@ -85,3 +85,50 @@ impl Presence for LocalPresence {
         self.seen(group, since_ms, now_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETENTION: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn the_window_is_inclusive() {
+        #[track_caller]
+        fn check(seen: &[(&str, i64)], since: i64, now: i64, expected: &[&str]) {
+            let presence = LocalPresence::new(RETENTION);
+            for (member, at) in seen {
+                presence.note("g", member, *at);
+            }
+            assert_eq!(presence.seen("g", since, now), expected, "{seen:?} since {since}");
+            assert!(presence.seen("h", since, now).is_empty(), "another group");
+        }
+        check(&[("b", 10), ("a", 10), ("c", 9)], 10, 20, &["a", "b"]);
+        check(&[("a", 5), ("a", 10)], 10, 20, &["a"]);
+        check(&[("a", 10), ("a", 5)], 10, 20, &["a"]);
+        check(&[], 0, 20, &[]);
+        check(&[("a", 10)], 11, 20, &[]);
+    }
+
+    #[test]
+    fn expired_entries_are_purged_when_read_and_when_nobody_reads() {
+        let presence = LocalPresence::new(RETENTION);
+        let kept = |presence: &LocalPresence| -> usize {
+            presence.state.lock().groups.values().map(HashMap::len).sum()
+        };
+        presence.note("g", "a", 0);
+        presence.note("g", "b", 50);
+        assert_eq!(presence.seen("g", 100, 100), Vec::<String>::new());
+        assert_eq!(kept(&presence), 2, "within the retention");
+        presence.seen("g", 101, 101);
+        assert_eq!(kept(&presence), 1);
+        presence.seen("g", 151, 151);
+        assert!(presence.state.lock().groups.is_empty());
+
+        presence.note("unread", "a", 0);
+        for _ in 0..SWEEP_EVERY {
+            presence.note("g", "b", 200);
+        }
+        assert!(!presence.state.lock().groups.contains_key("unread"));
+    }
+}

@@ -1,0 +1,280 @@
+//! The bus and presence on a real Redis, through a proxy that can be cut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chatwarden_cable::{
+    Bus, BusState, HubConfig, Link, Presence, RedisBus, RedisBusConfig, RedisPresence, Refusal,
+    Signal,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::stage::{EPOCH, NOW, Socket, Stage, clock, confirmed, message, publication, rejected};
+
+/// Long enough for the reconnection of a client with back-off; what is waited for comes sooner.
+const SOON: Duration = Duration::from_secs(15);
+
+/// The Redis of this test run, host and port.
+fn address() -> Option<String> {
+    let Ok(url) = std::env::var("CHATWARDEN_TEST_REDIS_URL") else {
+        eprintln!("SKIPPED: CHATWARDEN_TEST_REDIS_URL is not set, nothing was tested here");
+        return None;
+    };
+    Some(url.trim_start_matches("redis://").trim_end_matches('/').to_owned())
+}
+
+fn unique(name: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::SeqCst);
+    format!("test:{}:{count}:{name}", std::process::id())
+}
+
+/// Forwards to Redis until it is cut; while cut, connections are refused at once.
+struct Proxy {
+    url: String,
+    connected: watch::Sender<bool>,
+    tasks: TaskTracker,
+}
+
+impl Proxy {
+    async fn start(to: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let connected = watch::Sender::new(true);
+        let tasks = TaskTracker::new();
+        let (state, inner) = (connected.clone(), tasks.clone());
+        tasks.spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut state = state.subscribe();
+                if !*state.borrow() {
+                    continue;
+                }
+                let to = to.clone();
+                inner.spawn(async move {
+                    let Ok(mut server) = TcpStream::connect(to).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = state.wait_for(|connected| !connected) => {}
+                    }
+                });
+            }
+        });
+        Self { url, connected, tasks }
+    }
+
+    fn cut(&self) {
+        self.connected.send_replace(false);
+    }
+
+    fn mend(&self) {
+        self.connected.send_replace(true);
+    }
+}
+
+struct Node {
+    bus: Arc<RedisBus>,
+    state: watch::Receiver<BusState>,
+    signals: Option<mpsc::Receiver<Signal>>,
+    stop: CancellationToken,
+}
+
+impl Node {
+    async fn start(url: &str, prefix: &str, name: &str) -> Self {
+        let stop = CancellationToken::new();
+        let config = RedisBusConfig {
+            url: url.to_owned(),
+            prefix: prefix.to_owned(),
+            node: name.to_owned(),
+            clock: clock(),
+        };
+        let (bus, signals) = RedisBus::start(config, &TaskTracker::new(), stop.clone()).unwrap();
+        let state = bus.state();
+        Self { bus, state, signals: Some(signals), stop }
+    }
+
+    async fn until(&mut self, what: &str, wanted: impl FnMut(&BusState) -> bool) -> BusState {
+        match timeout(SOON, self.state.wait_for(wanted)).await {
+            Ok(state) => *state.unwrap(),
+            Err(_) => panic!("{what}"),
+        }
+    }
+
+    async fn up(&mut self) -> BusState {
+        self.until("the link comes up", |state| state.link == Link::Up).await
+    }
+
+    async fn hear(&mut self) -> Signal {
+        let signals = self.signals.as_mut().unwrap();
+        timeout(SOON, signals.recv()).await.expect("a signal arrives").unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn said(id: i64) -> Signal {
+    Signal::Publication(Arc::new(publication(id, &["t"])))
+}
+
+#[tokio::test]
+async fn others_hear_it_and_the_node_itself_does_not() {
+    let Some(to) = address() else { return };
+    let (url, prefix) = (format!("redis://{to}"), unique("bus"));
+    let mut a = Node::start(&url, &prefix, "a").await;
+    let mut b = Node::start(&url, &prefix, "b").await;
+    let mut stranger = Node::start(&url, &unique("bus"), "c").await;
+    for node in [&mut a, &mut b, &mut stranger] {
+        node.up().await;
+    }
+    for id in 1..=200 {
+        a.bus.send(&said(id));
+    }
+    a.bus.send(&Signal::Refresh("t".into()));
+    for id in 1..=200 {
+        assert_eq!(b.hear().await, said(id), "in order");
+    }
+    assert_eq!(b.hear().await, Signal::Refresh("t".into()));
+    b.bus.send(&said(7));
+    assert_eq!(a.hear().await, said(7), "the first thing it hears: none of its own");
+    stranger.bus.send(&said(8));
+    assert!(b.signals.as_mut().unwrap().try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
+    let Some(to) = address() else { return };
+    let prefix = unique("bus");
+    let proxy = Proxy::start(to.clone()).await;
+    let mut a = Node::start(&proxy.url, &prefix, "a").await;
+    let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
+    let before = a.up().await;
+    let others_before = b.up().await;
+
+    proxy.cut();
+    let cut = a.until("the cut is noticed", |state| state.link != Link::Up).await;
+    assert_eq!(cut, BusState { link: Link::Down { since: NOW }, gaps: before.gaps });
+    a.bus.send(&said(1));
+    proxy.mend();
+    let mended = a.up().await;
+    assert_eq!(mended.gaps, before.gaps + 1);
+    b.until("the others are told to catch up", |state| state.gaps > others_before.gaps).await;
+
+    a.bus.send(&said(2));
+    loop {
+        // What was said during the cut may have come through, or not.
+        if b.hear().await == said(2) {
+            break;
+        }
+    }
+    b.bus.send(&said(3));
+    assert_eq!(a.hear().await, said(3), "subscribed again");
+    proxy.tasks.close();
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_late_is_found() {
+    let Some(to) = address() else { return };
+    let prefix = unique("bus");
+    let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
+    let others_before = b.up().await;
+    let proxy = Proxy::start(to).await;
+    proxy.cut();
+    let mut a = Node::start(&proxy.url, &prefix, "a").await;
+    // More than may wait: none of it blocks or fails.
+    for id in 1..=10_000 {
+        a.bus.send(&said(id));
+    }
+    assert_eq!(a.state.borrow().link, Link::Down { since: NOW });
+    proxy.mend();
+    a.up().await;
+    b.until("the others are told to catch up", |state| state.gaps > others_before.gaps).await;
+    proxy.tasks.close();
+}
+
+#[tokio::test]
+async fn two_hubs_over_redis() {
+    let Some(to) = address() else { return };
+    let (url, prefix) = (format!("redis://{to}"), unique("bus"));
+    let mut stages = Vec::new();
+    let mut nodes = Vec::new();
+    for name in ["a", "b"] {
+        let mut node = Node::start(&url, &prefix, name).await;
+        node.up().await;
+        let bus: Arc<dyn Bus> = Arc::clone(&node.bus) as _;
+        let stage = Stage::with(HubConfig::new(EPOCH, clock()), bus);
+        stage.allow("t", &[]);
+        stage.tasks.spawn(Arc::clone(&stage.hub).listen(node.signals.take().unwrap()));
+        stages.push(stage);
+        nodes.push(node);
+    }
+    let [here, there] = &*stages else { unreachable!() };
+    let mut socket = there.connect(chatwarden_cable::Protocol::V1Json);
+    socket.subscribe("t").await;
+    assert_eq!(next(&mut socket).await["type"], "welcome");
+    assert_eq!(next(&mut socket).await, confirmed("t"));
+    here.hub.publish(publication(1, &["t"]));
+    assert_eq!(next(&mut socket).await["message"], message(1));
+    there.refuse("t", Refusal::Denied);
+    here.hub.refresh("t");
+    assert_eq!(next(&mut socket).await, rejected("t"));
+}
+
+async fn next(socket: &mut Socket) -> serde_json::Value {
+    loop {
+        let frame = timeout(SOON, socket.outbox.recv()).await.expect("a frame").unwrap();
+        let frame = crate::stage::show(frame);
+        if frame["type"] != "ping" {
+            return frame;
+        }
+    }
+}
+
+const RETENTION: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn presence_is_shared_and_its_window_inclusive() {
+    let Some(to) = address() else { return };
+    let (url, prefix) = (format!("redis://{to}"), unique("presence"));
+    let a = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
+    let b = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
+    a.touch("g", "1", 1_000).await;
+    a.touch("g", "2", 2_000).await;
+    b.touch("g", "3", 3_000).await;
+    a.touch("g", "3", 1_500).await;
+    a.touch("h", "4", 3_000).await;
+    for (since, expected) in
+        [(1_000, &["1", "2", "3"][..]), (2_000, &["2", "3"]), (3_000, &["3"]), (3_001, &[])]
+    {
+        assert_eq!(b.present("g", since, 3_000).await, expected, "since {since}");
+        assert_eq!(a.present("g", since, 3_000).await, expected, "since {since}");
+    }
+    // 1 is expired when somebody reads 60 s later, whatever the window.
+    assert_eq!(a.present("g", 0, 61_001).await, ["2", "3"]);
+}
+
+#[tokio::test]
+async fn presence_without_redis_is_what_the_node_saw() {
+    let Some(to) = address() else { return };
+    let proxy = Proxy::start(to.clone()).await;
+    let prefix = unique("presence");
+    let a = RedisPresence::new(&proxy.url, &prefix, RETENTION).unwrap();
+    let b = RedisPresence::new(&format!("redis://{to}"), &prefix, RETENTION).unwrap();
+    a.touch("g", "1", 1_000).await;
+    b.touch("g", "2", 1_000).await;
+    assert_eq!(a.present("g", 0, 1_000).await, ["1", "2"]);
+    proxy.cut();
+    let answer = timeout(Duration::from_secs(1), async {
+        a.touch("g", "3", 1_000).await;
+        a.present("g", 0, 1_000).await
+    });
+    assert_eq!(answer.await.expect("an answer within the time-outs"), ["1", "3"]);
+    proxy.tasks.close();
+}
