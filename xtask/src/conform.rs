@@ -14,7 +14,7 @@ use chatwarden_testkit::services::{
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
-use crate::process::{announce, cargo, root};
+use crate::process::{announce, build, cargo, root};
 
 /// How long the server may take until it's ready; it migrates an empty database first.
 const STARTING: Duration = Duration::from_secs(60);
@@ -59,7 +59,10 @@ impl Conform {
         let script = kit.join("conform.py");
         ensure!(script.is_file(), "{} is not there: name the kit with --kit", script.display());
 
-        let server = Server::start(&build()?, self.engine)?;
+        // As it's shipped.
+        let mut release = cargo(["build", "--release", "--package", "chatwarden"]);
+        let program = build(release.args(["--bin", "chatwarden"]), |_| true)?;
+        let server = Server::start(&program, self.engine)?;
         let mut check = Command::new("python3");
         check
             .arg(&script)
@@ -86,21 +89,6 @@ impl Conform {
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
-}
-
-/// Builds the server as it's shipped; returns the program.
-fn build() -> Result<PathBuf> {
-    let mut command = cargo(["build", "--release", "--package", "chatwarden"]);
-    command.args(["--bin", "chatwarden", "--message-format", "json-render-diagnostics"]);
-    announce(&command);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the server can't be built");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .next_back()
-        .context("cargo named no program")
 }
 
 /// A running server on a database of its own.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -74,6 +75,21 @@ pub fn watch(command: &mut Command, see: impl Fn(&str) + Sync) -> Result<bool> {
         output.and(errors.join().unwrap_or(Ok(())))
     })?;
     Ok(child.wait()?.success())
+}
+
+/// Builds with `command` and returns the program that `wanted` recognises by cargo's message about it.
+pub fn build(command: &mut Command, wanted: impl Fn(&Value) -> bool) -> Result<PathBuf> {
+    command.args(["--message-format", "json-render-diagnostics"]);
+    announce(command);
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{} failed", shown(command));
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(wanted)
+        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .next_back()
+        .with_context(|| format!("{} made no program", shown(command)))
 }
 
 /// Copies line by line: a program's last words may lack the end of their line.

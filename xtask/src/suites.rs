@@ -1,23 +1,18 @@
 //! `test` and `generate`: the tests of the workspace, with the services they need.
 
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use chatwarden_testkit::services::{Durability, POSTGRES_URL, Postgres, REDIS_URL, Redis};
+use chatwarden_testkit::{REFERENCE_TESTS, REWRITE};
 use clap::{Args, ValueEnum};
 
 use crate::counts::Counts;
-use crate::process::{cargo, has_cargo, watch};
+use crate::process::{build, cargo, has_cargo, root, watch};
 
 /// Tells the binary `it` which database a test's application stands on.
 const ENGINE: &str = "CHATWARDEN_TEST_DB";
-
-/// Tells `chatwarden_testkit::golden` to rewrite what it would compare.
-const REWRITE: &str = "CHATWARDEN_GENERATE";
-
-/// The word that tests of committed references have in their path.
-const REFERENCES: &str = "reference";
 
 #[derive(Args, Default)]
 pub struct Test {
@@ -48,17 +43,15 @@ impl Test {
     pub fn run(&self) -> Result<ExitCode> {
         let suites = Suites::start()?;
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        // The same packages are selected each time: with others, cargo would build what they share
-        // with other features, once more.
-        let all = |engine| suites.run(&[], &arguments, &[(ENGINE, engine)]);
-        let it = |engine| suites.run(&["--test", "it"], &arguments, &[(ENGINE, engine)]);
         let mut passed = match self.engine {
-            Engine::Sqlite => all("sqlite")?,
-            Engine::Postgres => all("postgres")?,
-            Engine::Both => all("sqlite")? & it("postgres")?,
+            Engine::Sqlite => suites.run(&arguments, "sqlite")?,
+            Engine::Postgres => suites.run(&arguments, "postgres")?,
+            Engine::Both => {
+                suites.run(&arguments, "sqlite")? & suites.run_it(&arguments, "postgres")?
+            }
         };
         if suites.nextest {
-            passed &= suites.documentation(&arguments)?;
+            passed &= suites.run_examples(&arguments)?;
         }
         suites.close(passed)
     }
@@ -66,11 +59,8 @@ impl Test {
 
 impl Generate {
     pub fn run(&self) -> Result<ExitCode> {
-        let suites = Suites::start()?;
-        let rewrite = if self.check { "0" } else { "1" };
-        let set = [(ENGINE, "sqlite"), (REWRITE, rewrite)];
-        // Not the documentation's examples: none of them writes a reference.
-        let passed = suites.run(&["--lib", "--bins", "--tests"], &[REFERENCES], &set)?;
+        let suites = Suites { rewrite: !self.check, ..Suites::start()? };
+        let passed = suites.run(&[REFERENCE_TESTS], "sqlite")?;
         suites.close(passed)
     }
 }
@@ -80,6 +70,7 @@ struct Suites {
     postgres: Postgres,
     redis: Redis,
     nextest: bool,
+    rewrite: bool,
     counts: Mutex<Counts>,
 }
 
@@ -89,31 +80,52 @@ impl Suites {
             postgres: Postgres::start(Durability::None)?,
             redis: Redis::start()?,
             nextest: has_cargo("nextest"),
+            rewrite: false,
             counts: Mutex::default(),
         })
     }
 
-    /// Runs the tests of these targets; says whether all passed.
-    fn run(&self, targets: &[&str], arguments: &[&str], set: &[(&str, &str)]) -> Result<bool> {
+    /// Runs all tests, the application in tests/it on `engine`; says whether all passed.
+    fn run(&self, arguments: &[&str], engine: &str) -> Result<bool> {
         let mut command = if self.nextest {
             cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "pass"])
         } else {
             cargo(["test", "--workspace", "--no-fail-fast"])
         };
-        command.args(targets).envs(set.iter().copied());
-        self.count(&mut command, arguments)
+        self.count(command.env(ENGINE, engine).arg("--"), arguments)
+    }
+
+    /// Runs the tests of tests/it only. Cargo is told of all packages all the same: if it saw but one,
+    /// it would build what they share once more, with that one's features.
+    fn run_it(&self, arguments: &[&str], engine: &str) -> Result<bool> {
+        let mut command = if self.nextest {
+            let mut it =
+                cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "pass"]);
+            it.args(["--test", "it", "-E", "package(chatwarden-testkit)", "--"]);
+            it
+        } else {
+            let mut it = cargo(["test", "--workspace", "--test", "it", "--no-run"]);
+            let mut it = Command::new(build(&mut it, |message| {
+                let manifest = message.get("manifest_path").and_then(|path| path.as_str());
+                manifest.is_some_and(|path| path.ends_with("crates/testkit/Cargo.toml"))
+            })?);
+            it.current_dir(root().join("crates/testkit")).stdin(Stdio::null());
+            it
+        };
+        self.count(command.env(ENGINE, engine), arguments)
     }
 
     /// Runs the examples in the documentation, which nextest leaves out.
-    fn documentation(&self, arguments: &[&str]) -> Result<bool> {
-        self.count(&mut cargo(["test", "--workspace", "--no-fail-fast", "--doc"]), arguments)
+    fn run_examples(&self, arguments: &[&str]) -> Result<bool> {
+        self.count(&mut cargo(["test", "--workspace", "--no-fail-fast", "--doc", "--"]), arguments)
     }
 
     fn count(&self, command: &mut Command, arguments: &[&str]) -> Result<bool> {
-        if !arguments.is_empty() {
-            command.arg("--").args(arguments);
-        }
-        command.env(POSTGRES_URL, self.postgres.url()).env(REDIS_URL, self.redis.url());
+        command
+            .args(arguments)
+            .env(POSTGRES_URL, self.postgres.url())
+            .env(REDIS_URL, self.redis.url())
+            .env(REWRITE, if self.rewrite { "1" } else { "0" });
         watch(command, |line| {
             if let Some(counts) = Counts::of_line(line) {
                 *self.counts.lock().unwrap_or_else(PoisonError::into_inner) += counts;

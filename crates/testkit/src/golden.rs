@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Set to `1`, [`golden`] rewrites the committed file instead of comparing with it.
-const REWRITE: &str = "CHATWARDEN_GENERATE";
+/// Environment variable: where it's `1`, [`golden`] rewrites the committed file instead of comparing.
+pub const REWRITE: &str = "CHATWARDEN_GENERATE";
 
-/// `cargo xtask generate` runs the tests with this word in their path.
-const FILTER: &str = "reference";
+/// The word in the paths of the tests that `cargo xtask generate` runs.
+pub const REFERENCE_TESTS: &str = "reference";
 
 /// Lines of either side that a failure shows.
 const SHOWN: usize = 12;
@@ -27,7 +27,7 @@ pub fn golden(path: &str, actual: &str) {
     let test = std::thread::current();
     assert!(
         is_found(test.name()),
-        "put `{FILTER}` into the name of the test that makes {path}, else `cargo xtask generate` does \
+        "put `{REFERENCE_TESTS}` into the name of the test that makes {path}, else `cargo xtask generate` does \
          not run it"
     );
     if std::env::var_os(REWRITE).is_some_and(|value| value == "1") {
@@ -40,7 +40,7 @@ pub fn golden(path: &str, actual: &str) {
 /// Whether `cargo xtask generate` runs the test on this thread. A test's thread has its path for a
 /// name, except where there is only the main one to run on.
 fn is_found(thread: Option<&str>) -> bool {
-    thread.is_none_or(|name| name == "main" || name.contains(FILTER))
+    thread.is_none_or(|name| name == "main" || name.contains(REFERENCE_TESTS))
 }
 
 #[track_caller]

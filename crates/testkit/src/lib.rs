@@ -6,4 +6,4 @@
 mod golden;
 pub mod services;
 
-pub use golden::golden;
+pub use golden::{REFERENCE_TESTS, REWRITE, golden};
