@@ -9,7 +9,7 @@ use chatwarden_testkit::{REFERENCE_TESTS, REWRITE};
 use clap::{Args, ValueEnum};
 
 use crate::counts::Counts;
-use crate::process::{build, cargo, has_cargo, root, watch};
+use crate::process::{build, cargo, has_cargo, root, run, watch};
 
 /// Tells the binary `it` which database a test's application stands on.
 const ENGINE: &str = "CHATWARDEN_TEST_DB";
@@ -76,6 +76,7 @@ struct Suites {
 
 impl Suites {
     fn start() -> Result<Self> {
+        run(&mut cargo(["test", "--workspace", "--no-run"]))?;
         Ok(Self {
             postgres: Postgres::start(Durability::None)?,
             redis: Redis::start()?,
