@@ -1,0 +1,343 @@
+//! Cross-origin access by path class (operations.md §4.4, behaviours.md §1).
+//!
+//! An origin is never reflected unless it is ours or listed, and `*` never goes with credentials.
+//! Fails closed: an origin that can't be looked up is not allowed. Counter: `cors.denied{class}`.
+
+mod origin;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use futures::future::BoxFuture;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::json;
+
+pub use origin::{InvalidOrigin, OriginPattern};
+
+use crate::answer;
+use crate::client_ip::ClientIp;
+use crate::filter::{Admission, Filter, FilterLayer};
+use crate::path;
+
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "access-token, client, expiry, token-type, uid, x-request-id, ratelimit, ratelimit-policy, \
+     retry-after",
+);
+const VARY_CORS: HeaderValue = HeaderValue::from_static(
+    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+);
+const READS: &str = "GET, HEAD, OPTIONS";
+const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Settings of the layer.
+#[derive(Clone, Default)]
+pub struct CorsConfig {
+    /// Origins of the installation itself (`FRONTEND_URL`), besides the one a request names.
+    pub own_origins: Vec<String>,
+    /// Env `CORS_ALLOWED_ORIGINS`: origins that may call the API, with credentials if exact.
+    pub allowed_origins: Vec<OriginPattern>,
+    /// Env `ENABLE_API_CORS`: every origin may call `/api/*`, without credentials.
+    pub enable_api_cors: bool,
+    /// Env `CW_API_ONLY_SERVER`: every origin may call everything, without credentials.
+    pub api_only_server: bool,
+    /// Origins that tenants have listed.
+    pub lookup: Option<Arc<dyn OriginLookup>>,
+}
+
+impl std::fmt::Debug for CorsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CorsConfig")
+            .field("own_origins", &self.own_origins)
+            .field("allowed_origins", &self.allowed_origins)
+            .field("enable_api_cors", &self.enable_api_cors)
+            .field("api_only_server", &self.api_only_server)
+            .field("lookup", &self.lookup.is_some())
+            .finish()
+    }
+}
+
+/// Whose list of origins to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginScope {
+    /// An account, by the id in the path.
+    Account(i64),
+    /// An inbox, by the `website_token` of the query.
+    Inbox(String),
+}
+
+/// The origins tenants have listed; asked only for an origin that isn't ours or listed for all.
+/// The answer should come from a cache. An error is a `false`.
+pub trait OriginLookup: Send + Sync + 'static {
+    /// May pages of `origin` call the API of `scope`?
+    fn allows(&self, scope: OriginScope, origin: String) -> BoxFuture<'static, bool>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Static,
+    Public,
+    Widget,
+    App,
+    /// No cross-origin access unless the whole server is opened.
+    Closed,
+    /// No cross-origin access whatever is configured.
+    Operator,
+}
+
+impl Class {
+    fn of(path: &str) -> Self {
+        let mut segments = path::segments(path);
+        match (segments.next().unwrap_or_default(), segments.next(), segments.next()) {
+            ("packs" | "audio", ..) => Self::Static,
+            ("public", Some("api"), _) => Self::Public,
+            ("api", Some("v1"), Some("widget")) => Self::Widget,
+            ("api" | "auth" | "platform", ..) => Self::App,
+            ("actuator" | "super_admin", ..) => Self::Operator,
+            _ => Self::Closed,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Public => "public",
+            Self::Widget => "widget",
+            Self::App => "app",
+            Self::Closed => "other",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// The layer.
+#[must_use]
+pub fn layer(config: CorsConfig) -> FilterLayer<Cors> {
+    FilterLayer(Cors { config: Arc::new(config) })
+}
+
+/// Grants or denies cross-origin access.
+#[derive(Debug, Clone)]
+pub struct Cors {
+    config: Arc<CorsConfig>,
+}
+
+/// What the response says about origins.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// Nothing: the path has no cross-origin side.
+    Silent,
+    /// The path has one, but not for this request.
+    None,
+    /// Every origin, without credentials.
+    Any,
+    /// This origin, with or without credentials.
+    Origin {
+        /// The `Origin` of the request.
+        origin: HeaderValue,
+        /// Whether cookies may go along.
+        credentials: bool,
+    },
+}
+
+impl Filter for Cors {
+    type Ticket = Grant;
+
+    fn admit(&self, request: &mut Request) -> Admission<Grant> {
+        let class = Class::of(request.uri().path());
+        let grant = self.config.grant(class, request);
+        let preflight = Preflight::of(class, request);
+        match (grant, preflight) {
+            (Decided::Now(grant), None) => {
+                if matches!(grant, Grant::None) && request.headers().contains_key(ORIGIN) {
+                    denied(class);
+                }
+                Admission::Pass(grant)
+            }
+            (Decided::Now(grant), Some(preflight)) => match preflight.answer(grant, class) {
+                Some(response) => Admission::Answer(response),
+                None => Admission::Pass(Grant::Silent),
+            },
+            (Decided::Later(lookup, origin), preflight) => Admission::Wait(Box::pin(async move {
+                let grant = if lookup.await {
+                    Grant::Origin { origin, credentials: false }
+                } else {
+                    Grant::None
+                };
+                match preflight.map(|preflight| preflight.answer(grant.clone(), class)) {
+                    Some(Some(response)) => Err(response),
+                    _ => {
+                        if matches!(grant, Grant::None) {
+                            denied(class);
+                        }
+                        Ok(grant)
+                    }
+                }
+            })),
+        }
+    }
+
+    fn seal(&self, grant: Grant, response: &mut Response) {
+        let headers = response.headers_mut();
+        if grant.write(headers) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+}
+
+impl Grant {
+    /// Writes the headers; whether an origin was granted anything.
+    fn write(&self, headers: &mut HeaderMap) -> bool {
+        if !matches!(self, Self::Silent) {
+            headers.append(VARY, VARY_CORS);
+        }
+        match self {
+            Self::Silent | Self::None => return false,
+            Self::Any => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            Self::Origin { origin, credentials } => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                if *credentials {
+                    let yes = HeaderValue::from_static("true");
+                    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+                }
+            }
+        }
+        true
+    }
+}
+
+enum Decided {
+    Now(Grant),
+    Later(BoxFuture<'static, bool>, HeaderValue),
+}
+
+impl CorsConfig {
+    fn grant(&self, class: Class, request: &Request) -> Decided {
+        let open = match class {
+            Class::Static | Class::Public => true,
+            Class::Widget => self.enable_api_cors || self.api_only_server,
+            Class::App => {
+                let api = path::segments(request.uri().path()).next() == Some("api");
+                self.api_only_server || (self.enable_api_cors && api)
+            }
+            Class::Closed => self.api_only_server,
+            Class::Operator => false,
+        };
+        let Some(value) = request.headers().get(ORIGIN) else {
+            return Decided::Now(match class {
+                Class::Closed | Class::Operator if !open => Grant::Silent,
+                _ if open => Grant::Any,
+                _ => Grant::None,
+            });
+        };
+        let origin = value.to_str().unwrap_or_default();
+        let own = request.extensions().get::<ClientIp>().and_then(ClientIp::origin);
+        let ours = own.as_deref() == Some(origin) || self.own_origins.iter().any(|own| own == origin);
+        match class {
+            // Our own pages need no permission, and nobody else gets any.
+            Class::Closed | Class::Operator if !open && ours => return Decided::Now(Grant::Silent),
+            Class::Closed | Class::Operator if !open => return Decided::Now(Grant::None),
+            Class::App | Class::Widget => {
+                let listed = self.allowed_origins.iter().find(|pattern| pattern.matches(origin));
+                if ours || (class == Class::App && listed.is_some()) {
+                    let credentials = ours || listed.is_some_and(OriginPattern::is_exact);
+                    return Decided::Now(Grant::Origin { origin: value.clone(), credentials });
+                }
+            }
+            _ => {}
+        }
+        if open {
+            return Decided::Now(Grant::Any);
+        }
+        // `null` is every sandboxed frame and local file there is.
+        let lookup = self.lookup.as_ref().filter(|_| origin != "null" && !origin.is_empty());
+        match (lookup, scope(class, request)) {
+            (Some(lookup), Some(scope)) => {
+                Decided::Later(lookup.allows(scope, origin.to_owned()), value.clone())
+            }
+            _ => Decided::Now(Grant::None),
+        }
+    }
+}
+
+fn scope(class: Class, request: &Request) -> Option<OriginScope> {
+    match class {
+        Class::Widget => path::query_value(request.uri().query(), "website_token")
+            .map(|token| OriginScope::Inbox(token.into_owned())),
+        Class::App => {
+            let mut segments = path::segments(request.uri().path());
+            segments.find(|segment| *segment == "accounts")?;
+            segments.next()?.parse().ok().map(OriginScope::Account)
+        }
+        _ => None,
+    }
+}
+
+/// A question of the browser before the request itself; answered before limits and
+/// authentication.
+struct Preflight {
+    method: HeaderValue,
+    headers: Option<HeaderValue>,
+    allowed: &'static str,
+}
+
+impl Preflight {
+    fn of(class: Class, request: &Request) -> Option<Self> {
+        let asks = request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN);
+        let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| asks)?.clone();
+        let headers = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        Some(Self { method, headers, allowed: if class == Class::Static { READS } else { ALL } })
+    }
+
+    /// None where the path has no cross-origin side: then it is a request as any other.
+    fn answer(self, grant: Grant, class: Class) -> Option<Box<Response>> {
+        let method_known = self
+            .method
+            .to_str()
+            .is_ok_and(|asked| self.allowed.split(", ").any(|method| method == asked));
+        let headers_sound = self.headers.as_ref().is_none_or(are_tokens);
+        match grant {
+            Grant::Silent => None,
+            grant @ (Grant::Any | Grant::Origin { .. }) if method_known && headers_sound => {
+                let mut response = Box::new(Response::default());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                let headers = response.headers_mut();
+                grant.write(headers);
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(self.allowed));
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+                if let Some(asked) = self.headers {
+                    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+                }
+                Some(response)
+            }
+            _ => {
+                denied(class);
+                let mut response =
+                    answer::json(StatusCode::FORBIDDEN, &json!({"error": "Origin not allowed"}));
+                response.headers_mut().append(VARY, VARY_CORS);
+                Some(response)
+            }
+        }
+    }
+}
+
+/// A list of header names, fit to be echoed.
+fn are_tokens(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_, ".contains(byte);
+    bytes.len() <= 1024 && bytes.iter().all(token)
+}
+
+fn denied(class: Class) {
+    metrics::counter!("cors.denied", "class" => class.name()).increment(1);
+}
+
+#[cfg(test)]
+mod tests;

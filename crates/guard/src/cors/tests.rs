@@ -1,0 +1,150 @@
+use super::*;
+use crate::testing::Recorded;
+use axum::Router;
+use axum::body::Body;
+use tower::ServiceExt;
+
+struct Listed;
+
+impl OriginLookup for Listed {
+    fn allows(&self, scope: OriginScope, origin: String) -> BoxFuture<'static, bool> {
+        let allowed = match scope {
+            OriginScope::Account(id) => id == 7 && origin == "https://seven.example",
+            OriginScope::Inbox(token) => token == "tok" && origin == "https://shop.example",
+        };
+        Box::pin(async move { allowed })
+    }
+}
+
+fn config(open_api: bool, open_all: bool) -> CorsConfig {
+    CorsConfig {
+        own_origins: vec!["https://chat.example".into()],
+        allowed_origins: vec!["https://desk.example".parse().unwrap(), "https://*.parts.example".parse().unwrap()],
+        enable_api_cors: open_api,
+        api_only_server: open_all,
+        lookup: Some(Arc::new(Listed)),
+    }
+}
+
+async fn ask(config: CorsConfig, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
+    let app = Router::new().fallback(|| async { "answer" }).layer(layer(config));
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// target, origin, allowed origin, credentials, varies, denials
+type Row = (&'static str, &'static str, Option<&'static str>, bool, bool, u64);
+
+async fn check(config: CorsConfig, rows: &[Row]) {
+    for (target, origin, allowed, credentials, varies, denials) in rows {
+        let recorded = Recorded::start();
+        let headers = [("origin", *origin)];
+        let headers = if origin.is_empty() { &[][..] } else { &headers[..] };
+        let response = ask(config.clone(), "GET", target, headers).await;
+        assert_eq!(response.status(), 200, "{target} {origin}");
+        assert_eq!(header(&response, "access-control-allow-origin"), *allowed, "{target} {origin}");
+        assert_eq!(header(&response, "access-control-allow-credentials").is_some(), *credentials, "{target} {origin}");
+        assert_eq!(header(&response, "access-control-expose-headers").is_some(), allowed.is_some(), "{target} {origin}");
+        assert_eq!(header(&response, "vary").is_some(), *varies, "{target} {origin}");
+        assert_eq!(recorded.count("cors.denied", &[]), *denials, "{target} {origin}");
+    }
+}
+
+#[tokio::test]
+async fn each_class_has_its_origins() {
+    const ACCOUNT: &str = "/api/v1/accounts/7/labels";
+    check(
+        config(false, false),
+        &[
+            ("/packs/js/sdk.js", "https://any.example", Some("*"), false, true, 0),
+            ("/packs/js/sdk.js", "", Some("*"), false, true, 0),
+            ("/audio/ding.mp3", "null", Some("*"), false, true, 0),
+            ("/public/api/v1/inboxes/x", "https://any.example", Some("*"), false, true, 0),
+            (ACCOUNT, "", None, false, true, 0),
+            (ACCOUNT, "https://chat.example", Some("https://chat.example"), true, true, 0),
+            (ACCOUNT, "https://desk.example", Some("https://desk.example"), true, true, 0),
+            (ACCOUNT, "https://a.parts.example", Some("https://a.parts.example"), false, true, 0),
+            (ACCOUNT, "https://seven.example", Some("https://seven.example"), false, true, 0),
+            ("/api/v1/accounts/8/labels", "https://seven.example", None, false, true, 1),
+            (ACCOUNT, "https://any.example", None, false, true, 1),
+            (ACCOUNT, "null", None, false, true, 1),
+            ("/auth/sign_in", "https://any.example", None, false, true, 1),
+            ("/api/v1/widget/config?website_token=tok", "https://shop.example", Some("https://shop.example"), false, true, 0),
+            ("/api/v1/widget/config?website_token=no", "https://shop.example", None, false, true, 1),
+            ("/api/v1/widget/config", "https://desk.example", None, false, true, 1),
+            ("/vite/a.js", "", None, false, false, 0),
+            ("/vite/a.js", "https://chat.example", None, false, false, 0),
+            ("/cable", "https://any.example", None, false, true, 1),
+            ("/actuator/health", "https://any.example", None, false, true, 1),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn switches_open_without_credentials() {
+    check(
+        config(true, false),
+        &[
+            ("/api/v1/profile", "https://any.example", Some("*"), false, true, 0),
+            ("/api/v1/widget/config", "https://any.example", Some("*"), false, true, 0),
+            ("/api/v1/profile", "https://desk.example", Some("https://desk.example"), true, true, 0),
+            ("/auth/sign_in", "https://any.example", None, false, true, 1),
+            ("/vite/a.js", "https://any.example", None, false, true, 1),
+        ],
+    )
+    .await;
+    check(
+        config(false, true),
+        &[
+            ("/auth/sign_in", "https://any.example", Some("*"), false, true, 0),
+            ("/api/v1/profile", "null", Some("*"), false, true, 0),
+            ("/vite/a.js", "https://any.example", Some("*"), false, true, 0),
+            ("/super_admin", "https://any.example", None, false, true, 1),
+            ("/actuator/env", "https://any.example", None, false, true, 1),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn preflights_are_answered_here() {
+    let wide = "x".repeat(2000);
+    for (target, origin, method, asked, status, methods) in [
+        ("/public/api/v1/x", "https://any.example", "PATCH", Some("content-type, x-a"), 204, Some(ALL)),
+        ("/packs/a.js", "https://any.example", "GET", None, 204, Some(READS)),
+        ("/packs/a.js", "https://any.example", "DELETE", None, 403, None),
+        ("/api/v1/profile", "https://any.example", "PUT", None, 403, None),
+        ("/api/v1/profile", "https://desk.example", "PUT", Some("api_access_token"), 204, Some(ALL)),
+        ("/api/v1/profile", "https://desk.example", "TRACE", None, 403, None),
+        ("/api/v1/profile", "https://desk.example", "PUT", Some("a\"b"), 403, None),
+        ("/api/v1/profile", "https://desk.example", "PUT", Some(wide.as_str()), 403, None),
+        ("/api/v1/accounts/7/x", "https://seven.example", "POST", None, 204, Some(ALL)),
+        ("/api/v1/accounts/8/x", "https://seven.example", "POST", None, 403, None),
+        ("/actuator/env", "https://any.example", "GET", None, 403, None),
+    ] {
+        let mut headers = vec![("origin", origin), ("access-control-request-method", method)];
+        headers.extend(asked.map(|asked| ("access-control-request-headers", asked)));
+        let response = ask(config(false, false), "OPTIONS", target, &headers).await;
+        assert_eq!(response.status().as_u16(), status, "{target} {origin} {method}");
+        assert_eq!(header(&response, "access-control-allow-methods"), methods, "{target} {origin} {method}");
+        assert_eq!(header(&response, "access-control-allow-origin").is_some(), status == 204, "{target} {origin}");
+        let echoed = header(&response, "access-control-allow-headers");
+        assert_eq!(echoed, asked.filter(|_| status == 204), "{target}");
+        assert!(header(&response, "vary").is_some(), "{target}");
+        assert_eq!(header(&response, "access-control-max-age"), (status == 204).then_some("7200"));
+    }
+}
+
+#[tokio::test]
+async fn an_options_request_that_asks_nothing_goes_through() {
+    let response = ask(config(false, false), "OPTIONS", "/api/v1/profile", &[]).await;
+    assert_eq!(crate::testing::body_text(response).await, "answer");
+}

@@ -1,0 +1,71 @@
+//! The layer for the classes that address, method and target decide.
+
+use axum::extract::Request;
+use axum::response::Response;
+use futures::FutureExt;
+
+use super::{Decision, RateLimiter, Subject};
+use crate::client_ip::ClientIp;
+use crate::filter::{Admission, Filter, FilterLayer};
+use crate::request_id::RequestId;
+
+/// The layer. Needs [`ClientIp`].
+#[must_use]
+pub fn layer(limiter: RateLimiter) -> FilterLayer<LimitRate> {
+    FilterLayer(LimitRate { limiter })
+}
+
+/// Checks the classes keyed by address and refuses what is over.
+#[derive(Debug, Clone)]
+pub struct LimitRate {
+    limiter: RateLimiter,
+}
+
+impl Filter for LimitRate {
+    type Ticket = Decision;
+
+    fn admit(&self, request: &mut Request) -> Admission<Decision> {
+        let client = request.extensions().get::<ClientIp>();
+        let subject = Subject { client, ..Subject::default() };
+        let uri = request.uri();
+        let groups =
+            self.limiter.groups(true, request.method(), uri.path(), uri.query(), &subject);
+        if groups.is_empty() {
+            return Admission::Pass(Decision::default());
+        }
+        let limiter = self.limiter.clone();
+        let decision = async move { limiter.decide(groups).await };
+        if self.limiter.is_local() {
+            // Nothing to wait for, so that nothing is boxed on a single node.
+            let decision = decision.now_or_never().unwrap_or_default();
+            return match decision.refusal(request.headers(), request.extensions().get::<RequestId>()) {
+                Some(response) => Admission::Answer(Box::new(response)),
+                None => Admission::Pass(decision),
+            };
+        }
+        let headers = request.headers().clone();
+        let ids = request.extensions().get::<RequestId>().cloned();
+        Admission::Wait(Box::pin(async move {
+            let decision = decision.await;
+            match decision.refusal(&headers, ids.as_ref()) {
+                Some(response) => Err(Box::new(response)),
+                None => Ok(decision),
+            }
+        }))
+    }
+
+    fn seal(&self, mut decision: Decision, response: &mut Response) {
+        if response.status().is_redirection() {
+            return;
+        }
+        if let Some(inner) = response.extensions_mut().remove::<Decision>() {
+            decision.merge(&inner);
+            decision.headers |= inner.headers;
+            decision.legacy |= inner.legacy;
+        }
+        // The handler's own refusal already says how things stand.
+        if !response.headers().contains_key("ratelimit") {
+            decision.write_headers(response.headers_mut());
+        }
+    }
+}
