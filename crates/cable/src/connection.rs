@@ -153,28 +153,25 @@ impl Connection {
         let past = match self.since(subscription, request) {
             Some(since) => {
                 let streams = subscription.streams();
-                let past = subscription.subscriber().history(since, &streams).await;
-                past.map(|past| (past, streams)).ok()
+                subscription.subscriber().history(since, &streams).await.ok()
             }
             None => None,
         };
-        let notice = match past {
-            Some((past, streams)) => {
-                let primary = subscription.primary();
-                for publication in past {
-                    if !publication.concerns(&primary, &streams) {
-                        continue;
-                    }
-                    shown.insert(publication.id);
-                    let item = Item::Replay(Arc::clone(subscription), publication);
-                    if !self.queue.push_patiently(item).await {
-                        return;
-                    }
-                }
-                Notice::ConfirmHistory
+        let notice = if past.is_some() { Notice::ConfirmHistory } else { Notice::RejectHistory };
+        for publication in past.unwrap_or_default() {
+            // Asked each time: a refresh may end or narrow the subscription meanwhile.
+            if !subscription.hears(&publication) {
+                continue;
             }
-            None => Notice::RejectHistory,
-        };
+            shown.insert(publication.id);
+            let item = Item::Replay(Arc::clone(subscription), publication);
+            if !self.queue.push_patiently(item).await {
+                return;
+            }
+        }
+        if subscription.is_closed() {
+            return;
+        }
         self.queue.push_patiently(Item::Text(about(&subscription.identifier, notice))).await;
         subscription.release(&shown);
     }

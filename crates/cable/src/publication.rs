@@ -21,14 +21,6 @@ pub struct Publication {
     pub message: Arc<str>,
 }
 
-impl Publication {
-    /// True when a subscription with these streams is to get it.
-    pub(crate) fn concerns(&self, primary: &str, streams: &[Arc<str>]) -> bool {
-        self.except.as_deref() != Some(primary)
-            && self.streams.iter().any(|stream| streams.contains(stream))
-    }
-}
-
 /// What the nodes tell each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {

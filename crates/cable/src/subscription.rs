@@ -114,6 +114,14 @@ impl Subscription {
         }
     }
 
+    /// True when a publication is for it, now.
+    pub fn hears(&self, publication: &Publication) -> bool {
+        let state = self.state.lock();
+        !state.closed
+            && publication.except.as_deref() != Some(&*state.primary)
+            && publication.streams.iter().any(|stream| state.streams.contains(stream))
+    }
+
     /// Holds publications back from now on.
     pub fn hold(&self) {
         self.state.lock().held.get_or_insert_default();

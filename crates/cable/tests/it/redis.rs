@@ -34,10 +34,20 @@ fn unique(name: &str) -> String {
     format!("test:{}:{count}:{name}", std::process::id())
 }
 
-/// Forwards to Redis until it is cut; while cut, connections are refused at once.
+/// What a proxy does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// Connections stay, nothing gets through.
+    Stalled,
+    /// Connections end, new ones end at once.
+    Cut,
+}
+
+/// Stands between a node and Redis.
 struct Proxy {
     url: String,
-    connected: watch::Sender<bool>,
+    way: watch::Sender<Way>,
     tasks: TaskTracker,
 }
 
@@ -45,34 +55,42 @@ impl Proxy {
     async fn start(to: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
-        let connected = watch::Sender::new(true);
+        let way = watch::Sender::new(Way::Open);
         let tasks = TaskTracker::new();
-        let (state, inner) = (connected.clone(), tasks.clone());
+        let (ways, inner) = (way.clone(), tasks.clone());
         tasks.spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut state = state.subscribe();
-                if !*state.borrow() {
-                    continue;
-                }
-                let to = to.clone();
-                inner.spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(to).await else { return };
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        _ = state.wait_for(|connected| !connected) => {}
-                    }
-                });
+            while let Ok((client, _)) = listener.accept().await {
+                inner.spawn(forward(client, to.clone(), ways.subscribe()));
             }
         });
-        Self { url, connected, tasks }
+        Self { url, way, tasks }
     }
 
-    fn cut(&self) {
-        self.connected.send_replace(false);
+    fn make(&self, way: Way) {
+        self.way.send_replace(way);
     }
+}
 
-    fn mend(&self) {
-        self.connected.send_replace(true);
+async fn forward(mut client: TcpStream, to: String, mut way: watch::Receiver<Way>) {
+    let copying = async {
+        let Ok(mut server) = TcpStream::connect(to).await else { return };
+        let _bytes = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    };
+    tokio::pin!(copying);
+    loop {
+        let now = *way.borrow_and_update();
+        match now {
+            Way::Open => tokio::select! {
+                () = &mut copying => return,
+                changed = way.changed() => if changed.is_err() { return },
+            },
+            Way::Stalled => {
+                if way.changed().await.is_err() {
+                    return;
+                }
+            }
+            Way::Cut => return,
+        }
     }
 }
 
@@ -158,11 +176,11 @@ async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
     let before = a.up().await;
     let others_before = b.up().await;
 
-    proxy.cut();
+    proxy.make(Way::Cut);
     let cut = a.until("the cut is noticed", |state| state.link != Link::Up).await;
     assert_eq!(cut, BusState { link: Link::Down { since: NOW }, gaps: before.gaps });
     a.bus.send(&said(1));
-    proxy.mend();
+    proxy.make(Way::Open);
     let mended = a.up().await;
     assert_eq!(mended.gaps, before.gaps + 1);
     b.until("the others are told to catch up", |state| state.gaps > others_before.gaps).await;
@@ -180,20 +198,38 @@ async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
 }
 
 #[tokio::test]
+async fn a_link_that_swallows_everything_is_noticed() {
+    let Some(to) = address() else { return };
+    let prefix = unique("bus");
+    let proxy = Proxy::start(to.clone()).await;
+    let mut a = Node::start(&proxy.url, &prefix, "a").await;
+    let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
+    let before = a.up().await;
+    b.up().await;
+    proxy.make(Way::Stalled);
+    a.until("the silence is noticed", |state| state.link != Link::Up).await;
+    proxy.make(Way::Open);
+    assert!(a.up().await.gaps > before.gaps);
+    b.bus.send(&said(1));
+    assert_eq!(a.hear().await, said(1));
+    proxy.tasks.close();
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_late_is_found() {
     let Some(to) = address() else { return };
     let prefix = unique("bus");
     let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
     let others_before = b.up().await;
     let proxy = Proxy::start(to).await;
-    proxy.cut();
+    proxy.make(Way::Cut);
     let mut a = Node::start(&proxy.url, &prefix, "a").await;
     // More than may wait: none of it blocks or fails.
     for id in 1..=10_000 {
         a.bus.send(&said(id));
     }
     assert_eq!(a.state.borrow().link, Link::Down { since: NOW });
-    proxy.mend();
+    proxy.make(Way::Open);
     a.up().await;
     b.until("the others are told to catch up", |state| state.gaps > others_before.gaps).await;
     proxy.tasks.close();
@@ -263,18 +299,20 @@ async fn presence_is_shared_and_its_window_inclusive() {
 #[tokio::test]
 async fn presence_without_redis_is_what_the_node_saw() {
     let Some(to) = address() else { return };
-    let proxy = Proxy::start(to.clone()).await;
-    let prefix = unique("presence");
-    let a = RedisPresence::new(&proxy.url, &prefix, RETENTION).unwrap();
-    let b = RedisPresence::new(&format!("redis://{to}"), &prefix, RETENTION).unwrap();
-    a.touch("g", "1", 1_000).await;
-    b.touch("g", "2", 1_000).await;
-    assert_eq!(a.present("g", 0, 1_000).await, ["1", "2"]);
-    proxy.cut();
-    let answer = timeout(Duration::from_secs(1), async {
-        a.touch("g", "3", 1_000).await;
-        a.present("g", 0, 1_000).await
-    });
-    assert_eq!(answer.await.expect("an answer within the time-outs"), ["1", "3"]);
-    proxy.tasks.close();
+    for way in [Way::Cut, Way::Stalled] {
+        let proxy = Proxy::start(to.clone()).await;
+        let prefix = unique("presence");
+        let a = RedisPresence::new(&proxy.url, &prefix, RETENTION).unwrap();
+        let b = RedisPresence::new(&format!("redis://{to}"), &prefix, RETENTION).unwrap();
+        a.touch("g", "1", 1_000).await;
+        b.touch("g", "2", 1_000).await;
+        assert_eq!(a.present("g", 0, 1_000).await, ["1", "2"]);
+        proxy.make(way);
+        let answer = timeout(Duration::from_secs(1), async {
+            a.touch("g", "3", 1_000).await;
+            a.present("g", 0, 1_000).await
+        });
+        assert_eq!(answer.await.expect("an answer within the time-outs"), ["1", "3"]);
+        proxy.tasks.close();
+    }
 }

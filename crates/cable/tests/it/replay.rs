@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chatwarden_cable::{HubConfig, InProcess, Protocol, Publication, Since};
+use chatwarden_cable::{HubConfig, InProcess, Protocol, Publication, Refusal, Since};
 use serde_json::{Value, json};
 
 use crate::stage::{
@@ -188,4 +188,26 @@ async fn a_replay_ends_with_its_socket() {
     }
     settle().await;
     assert_eq!(socket.frames().last().unwrap()["close"], 1013);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_shows_nothing_that_is_no_longer_allowed() {
+    let stage = Stage::new();
+    stage.allow("t", &[]);
+    stage.room.rules.lock().past = past(&[1, 2]);
+    let mut socket = extended(&stage);
+    stage.room.gate.forget_permits(usize::MAX);
+    stage.room.gate.add_permits(1);
+    {
+        let resuming = socket.send(resume(json!({"since": 1})));
+        tokio::pin!(resuming);
+        assert!(futures::poll!(&mut resuming).is_pending(), "looking into the history");
+        stage.refuse("t", Refusal::Denied);
+        stage.hub.refresh("t");
+        // The look waits longer than the refresh: a semaphore is fair, so let both go.
+        stage.room.gate.add_permits(2);
+        settle().await;
+        resuming.await;
+    }
+    assert_eq!(socket.frames(), [confirmed("t"), crate::stage::rejected("t")]);
 }
