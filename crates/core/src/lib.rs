@@ -1,1 +1,38 @@
-//! The product: one folder a feature.
+//! The product: one folder a feature, each with its types, rules, operations and statements.
+//!
+//! An operation takes a transaction and a [`scope::Scope`], changes rows, and emits
+//! [`events`]; it never speaks to the network. This crate knows neither HTTP nor sockets, and it
+//! spawns nothing.
+
+mod enumeration;
+
+pub mod accounts;
+pub mod contacts;
+pub mod conversations;
+pub mod desk;
+pub mod error;
+pub mod events;
+pub mod ids;
+pub mod inboxes;
+pub mod messages;
+pub mod scope;
+pub mod store;
+pub mod users;
+
+pub use error::{Error, Result};
+pub use scope::Scope;
+pub use store::Store;
+
+/// Every statement of the product, for the checks that walk them all.
+pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
+    [
+        accounts::sql::STATEMENTS,
+        contacts::sql::STATEMENTS,
+        conversations::lists::STATEMENTS,
+        conversations::sql::STATEMENTS,
+        inboxes::sql::STATEMENTS,
+        messages::sql::STATEMENTS,
+        users::sql::STATEMENTS,
+    ]
+    .concat()
+}

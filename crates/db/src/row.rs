@@ -243,6 +243,7 @@ tuple!(A 0, B 1, C 2, D 3, F 4, G 5);
 macro_rules! row {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$fmeta:meta])* $fvis:vis $field:ident : $type:ty),* $(,)? }) => {
         $(#[$meta])*
+        #[allow(missing_docs, reason = "columns are the table's; the schema documents them")]
         #[derive(Debug, Clone)]
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
 
@@ -288,20 +289,21 @@ pub const fn joined_columns<const N: usize>(parts: &[(&'static [(ColumnType, boo
 /// ```
 #[macro_export]
 macro_rules! joined {
-    (@type $type:ty) => { $type };
-    (@type ? $type:ty) => { Option<$type> };
+    (@type ? $type:ident) => { Option<$type> };
+    (@type $type:ident) => { $type };
     (@optional) => { false };
     (@optional ?) => { true };
-    (@get $row:ident $at:ident $type:ty) => { <$type as $crate::FromRow>::from_row(&$row.after($at))? };
-    (@get $row:ident $at:ident ? $type:ty) => {{
+    (@get $row:ident $at:ident ? $type:ident) => {{
         let part = $row.after($at);
         match part.get::<$crate::Presence>(0)? {
             $crate::Presence::Absent => None,
             $crate::Presence::Present => Some(<$type as $crate::FromRow>::from_row(&part)?),
         }
     }};
+    (@get $row:ident $at:ident $type:ident) => { <$type as $crate::FromRow>::from_row(&$row.after($at))? };
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$fmeta:meta])* $fvis:vis $field:ident : $(? $opt:ident)? $($req:ident)? ),* $(,)? }) => {
         $(#[$meta])*
+        #[allow(missing_docs, reason = "parts are row types, which are documented")]
         #[derive(Debug, Clone)]
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $crate::joined!(@type $(? $opt)? $($req)?)),* }
 

@@ -1,0 +1,70 @@
+//! Contacts: the people who write to an account, and where they write from.
+
+pub mod push;
+pub mod sql;
+
+pub use push::ContactPush;
+
+use chatwarden_db::{Json, Timestamp, WriteTx};
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::events::{self, Audience, Event};
+use crate::ids::{AccountId, ContactId, ContactInboxId, InboxId};
+use crate::scope::Scope;
+
+chatwarden_db::row! {
+    /// A contact of the account.
+    pub struct Contact {
+        pub id: ContactId,
+        pub account_id: AccountId,
+        pub name: String,
+        pub middle_name: String,
+        pub last_name: String,
+        pub email: Option<String>,
+        pub phone_number: Option<String>,
+        pub identifier: Option<String>,
+        pub location: Option<String>,
+        pub country_code: Option<String>,
+        pub contact_type: i64,
+        pub blocked: bool,
+        pub additional_attributes: Json<Value>,
+        pub custom_attributes: Json<Value>,
+        pub labels: Json<Vec<String>>,
+        pub last_activity_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+chatwarden_db::row! {
+    /// A contact's presence in an inbox: what the channel calls it, and its socket's token.
+    pub struct ContactInbox {
+        pub id: ContactInboxId,
+        pub contact_id: ContactId,
+        pub inbox_id: InboxId,
+        pub source_id: String,
+        pub hmac_verified: bool,
+        pub pubsub_token: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+/// Notes that a contact was active, and tells the account.
+///
+/// # Errors
+/// What the database says.
+pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: &mut Contact) -> Result<()> {
+    let now = tx.now();
+    sql::touch(tx, scope, contact.id).await?;
+    contact.last_activity_at = Some(now);
+    contact.updated_at = now;
+    announce(tx, scope, "contact.updated", contact);
+    Ok(())
+}
+
+/// Tells the account's members of a contact.
+pub fn announce(tx: &mut WriteTx<'_>, scope: &Scope, event: &'static str, contact: &Contact) {
+    events::emit(tx, scope, &Event::new(event, Audience::account(scope)), &ContactPush::of(contact));
+}

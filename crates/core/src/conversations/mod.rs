@@ -1,0 +1,167 @@
+//! Conversations: one contact's thread in one inbox.
+
+mod create;
+pub mod lists;
+pub mod push;
+pub mod sql;
+mod status;
+
+pub use create::{NewConversation, announce_created, create};
+pub use lists::{Assigned, Counts, Filter, Page, Sort, counts, page, show};
+pub use push::ConversationPush;
+pub(crate) use status::events_of;
+pub use status::{assign, mark_seen, save, set_status};
+
+use chatwarden_db::{Json, Timestamp, Tx, WriteTx};
+use serde_json::Value;
+
+use crate::contacts::{Contact, ContactInbox};
+use crate::error::{Error, Result};
+use crate::ids::{
+    AccountId, AgentBotId, ContactId, ContactInboxId, ConversationId, DisplayId, InboxId, MessageId, TeamId, UserId,
+};
+use crate::scope::{Agent, Scope};
+use crate::users::{Member, MemberRow};
+
+/// Where a conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Somebody is to answer.
+    Open,
+    /// Done.
+    Resolved,
+    /// With a bot.
+    Pending,
+    /// Hidden until a time, or until the contact writes.
+    Snoozed,
+}
+
+/// How urgent a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Can wait.
+    Low,
+    /// Ordinary.
+    Medium,
+    /// Before others.
+    High,
+    /// Now.
+    Urgent,
+}
+
+crate::integer_enum! { Status { Open = 0 "open", Resolved = 1 "resolved", Pending = 2 "pending", Snoozed = 3 "snoozed" } }
+crate::integer_enum! { Priority { Low = 0 "low", Medium = 1 "medium", High = 2 "high", Urgent = 3 "urgent" } }
+
+chatwarden_db::row! {
+    /// A conversation's own columns.
+    pub struct ConversationRow {
+        pub id: ConversationId,
+        pub account_id: AccountId,
+        pub display_id: DisplayId,
+        pub uuid: String,
+        pub inbox_id: InboxId,
+        pub contact_id: ContactId,
+        pub contact_inbox_id: ContactInboxId,
+        pub status: Status,
+        pub priority: Option<Priority>,
+        pub assignee_id: Option<UserId>,
+        pub assignee_agent_bot_id: Option<AgentBotId>,
+        pub team_id: Option<TeamId>,
+        pub additional_attributes: Json<Value>,
+        pub custom_attributes: Json<Value>,
+        pub labels: Json<Vec<String>>,
+        pub snoozed_until: Option<Timestamp>,
+        pub waiting_since: Option<Timestamp>,
+        pub first_reply_created_at: Option<Timestamp>,
+        pub agent_last_seen_at: Option<Timestamp>,
+        pub assignee_last_seen_at: Option<Timestamp>,
+        pub contact_last_seen_at: Option<Timestamp>,
+        pub last_activity_at: Timestamp,
+        pub unread_count: i64,
+        pub last_message_id: Option<MessageId>,
+        pub last_non_activity_message_id: Option<MessageId>,
+        pub last_public_message_id: Option<MessageId>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+chatwarden_db::row! {
+    /// What a conversation needs to know of its inbox.
+    pub struct InboxOf {
+        pub id: InboxId,
+        pub name: String,
+        pub channel_type: String,
+    }
+}
+
+chatwarden_db::joined! {
+    /// A conversation with those who take part in it.
+    pub struct Conversation {
+        pub row: ConversationRow,
+        pub contact: Contact,
+        pub contact_inbox: ContactInbox,
+        pub inbox: InboxOf,
+        pub assignee_row: ? MemberRow,
+    }
+}
+
+chatwarden_db::row! {
+    /// Whether a member takes part in a conversation's inbox.
+    pub struct Access {
+        pub inbox_member: bool,
+    }
+}
+
+chatwarden_db::joined! {
+    /// A conversation as one member finds it.
+    pub struct Found {
+        pub conversation: Conversation,
+        pub access: Access,
+    }
+}
+
+impl Conversation {
+    /// The assignee, while a member of the account.
+    pub fn assignee(&self) -> Option<Member> {
+        self.assignee_row.clone().map(Member::from)
+    }
+
+    /// Whether an agent may still answer (`behaviours.md §8`, can_reply): always, in the channels of today.
+    pub fn can_reply(&self) -> bool {
+        true
+    }
+
+    /// Incoming messages since an agent looked, ten at most (`resources.md §6.1`).
+    pub fn unread(&self) -> i64 {
+        self.row.unread_count.min(10)
+    }
+}
+
+/// A conversation that the member may see.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account has none of that number, [`Error::Unauthorized`] where the member
+/// is neither administrator nor in its inbox (`behaviours.md §3`).
+pub async fn find(tx: &mut Tx<'_>, scope: &Scope<Agent>, id: DisplayId) -> Result<Conversation> {
+    let found = sql::find(tx, scope, id, scope.user_id()).await?.ok_or(Error::NotFound)?;
+    if scope.is_admin() || found.access.inbox_member {
+        Ok(found.conversation)
+    } else {
+        Err(Error::not_authorized())
+    }
+}
+
+/// The same, locked: what changes a conversation goes through its row, one after the other. The
+/// order of its messages is the order of these locks.
+///
+/// # Errors
+/// As [`find`].
+pub async fn lock(tx: &mut WriteTx<'_>, scope: &Scope<Agent>, id: DisplayId) -> Result<Conversation> {
+    let found = sql::lock(tx, scope, id, scope.user_id()).await?.ok_or(Error::NotFound)?;
+    if scope.is_admin() || found.access.inbox_member {
+        Ok(found.conversation)
+    } else {
+        Err(Error::not_authorized())
+    }
+}

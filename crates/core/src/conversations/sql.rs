@@ -1,0 +1,202 @@
+//! Statements on conversations.
+
+use chatwarden_db::{DbError, Json, Timestamp, Tx, WriteTx, args, statements};
+
+use super::{Conversation, Found};
+use crate::ids::{ContactInboxId, ConversationId, DisplayId, InboxId, UserId};
+use crate::scope::Scope;
+
+/// The columns of [`Conversation`], joined as [`conversation_from!`] joins them.
+macro_rules! conversation_columns {
+    () => {
+        concat!(
+            "c.id, c.account_id, c.display_id, c.uuid, c.inbox_id, c.contact_id, c.contact_inbox_id, c.status, \
+             c.priority, c.assignee_id, c.assignee_agent_bot_id, c.team_id, c.additional_attributes, \
+             c.custom_attributes, c.labels, c.snoozed_until, c.waiting_since, c.first_reply_created_at, \
+             c.agent_last_seen_at, c.assignee_last_seen_at, c.contact_last_seen_at, c.last_activity_at, \
+             c.unread_count, c.last_message_id, c.last_non_activity_message_id, c.last_public_message_id, \
+             c.created_at, c.updated_at, ",
+            $crate::contact_columns!(),
+            ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
+             ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ",
+            $crate::member_columns!()
+        )
+    };
+}
+
+macro_rules! conversation_from {
+    () => {
+        "from conversations c \
+         join contacts ct on ct.account_id = c.account_id and ct.id = c.contact_id \
+         join contact_inboxes ci on ci.account_id = c.account_id and ci.id = c.contact_inbox_id \
+         join inboxes ib on ib.account_id = c.account_id and ib.id = c.inbox_id \
+         left join account_users au on au.account_id = c.account_id and au.user_id = c.assignee_id \
+         left join users u on u.id = au.user_id "
+    };
+}
+
+macro_rules! access_column {
+    () => {
+        ", exists (select 1 from inbox_members im where im.account_id = c.account_id and im.inbox_id = c.inbox_id \
+         and im.user_id = $3) "
+    };
+}
+
+pub(crate) use {conversation_columns, conversation_from};
+
+statements! {
+    /// $1 account, $2 display id, $3 user
+    FIND: Found = "conversations.find", (concat!("select ", conversation_columns!(), access_column!(),
+        conversation_from!(), "where c.account_id = $1 and c.display_id = $2"));
+    /// $1 account, $2 display id, $3 user
+    LOCK: Found = "conversations.lock", (concat!("select ", conversation_columns!(), access_column!(),
+        conversation_from!(), "where c.account_id = $1 and c.display_id = $2 @lock(c)"));
+    /// $1 account, $2 contact inbox, $3 display id
+    LOCK_OF_CONTACT_INBOX: Conversation = "conversations.lock_of_contact_inbox", (concat!("select ",
+        conversation_columns!(), " ", conversation_from!(),
+        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3 @lock(c)"));
+    /// $1 account, $2 row id
+    GET: Conversation = "conversations.get", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
+        "where c.account_id = $1 and c.id = $2"));
+    /// $1 account, $2 contact inbox, $3 inbox
+    LATEST_OF_CONTACT_INBOX: Conversation = "conversations.latest_of_contact_inbox", (concat!("select ",
+        conversation_columns!(), " ", conversation_from!(),
+        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)"));
+    /// $1 account
+    NEXT_DISPLAY_ID: (i64,) = "conversations.next_display_id",
+        "update account_sequences set conversations = conversations + 1 where account_id = $1 returning conversations";
+    /// $1 account, $2 display id, $3 uuid, $4 inbox, $5 contact, $6 contact inbox, $7 status, $8 assignee,
+    /// $9 additional, $10 custom attributes, $11 snoozed until, $12 now, $13 bot, $14 team
+    INSERT: (i64,) = "conversations.insert",
+        "insert into conversations (account_id, display_id, uuid, inbox_id, contact_id, contact_inbox_id, status,
+            assignee_id, additional_attributes, custom_attributes, labels, snoozed_until, waiting_since,
+            last_activity_at, unread_count, created_at, updated_at, assignee_agent_bot_id, team_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $12, 0, $12, $12, $13, $14) returning id";
+    /// Everything that may change, from the row in hand: it is locked.
+    UPDATE: () = "conversations.update",
+        "update conversations set status = $3, priority = $4, assignee_id = $5, assignee_agent_bot_id = $6, team_id = $7,
+            additional_attributes = $8, custom_attributes = $9, labels = $10, snoozed_until = $11,
+            waiting_since = $12, first_reply_created_at = $13, agent_last_seen_at = $14,
+            assignee_last_seen_at = $15, contact_last_seen_at = $16, last_activity_at = $17, unread_count = $18,
+            last_message_id = $19, last_non_activity_message_id = $20, last_public_message_id = $21, updated_at = $22
+         where account_id = $1 and id = $2";
+    /// $1 account, $2 conversation, $3 since: incoming messages after it
+    UNREAD_SINCE: (i64,) = "conversations.unread_since",
+        "select count(*) from messages where account_id = $1 and conversation_id = $2 and message_type = 0 and created_at > $3";
+}
+
+/// A conversation by the number its account gave it, and whether `user` is in its inbox.
+pub async fn find(tx: &mut Tx<'_>, scope: &Scope, id: DisplayId, user: UserId) -> Result<Option<Found>, DbError> {
+    tx.opt(&FIND, args![scope.account_id(), id, user]).await
+}
+
+/// The same, locked until the transaction ends.
+pub async fn lock(tx: &mut WriteTx<'_>, scope: &Scope, id: DisplayId, user: UserId) -> Result<Option<Found>, DbError> {
+    tx.opt(&LOCK, args![scope.account_id(), id, user]).await
+}
+
+/// A conversation of a contact inbox, locked.
+pub async fn lock_of_contact_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+    id: DisplayId,
+) -> Result<Option<Conversation>, DbError> {
+    tx.opt(&LOCK_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, id]).await
+}
+
+/// The newest conversation of a contact inbox, locked.
+pub async fn latest_of_contact_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+    inbox: InboxId,
+) -> Result<Option<Conversation>, DbError> {
+    tx.opt(&LATEST_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, inbox]).await
+}
+
+/// A conversation by its row's id.
+pub async fn get(tx: &mut Tx<'_>, scope: &Scope, id: ConversationId) -> Result<Option<Conversation>, DbError> {
+    tx.opt(&GET, args![scope.account_id(), id]).await
+}
+
+/// The next number of the account; the account's row is locked until the transaction ends, so this
+/// comes last.
+pub async fn next_display_id(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<DisplayId, DbError> {
+    tx.one(&NEXT_DISPLAY_ID, args![scope.account_id()]).await.map(|(n,)| DisplayId(n))
+}
+
+/// Adds a conversation.
+pub async fn insert(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    display_id: DisplayId,
+    inbox: InboxId,
+    of: &crate::contacts::ContactInbox,
+    new: &super::NewConversation,
+) -> Result<ConversationId, DbError> {
+    let (now, uuid) = (tx.now(), tx.ambient().uuid());
+    tx.one(
+        &INSERT,
+        args![
+            scope.account_id(),
+            display_id,
+            uuid,
+            inbox,
+            of.contact_id,
+            of.id,
+            new.status,
+            new.assignee,
+            Json(&new.additional_attributes),
+            Json(&new.custom_attributes),
+            new.snoozed_until,
+            now,
+            new.agent_bot,
+            new.team
+        ],
+    )
+    .await
+    .map(|(id,)| ConversationId(id))
+}
+
+/// Writes what may have changed.
+pub async fn update(tx: &mut WriteTx<'_>, scope: &Scope, c: &super::ConversationRow) -> Result<u64, DbError> {
+    tx.run(
+        &UPDATE,
+        args![
+            scope.account_id(),
+            c.id,
+            c.status,
+            c.priority,
+            c.assignee_id,
+            c.assignee_agent_bot_id,
+            c.team_id,
+            c.additional_attributes,
+            c.custom_attributes,
+            c.labels,
+            c.snoozed_until,
+            c.waiting_since,
+            c.first_reply_created_at,
+            c.agent_last_seen_at,
+            c.assignee_last_seen_at,
+            c.contact_last_seen_at,
+            c.last_activity_at,
+            c.unread_count,
+            c.last_message_id,
+            c.last_non_activity_message_id,
+            c.last_public_message_id,
+            c.updated_at
+        ],
+    )
+    .await
+}
+
+/// Incoming messages after `since`.
+pub async fn unread_since(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: ConversationId,
+    since: Timestamp,
+) -> Result<i64, DbError> {
+    tx.one(&UNREAD_SINCE, args![scope.account_id(), id, since]).await.map(|(n,)| n)
+}

@@ -1,0 +1,163 @@
+//! What changes a conversation: its status, its assignee, who has seen it.
+
+use chatwarden_db::{Timestamp, WriteTx};
+use serde_json::json;
+
+use super::{Conversation, ConversationRow, Status, push, sql};
+use crate::error::Result;
+use crate::events::Performer;
+use crate::messages;
+use crate::scope::Scope;
+use crate::users::Member;
+
+/// The events that a change of the row causes (`realtime.md §6`).
+pub(crate) fn events_of(before: &ConversationRow, after: &ConversationRow) -> Vec<&'static str> {
+    let mut out = Vec::new();
+    let language = |row: &ConversationRow| row.additional_attributes.0.get("conversation_language").cloned();
+    if before.status != after.status {
+        out.push("conversation.status_changed");
+    }
+    if before.assignee_id != after.assignee_id {
+        out.push("assignee.changed");
+    }
+    if before.team_id != after.team_id {
+        out.push("team.changed");
+    }
+    if before.status != after.status
+        || before.assignee_id != after.assignee_id
+        || before.assignee_agent_bot_id != after.assignee_agent_bot_id
+        || before.team_id != after.team_id
+        || before.snoozed_until != after.snoozed_until
+        || before.custom_attributes != after.custom_attributes
+        || before.labels != after.labels
+        || before.waiting_since != after.waiting_since
+        || before.first_reply_created_at != after.first_reply_created_at
+        || before.priority != after.priority
+        || (before.additional_attributes != after.additional_attributes
+            && (language(before).is_some() || language(after).is_some()))
+    {
+        out.push("conversation.updated");
+    }
+    if before.contact_last_seen_at != after.contact_last_seen_at {
+        out.push("conversation.read");
+    }
+    out
+}
+
+/// Writes the row in hand and tells of what changed since `before`.
+///
+/// # Errors
+/// What the database says.
+pub async fn save(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    before: &ConversationRow,
+    by: &Performer,
+) -> Result<()> {
+    let events = events_of(before, &c.row);
+    c.row.updated_at = tx.now();
+    sql::update(tx, scope, &c.row).await?;
+    push::announce(tx, scope, c, &events, by).await
+}
+
+/// Moves a conversation to `status`; `snoozed_until` matters for snoozing alone (`behaviours.md §8`).
+///
+/// # Errors
+/// What the database says.
+pub async fn set_status(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    status: Status,
+    snoozed_until: Option<Timestamp>,
+    by: &Performer,
+) -> Result<()> {
+    let before = c.row.clone();
+    c.row.status = status;
+    c.row.snoozed_until = if status == Status::Snoozed { snoozed_until } else { None };
+    if status == Status::Resolved {
+        c.row.waiting_since = None;
+    }
+    if before.status != status
+        && let Some(text) = status_text(status, by)
+    {
+        let attributes = json!({"activity": {"type": "conversation_status_changed", "status": status}});
+        messages::activity(tx, scope, c, &text, attributes).await?;
+    }
+    save(tx, scope, c, &before, by).await
+}
+
+/// What is said of a new status (`behaviours.md §10`); nothing where nobody acted.
+fn status_text(status: Status, by: &Performer) -> Option<String> {
+    let name = by.name()?;
+    Some(match (status, by) {
+        (Status::Resolved, Performer::Contact(_)) => format!("Conversation was resolved by {name}"),
+        (Status::Resolved, _) => format!("Conversation was marked resolved by {name}"),
+        (Status::Open, _) => format!("Conversation was reopened by {name}"),
+        (Status::Pending, _) => format!("Conversation was marked as pending by {name}"),
+        (Status::Snoozed, _) => format!("Conversation was snoozed by {name}"),
+    })
+}
+
+/// Assigns a conversation to a member, or to nobody. Assigning a user clears the bot.
+///
+/// # Errors
+/// What the database says.
+pub async fn assign(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    assignee: Option<&Member>,
+    by: &Performer,
+) -> Result<()> {
+    let before = c.row.clone();
+    c.row.assignee_id = assignee.map(|member| member.id);
+    c.row.assignee_agent_bot_id = None;
+    c.assignee_row = match c.row.assignee_id {
+        Some(user) => crate::users::sql::member_row(tx, scope, user).await?,
+        None => None,
+    };
+    if before.assignee_id != c.row.assignee_id
+        && let Some(text) = assignee_text(assignee, by)
+    {
+        messages::activity(tx, scope, c, &text, json!({})).await?;
+    }
+    save(tx, scope, c, &before, by).await
+}
+
+fn assignee_text(assignee: Option<&Member>, by: &Performer) -> Option<String> {
+    let name = by.name()?;
+    Some(match assignee {
+        None => format!("Conversation unassigned by {name}"),
+        Some(member) if matches!(by, Performer::User(push) if push.id == member.id) => {
+            format!("{name} self-assigned this conversation")
+        }
+        Some(member) => format!("Assigned to {} by {name}", member.name),
+    })
+}
+
+/// Notes that a member looked: at once where there is something new since, else at most once an
+/// hour (`behaviours.md §8`, update_last_seen).
+///
+/// # Errors
+/// What the database says.
+pub async fn mark_seen(tx: &mut WriteTx<'_>, scope: &Scope, c: &mut Conversation, member: &Member) -> Result<()> {
+    let now = tx.now();
+    let assigned_to_me = c.row.assignee_id == Some(member.id);
+    let seen = if assigned_to_me { c.row.assignee_last_seen_at.min(c.row.agent_last_seen_at) } else { c.row.agent_last_seen_at };
+    let stale = |at: Option<Timestamp>| at.is_none_or(|at| now.micros() - at.micros() >= 3_600_000_000);
+    if seen.is_none_or(|at| c.row.last_activity_at > at) || stale(seen) {
+        let before = c.row.clone();
+        c.row.agent_last_seen_at = Some(now);
+        c.row.unread_count = 0;
+        if assigned_to_me {
+            c.row.assignee_last_seen_at = Some(now);
+        }
+        // Not `save`: looking is no change of the conversation, and its updated_at stays.
+        if before.agent_last_seen_at != c.row.agent_last_seen_at {
+            sql::update(tx, scope, &c.row).await?;
+        }
+    }
+    Ok(())
+}

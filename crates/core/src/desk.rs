@@ -1,0 +1,92 @@
+//! What the installation lends every transaction: its addresses, its limits, and who is present.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chatwarden_db::{Timestamp, Tx};
+
+use crate::ids::{AccountId, ContactId, UserId};
+
+/// The installation, as operations know it.
+#[derive(Clone)]
+pub struct Desk {
+    /// Where clients reach the server, without a trailing slash (`FRONTEND_URL`).
+    pub frontend_url: String,
+    /// The locale of new accounts (`DEFAULT_LOCALE`).
+    pub default_locale: String,
+    /// What accounts without a support address show (`MAILER_SENDER_EMAIL`).
+    pub sender_email: String,
+    /// Signs widget tokens and links (`SECRET_KEY_BASE`).
+    pub secret: Arc<str>,
+    /// Sessions a user may have (`MAX_USER_SESSIONS`).
+    pub max_user_sessions: i64,
+    /// Days a widget token lives (`WIDGET_TOKEN_EXPIRY`).
+    pub widget_token_days: i64,
+    /// Conversations on a page (`CONVERSATION_RESULTS_PER_PAGE`).
+    pub conversations_per_page: i64,
+    /// Messages a conversation may get in a minute (`CONVERSATION_MESSAGE_PER_MINUTE_LIMIT`).
+    pub messages_per_minute: i64,
+    /// Whether anybody may sign up (`ENABLE_ACCOUNT_SIGNUP`).
+    pub signup: bool,
+    /// Who is present.
+    pub presence: Arc<dyn Presence>,
+}
+
+/// Tells who was seen lately. Answers from memory: it is asked inside transactions.
+pub trait Presence: Send + Sync {
+    /// Whether a user was seen within the window (`realtime.md §4`).
+    fn user_online(&self, account: AccountId, user: UserId, now: Timestamp) -> bool;
+    /// Whether a contact was seen within the window.
+    fn contact_online(&self, account: AccountId, contact: ContactId, now: Timestamp) -> bool;
+    /// The users seen within the window.
+    fn users(&self, account: AccountId, now: Timestamp) -> Vec<UserId>;
+    /// The contacts seen within the window.
+    fn contacts(&self, account: AccountId, now: Timestamp) -> Vec<ContactId>;
+}
+
+/// Nobody is present: for commands that run without a server.
+#[derive(Debug, Default)]
+pub struct NobodyPresent;
+
+impl Presence for NobodyPresent {
+    fn user_online(&self, _: AccountId, _: UserId, _: Timestamp) -> bool {
+        false
+    }
+    fn contact_online(&self, _: AccountId, _: ContactId, _: Timestamp) -> bool {
+        false
+    }
+    fn users(&self, _: AccountId, _: Timestamp) -> Vec<UserId> {
+        Vec::new()
+    }
+    fn contacts(&self, _: AccountId, _: Timestamp) -> Vec<ContactId> {
+        Vec::new()
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("frontend_url", &self.frontend_url).finish_non_exhaustive()
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            frontend_url: "http://127.0.0.1:3000".to_owned(),
+            default_locale: "en".to_owned(),
+            sender_email: "Chatwarden <accounts@chatwarden.local>".to_owned(),
+            secret: Arc::from(""),
+            max_user_sessions: 25,
+            widget_token_days: 180,
+            conversations_per_page: 25,
+            messages_per_minute: 200,
+            signup: false,
+            presence: Arc::new(NobodyPresent),
+        }
+    }
+}
+
+/// The installation that `tx` belongs to.
+pub fn desk(tx: &Tx<'_>) -> Arc<Desk> {
+    tx.ambient().lent.clone().downcast::<Desk>().unwrap_or_default()
+}

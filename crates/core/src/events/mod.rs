@@ -1,0 +1,187 @@
+//! Events: what happened, for everybody who must hear of it.
+//!
+//! An operation emits an event within its transaction; it becomes an outbox row with the cable
+//! message serialised once. After the commit it goes to the sockets at once, and the relay turns it
+//! into jobs (`realtime.md §5`, §6).
+
+use chatwarden_db::{Buffered, DbError, WriteTx};
+use chatwarden_jobs::outbox;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::ids::{AccountId, InboxId};
+use crate::scope::Scope;
+use crate::users::UserPush;
+
+/// Who acts: whose name activity messages carry, and who is the event's `performer`.
+#[derive(Debug, Clone)]
+pub enum Performer {
+    /// A member.
+    User(UserPush),
+    /// An agent bot: its push form.
+    Bot(Value),
+    /// A contact, by name: no performer on the wire.
+    Contact(String),
+    /// Nobody: background work.
+    System,
+}
+
+impl Performer {
+    /// The name for activity messages.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::User(push) => Some(&push.name),
+            Self::Bot(push) => push.get("name").and_then(Value::as_str),
+            Self::Contact(name) => Some(name),
+            Self::System => None,
+        }
+    }
+}
+
+/// Which sockets hear of an event. Streams are names that only the subscription side hands out.
+#[derive(Debug, Clone, Default)]
+pub struct Audience {
+    streams: Vec<String>,
+    except: Option<String>,
+}
+
+/// The stream of every member of an account.
+pub fn account_stream(account: AccountId) -> String {
+    format!("account_{account}")
+}
+
+/// The stream of an account's administrators.
+pub fn admins_stream(account: AccountId) -> String {
+    format!("account_{account}_admins")
+}
+
+/// The stream of an inbox's members who are no administrators.
+pub fn inbox_stream(inbox: InboxId) -> String {
+    format!("inbox_{inbox}")
+}
+
+impl Audience {
+    /// Every member of the account.
+    pub fn account(scope: &Scope) -> Self {
+        Self { streams: vec![account_stream(scope.account_id())], except: None }
+    }
+
+    /// The members of an inbox, and the administrators (`realtime.md §5.1`, IA).
+    pub fn inbox(scope: &Scope, inbox: InboxId) -> Self {
+        Self { streams: vec![inbox_stream(inbox), admins_stream(scope.account_id())], except: None }
+    }
+
+    /// Whoever holds one of the tokens.
+    pub fn tokens(tokens: impl IntoIterator<Item = String>) -> Self {
+        Self { streams: tokens.into_iter().collect(), except: None }
+    }
+
+    /// These and whoever holds one of the tokens.
+    #[must_use]
+    pub fn and(mut self, tokens: impl IntoIterator<Item = String>) -> Self {
+        self.streams.extend(tokens);
+        self
+    }
+
+    /// All of these but whoever holds `token`.
+    #[must_use]
+    pub fn except(mut self, token: impl Into<String>) -> Self {
+        self.except = Some(token.into());
+        self
+    }
+}
+
+/// An event to be emitted: its name, who hears of it, and what jobs need to know.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    name: &'static str,
+    audience: Audience,
+    performer: Option<&'a Performer>,
+    context: Value,
+}
+
+impl<'a> Event<'a> {
+    /// An event without a performer.
+    pub fn new(name: &'static str, audience: Audience) -> Self {
+        Self { name, audience, performer: None, context: Value::Null }
+    }
+
+    /// With the one who acted.
+    #[must_use]
+    pub fn by(mut self, performer: &'a Performer) -> Self {
+        self.performer = Some(performer);
+        self
+    }
+
+    /// With ids for the jobs that the event causes.
+    #[must_use]
+    pub fn context(mut self, context: Value) -> Self {
+        self.context = context;
+        self
+    }
+}
+
+#[derive(Serialize)]
+struct Message<'a, T> {
+    event: &'static str,
+    data: Data<'a, T>,
+}
+
+#[derive(Serialize)]
+struct Data<'a, T> {
+    #[serde(flatten)]
+    payload: &'a T,
+    account_id: AccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    performer: Option<&'a Value>,
+}
+
+/// Emits an event: it exists exactly when the transaction's changes do.
+pub fn emit<T: Serialize>(tx: &mut WriteTx<'_>, scope: &Scope, event: &Event<'_>, payload: &T) {
+    let performer = match event.performer {
+        Some(Performer::User(push)) => Some(json!(push)),
+        Some(Performer::Bot(push)) => Some(push.clone()),
+        _ => None,
+    };
+    let message = Message {
+        event: event.name,
+        data: Data { payload, account_id: scope.account_id(), performer: performer.as_ref() },
+    };
+    // Payloads are structs with string keys: serialising them can't fail.
+    let message = serde_json::to_string(&message).unwrap_or_default();
+    outbox::push(
+        tx,
+        outbox::Entry {
+            account_id: scope.account_id().0,
+            event: event.name.to_owned(),
+            streams: event.audience.streams.clone(),
+            except: event.audience.except.clone(),
+            message,
+            context: event.context.clone(),
+        },
+    );
+}
+
+/// Subscriptions to have their streams made anew once the transaction is committed: whose rights
+/// or tokens it changes.
+#[derive(Debug, Default)]
+pub struct Refreshes(pub Vec<String>);
+
+impl Buffered for Refreshes {
+    fn mark(&self) -> usize {
+        self.0.len()
+    }
+    fn rewind(&mut self, mark: usize) {
+        self.0.truncate(mark);
+    }
+}
+
+/// Has the subscriptions that hold `token` checked again after the commit.
+pub fn refresh(tx: &mut WriteTx<'_>, token: impl Into<String>) {
+    tx.local::<Refreshes>().0.push(token.into());
+}
+
+/// Writes what was emitted into the outbox; called once, as the last thing before the commit.
+pub(crate) async fn flush(tx: &mut WriteTx<'_>) -> Result<Vec<outbox::Stored>, DbError> {
+    outbox::flush(tx).await
+}

@@ -1,0 +1,84 @@
+//! Inboxes: where an account is written to, and their channels.
+
+pub mod sql;
+
+use chatwarden_db::{Json, Timestamp, Tx};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, ChannelId, InboxId};
+use crate::scope::Scope;
+
+chatwarden_db::row! {
+    /// An inbox of the account.
+    pub struct Inbox {
+        pub id: InboxId,
+        pub account_id: AccountId,
+        pub name: String,
+        pub channel_type: String,
+        pub greeting_enabled: bool,
+        pub greeting_message: Option<String>,
+        pub enable_email_collect: bool,
+        pub csat_survey_enabled: bool,
+        pub csat_config: Json<Value>,
+        pub enable_auto_assignment: bool,
+        pub auto_assignment_config: Json<Value>,
+        pub working_hours_enabled: bool,
+        pub working_hours: Json<Value>,
+        pub out_of_office_message: Option<String>,
+        pub timezone: String,
+        pub allow_messages_after_resolved: bool,
+        pub lock_to_single_conversation: bool,
+        pub sender_name_type: i64,
+        pub business_name: Option<String>,
+        pub portal_id: Option<i64>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+chatwarden_db::row! {
+    /// What an inbox's channel needs.
+    pub struct Channel {
+        pub id: ChannelId,
+        pub inbox_id: InboxId,
+        pub channel_type: String,
+        pub token: String,
+        pub hmac_token: String,
+        pub secret: String,
+        pub hmac_mandatory: bool,
+        pub settings: Json<Value>,
+    }
+}
+
+chatwarden_db::joined! {
+    /// An inbox with its channel.
+    pub struct InboxWithChannel {
+        pub inbox: Inbox,
+        pub channel: Channel,
+    }
+}
+
+/// An inbox as the outside reaches it: by its channel's token, without any other credential. It is
+/// one of the ways to a [`Scope`].
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The tenant.
+    pub scope: Scope,
+    /// The inbox.
+    pub inbox: Inbox,
+    /// Its channel.
+    pub channel: Channel,
+}
+
+/// The inbox of an API channel's identifier or a website's token.
+///
+/// # Errors
+/// [`Error::NotFound`] where no channel of that type has the token.
+pub async fn door(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Door> {
+    let found = tx
+        .opt(&sql::BY_TOKEN, chatwarden_db::args![channel_type, token])
+        .await?
+        .ok_or(Error::NotFound)?;
+    Ok(Door { scope: Scope::of_account(found.inbox.account_id), inbox: found.inbox, channel: found.channel })
+}

@@ -1,0 +1,95 @@
+//! Who a tenant's rows are read and written for.
+//!
+//! A `Scope` is a value with private fields. There are four ways to one: a membership that was
+//! checked ([`crate::accounts::enter`]), a job's account ([`Scope::of_job`]), a channel's inbox
+//! (a [`crate::inboxes::Door`]), and the command line ([`Scope::of_command_line`]). Every statement on tenant data
+//! binds [`Scope::account_id`].
+
+use std::ops::Deref;
+
+use crate::ids::{AccountId, UserId};
+use crate::users::Member;
+
+/// The right to a tenant's rows, as `R`.
+#[derive(Debug, Clone)]
+pub struct Scope<R = Tenant>(R);
+
+/// The tenant itself: jobs, channels, the command line.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenant {
+    account_id: AccountId,
+}
+
+/// A member of the account.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    tenant: Scope<Tenant>,
+    member: Member,
+}
+
+/// A member with the administrator's role.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    agent: Scope<Agent>,
+}
+
+impl Scope {
+    pub(crate) const fn of_account(account_id: AccountId) -> Self {
+        Self(Tenant { account_id })
+    }
+
+    /// The scope of a job: the account was stored with it by an operation that had a scope.
+    pub(crate) const fn of_job(account_id: AccountId) -> Self {
+        Self::of_account(account_id)
+    }
+
+    /// The scope of whoever runs commands on the machine.
+    pub const fn of_command_line(account_id: AccountId) -> Self {
+        Self::of_account(account_id)
+    }
+
+    /// The tenant, for `$1` of every statement on its rows.
+    pub const fn account_id(&self) -> AccountId {
+        self.0.account_id
+    }
+}
+
+impl Scope<Agent> {
+    pub(crate) fn of_member(account_id: AccountId, member: Member) -> Self {
+        Self(Agent { tenant: Scope::of_account(account_id), member })
+    }
+
+    /// The member.
+    pub fn member(&self) -> &Member {
+        &self.0.member
+    }
+
+    /// The member's id as a person.
+    pub fn user_id(&self) -> UserId {
+        self.0.member.id
+    }
+
+    /// Whether the member is an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.0.member.role == crate::users::Role::Administrator
+    }
+
+    /// The same as an administrator, where the member is one.
+    pub fn admin(self) -> Option<Scope<Admin>> {
+        self.is_admin().then_some(Scope(Admin { agent: self }))
+    }
+}
+
+impl Deref for Scope<Agent> {
+    type Target = Scope;
+    fn deref(&self) -> &Scope {
+        &self.0.tenant
+    }
+}
+
+impl Deref for Scope<Admin> {
+    type Target = Scope<Agent>;
+    fn deref(&self) -> &Scope<Agent> {
+        &self.0.agent
+    }
+}
