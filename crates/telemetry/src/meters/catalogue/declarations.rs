@@ -222,15 +222,18 @@ const SYSTEM: &[Meter] = &[
         .unit(Unit::Ratio)
         .labels(&["window"]),
     Meter::counter("memory.oom.kills", "Processes of the cgroup killed for want of memory"),
-    Meter::gauge("process.threads", "Threads by state")
-        .unit(Unit::Threads)
-        .labels(&["state", "pool"]),
+    Meter::gauge("process.threads", "Threads by state").unit(Unit::Threads).labels(&["state"]),
     Meter::gauge("process.threads.peak", "Most threads seen since the start").unit(Unit::Threads),
     Meter::counter("process.context.switches", "Context switches of this process")
         .labels(&["type"]),
     Meter::counter("process.page.faults", "Page faults of this process").labels(&["type"]),
     Meter::gauge("tokio.tasks.alive", "Asynchronous tasks alive"),
     Meter::gauge("tokio.queue.depth", "Tasks in the runtime's global queue"),
+    Meter::counter("tokio.worker.busy", "Time a worker of the runtime ran tasks")
+        .unit(Unit::Nanoseconds)
+        .labels(&["worker"]),
+    Meter::counter("tokio.worker.parks", "Times a worker of the runtime had nothing to run")
+        .labels(&["worker"]),
     Meter::timer("runtime.stall", "How late the runtime ran a task that was due")
         .buckets(STORE_BUCKETS),
     Meter::gauge("disk.free", "Bytes free for this process").unit(Unit::Bytes).labels(&["path"]),
