@@ -9,7 +9,7 @@ use chatwarden_cable::{
     Signal,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,6 +48,7 @@ enum Way {
 struct Proxy {
     url: String,
     way: watch::Sender<Way>,
+    kicks: Arc<Notify>,
     tasks: TaskTracker,
 }
 
@@ -56,18 +57,31 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let way = watch::Sender::new(Way::Open);
+        let kicks = Arc::new(Notify::new());
         let tasks = TaskTracker::new();
-        let (ways, inner) = (way.clone(), tasks.clone());
+        let (ways, kicked, inner) = (way.clone(), Arc::clone(&kicks), tasks.clone());
         tasks.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                inner.spawn(forward(client, to.clone(), ways.subscribe()));
+                let forwarding = forward(client, to.clone(), ways.subscribe());
+                let kicked = Arc::clone(&kicked);
+                inner.spawn(async move {
+                    tokio::select! {
+                        () = forwarding => {}
+                        () = kicked.notified() => {}
+                    }
+                });
             }
         });
-        Self { url, way, tasks }
+        Self { url, way, kicks, tasks }
     }
 
     fn make(&self, way: Way) {
         self.way.send_replace(way);
+    }
+
+    /// Ends the connections there are; new ones are welcome at once.
+    fn kick(&self) {
+        self.kicks.notify_waiters();
     }
 }
 
@@ -194,6 +208,18 @@ async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
     }
     b.bus.send(&said(3));
     assert_eq!(a.hear().await, said(3), "subscribed again");
+    proxy.tasks.close();
+}
+
+/// The client library is back within milliseconds: what was said meanwhile is lost all the same.
+#[tokio::test]
+async fn the_shortest_interruption_is_a_gap() {
+    let Some(to) = address() else { return };
+    let proxy = Proxy::start(to).await;
+    let mut a = Node::start(&proxy.url, &unique("bus"), "a").await;
+    let before = a.up().await;
+    proxy.kick();
+    a.until("a gap", |state| state.link == Link::Up && state.gaps > before.gaps).await;
     proxy.tasks.close();
 }
 

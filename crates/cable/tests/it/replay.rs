@@ -93,25 +93,33 @@ async fn what_was_missed_comes_between_the_confirmations() {
 /// broke off: what is between would be lost.
 #[tokio::test(start_paused = true)]
 async fn nothing_new_overtakes_a_replay() {
-    let stage = Stage::new();
-    stage.allow("t", &[]);
-    stage.room.rules.lock().past = past(&[1, 2, 3]);
-    let mut socket = extended(&stage);
-    stage.room.gate.forget_permits(usize::MAX);
-    stage.room.gate.add_permits(1);
-    {
-        let resuming = socket.send(resume(json!({"since": 1})));
-        tokio::pin!(resuming);
-        assert!(futures::poll!(&mut resuming).is_pending());
-        assert_eq!(stage.hub.publish(publication(3, &["t"])), 1);
-        assert_eq!(stage.hub.publish(publication(4, &["t"])), 1);
-        stage.room.gate.add_permits(1);
-        resuming.await;
+    for command in ["subscribe", "history"] {
+        let stage = Stage::new();
+        stage.allow("t", &[]);
+        stage.room.rules.lock().past = past(&[1, 2, 3]);
+        let mut socket = extended(&stage);
+        if command == "history" {
+            socket.subscribe("t").await;
+        }
+        stage.room.gate.forget_permits(usize::MAX);
+        // The decision may go on, the look into the history waits.
+        stage.room.gate.add_permits(usize::from(command == "subscribe"));
+        {
+            let mut resume = resume(json!({"since": 1}));
+            resume["command"] = command.into();
+            let resuming = socket.send(resume);
+            tokio::pin!(resuming);
+            assert!(futures::poll!(&mut resuming).is_pending());
+            assert_eq!(stage.hub.publish(publication(3, &["t"])), 1);
+            assert_eq!(stage.hub.publish(publication(4, &["t"])), 1);
+            stage.room.gate.add_permits(1);
+            resuming.await;
+        }
+        stage.hub.publish(publication(5, &["t"]));
+        let offsets: Vec<_> =
+            socket.frames().iter().filter_map(|frame| frame["offset"].as_i64()).collect();
+        assert_eq!(offsets, [1, 2, 3, 4, 5], "{command}: in order, and 3 once");
     }
-    stage.hub.publish(publication(5, &["t"]));
-    let offsets: Vec<_> =
-        socket.frames().iter().filter_map(|frame| frame["offset"].as_i64()).collect();
-    assert_eq!(offsets, [1, 2, 3, 4, 5], "in order, and 3 once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +212,7 @@ async fn a_replay_shows_nothing_that_is_no_longer_allowed() {
         assert!(futures::poll!(&mut resuming).is_pending(), "looking into the history");
         stage.refuse("t", Refusal::Denied);
         stage.hub.refresh("t");
-        // The look waits longer than the refresh: a semaphore is fair, so let both go.
+        // One for the look, which goes on after the refresh, and one for the refresh.
         stage.room.gate.add_permits(2);
         settle().await;
         resuming.await;
