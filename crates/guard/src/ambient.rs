@@ -75,7 +75,10 @@ impl Clock for SystemClock {
 struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "this is the randomness the edge is given by default")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the randomness the edge is given by default"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         rand::rng().fill_bytes(bytes);
     }

@@ -52,16 +52,40 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_and_counted() {
         let app = Router::new()
-            .route("/text", get(|| async { if true { panic!("boom") } }))
-            .route("/owned", get(|| async { if true { panic!("boom {}", 1) } }))
-            .route("/value", get(|| async { if true { std::panic::panic_any(7_u8) } }))
+            .route(
+                "/text",
+                get(|| async {
+                    if true {
+                        panic!("boom")
+                    }
+                }),
+            )
+            .route(
+                "/owned",
+                get(|| async {
+                    if true {
+                        panic!("boom {}", 1)
+                    }
+                }),
+            )
+            .route(
+                "/value",
+                get(|| async {
+                    if true {
+                        std::panic::panic_any(7_u8)
+                    }
+                }),
+            )
             .layer(layer());
         for path in ["/text", "/owned", "/value"] {
             let recorded = Recorded::start();
             let request = Request::get(path).body(Body::empty()).unwrap();
             let response = app.clone().oneshot(request).await.unwrap();
             assert_eq!(response.status(), 500, "{path}");
-            assert_eq!(body_text(response).await, r#"{"error":"Internal Server Error","status":500}"#);
+            assert_eq!(
+                body_text(response).await,
+                r#"{"error":"Internal Server Error","status":500}"#
+            );
             assert_eq!(recorded.count("http.server.panics", &[]), 1, "{path}");
         }
     }

@@ -69,8 +69,16 @@ mod tests {
             ("/auth/sign_in", "/auth/sign_in/x", false),
             ("/auth/sign_in", "/auth/sign_input", false),
             ("/auth/sign_in", "/auth", false),
-            ("/api/v1/accounts/{account}/contacts/search", "/api/v1/accounts/7/contacts/search.json", true),
-            ("/api/v1/accounts/{account}/contacts/search", "/api/v1/accounts/contacts/search", false),
+            (
+                "/api/v1/accounts/{account}/contacts/search",
+                "/api/v1/accounts/7/contacts/search.json",
+                true,
+            ),
+            (
+                "/api/v1/accounts/{account}/contacts/search",
+                "/api/v1/accounts/contacts/search",
+                false,
+            ),
             ("/api/**", "/api", true),
             ("/api/**", "/api/v1/x", true),
             ("/api/**", "/apis", false),

@@ -187,7 +187,8 @@ fn parse_traceparent(text: &str) -> Option<(u128, u64, bool)> {
     let span_id = u64::try_from(hex(fields.next()?, 16)?).ok()?;
     let flags = hex(fields.next()?, 2)?;
     let rest = fields.next();
-    let valid = trace_id != 0 && span_id != 0 && version != 0xff && (version != 0 || rest.is_none());
+    let valid =
+        trace_id != 0 && span_id != 0 && version != 0xff && (version != 0 || rest.is_none());
     valid.then_some((trace_id, span_id, flags & 1 == 1))
 }
 
@@ -253,12 +254,48 @@ mod tests {
         let (proxy, public) = ("10.0.0.1:1", "203.0.113.5:1");
         let cases = [
             Case { peer: public, headers: &[], adopted: None, correlation: None, rejected: 0 },
-            Case { peer: public, headers: &[("x-request-id", "abcdefgh-1")], adopted: None, correlation: Some("abcdefgh-1"), rejected: 0 },
-            Case { peer: proxy, headers: &[("x-request-id", "abcdefgh-1")], adopted: Some("abcdefgh-1"), correlation: Some("abcdefgh-1"), rejected: 0 },
-            Case { peer: proxy, headers: &[("x-correlation-id", "order.4711")], adopted: Some("order.4711"), correlation: Some("order.4711"), rejected: 0 },
-            Case { peer: proxy, headers: &[("x-request-id", "short")], adopted: None, correlation: None, rejected: 1 },
-            Case { peer: proxy, headers: &[("x-request-id", "no spaces please")], adopted: None, correlation: None, rejected: 1 },
-            Case { peer: proxy, headers: &[("traceparent", "garbage")], adopted: None, correlation: None, rejected: 1 },
+            Case {
+                peer: public,
+                headers: &[("x-request-id", "abcdefgh-1")],
+                adopted: None,
+                correlation: Some("abcdefgh-1"),
+                rejected: 0,
+            },
+            Case {
+                peer: proxy,
+                headers: &[("x-request-id", "abcdefgh-1")],
+                adopted: Some("abcdefgh-1"),
+                correlation: Some("abcdefgh-1"),
+                rejected: 0,
+            },
+            Case {
+                peer: proxy,
+                headers: &[("x-correlation-id", "order.4711")],
+                adopted: Some("order.4711"),
+                correlation: Some("order.4711"),
+                rejected: 0,
+            },
+            Case {
+                peer: proxy,
+                headers: &[("x-request-id", "short")],
+                adopted: None,
+                correlation: None,
+                rejected: 1,
+            },
+            Case {
+                peer: proxy,
+                headers: &[("x-request-id", "no spaces please")],
+                adopted: None,
+                correlation: None,
+                rejected: 1,
+            },
+            Case {
+                peer: proxy,
+                headers: &[("traceparent", "garbage")],
+                adopted: None,
+                correlation: None,
+                rejected: 1,
+            },
         ];
         for case in cases {
             let recorded = Recorded::start();
@@ -286,7 +323,12 @@ mod tests {
                 None => assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 7),
             }
             assert_eq!(crate::testing::body_text(response).await, id);
-            assert_eq!(recorded.count("requestid.rejected", &[]), case.rejected, "{:?}", case.headers);
+            assert_eq!(
+                recorded.count("requestid.rejected", &[]),
+                case.rejected,
+                "{:?}",
+                case.headers
+            );
         }
     }
 
@@ -295,16 +337,25 @@ mod tests {
         let (ambient, _) = fixed::ambient();
         let assign = AssignRequestId { sampling: 0.0, ambient };
         let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        headers.insert(
+            TRACEPARENT,
+            HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        );
         let (caller, span) = (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7);
 
         let continued = assign.trace(&headers, true);
-        assert_eq!((continued.trace_id, continued.parent, continued.sampled, continued.link), (caller, Some(span), true, None));
+        assert_eq!(
+            (continued.trace_id, continued.parent, continued.sampled, continued.link),
+            (caller, Some(span), true, None)
+        );
         assert!(continued.traceparent().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
         assert!(continued.traceparent().ends_with("-01"));
 
         let rooted = assign.trace(&headers, false);
         assert_ne!(rooted.trace_id, caller);
-        assert_eq!((rooted.parent, rooted.sampled, rooted.link), (None, false, Some((caller, span))));
+        assert_eq!(
+            (rooted.parent, rooted.sampled, rooted.link),
+            (None, false, Some((caller, span)))
+        );
     }
 }

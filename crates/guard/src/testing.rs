@@ -15,7 +15,10 @@ impl Recorded {
     pub(crate) fn start() -> Self {
         // Leaked: the guard wants to outlive every borrow, and a test process is short.
         let recorder: &'static DebuggingRecorder = Box::leak(Box::new(DebuggingRecorder::new()));
-        Self { snapshotter: recorder.snapshotter(), _guard: metrics::set_default_local_recorder(recorder) }
+        Self {
+            snapshotter: recorder.snapshotter(),
+            _guard: metrics::set_default_local_recorder(recorder),
+        }
     }
 
     /// Sum of the counter over the series that carry all the labels. Empties the counters.
@@ -27,7 +30,9 @@ impl Recorded {
             .filter(|(key, ..)| {
                 key.key().name() == name
                     && labels.iter().all(|(name, value)| {
-                        key.key().labels().any(|label| label.key() == *name && label.value() == *value)
+                        key.key()
+                            .labels()
+                            .any(|label| label.key() == *name && label.value() == *value)
                     })
             })
             .map(|(.., value)| match value {

@@ -118,7 +118,7 @@ impl Filter for DeriveClientIp {
         let peer = request
             .extensions()
             .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(address)| address.ip().to_canonical());
+            .map(|ConnectInfo(address)| address.ip());
         let authority = request.uri().authority().cloned();
         let client = self.config.derive(peer, authority.as_ref(), request.headers());
         request.extensions_mut().insert(client);
@@ -138,13 +138,16 @@ impl ClientIpConfig {
         authority: Option<&Authority>,
         headers: &HeaderMap,
     ) -> ClientIp {
+        let peer = peer.map(|peer| peer.to_canonical());
         let mut client = ClientIp {
             peer,
             https: self.tls,
             forwarded: forwarded::any(headers),
             host: authority
                 .map(|authority| host_of(authority.as_str()))
-                .or_else(|| headers.get(HOST).map(|host| host_of(host.to_str().unwrap_or_default())))
+                .or_else(|| {
+                    headers.get(HOST).map(|host| host_of(host.to_str().unwrap_or_default()))
+                })
                 .flatten(),
             ..ClientIp::unknown()
         };
@@ -181,9 +184,13 @@ impl ClientIpConfig {
 
         let hop = hops.saturating_sub(1);
         if let Some(scheme) = chain.scheme(hop) {
-            if scheme.eq_ignore_ascii_case(Scheme::HTTPS.as_str()) || scheme.eq_ignore_ascii_case("wss") {
+            if scheme.eq_ignore_ascii_case(Scheme::HTTPS.as_str())
+                || scheme.eq_ignore_ascii_case("wss")
+            {
                 client.https = true;
-            } else if scheme.eq_ignore_ascii_case(Scheme::HTTP.as_str()) || scheme.eq_ignore_ascii_case("ws") {
+            } else if scheme.eq_ignore_ascii_case(Scheme::HTTP.as_str())
+                || scheme.eq_ignore_ascii_case("ws")
+            {
                 client.https = false;
             } else {
                 rejected("scheme");
@@ -218,13 +225,8 @@ fn host_of(text: &str) -> Option<String> {
 }
 
 /// The headers that speak for somebody else.
-const FORWARDING_HEADERS: [&str; 5] = [
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-real-ip",
-    "forwarded",
-];
+const FORWARDING_HEADERS: [&str; 5] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"];
 
 #[cfg(test)]
 mod tests {
@@ -257,41 +259,175 @@ mod tests {
             ("no proxy trusted", "", "198.51.100.1", &[(xff, "1.2.3.4")][..], "198.51.100.1"),
             ("untrusted peer", "private", "198.51.100.1", &[(xff, "1.2.3.4")], "198.51.100.1"),
             ("one proxy", "private", "10.0.0.1", &[(xff, "203.0.113.5")], "203.0.113.5"),
-            ("spoofed first element", "private", "10.0.0.1", &[(xff, "6.6.6.6, 203.0.113.5")], "203.0.113.5"),
-            ("two proxies", "10.0.0.0/8", "10.0.0.1", &[(xff, "6.6.6.6, 203.0.113.5, 10.0.0.2")], "203.0.113.5"),
-            ("two header lines", "private", "10.0.0.1", &[(xff, "6.6.6.6"), (xff, "203.0.113.5")], "203.0.113.5"),
+            (
+                "spoofed first element",
+                "private",
+                "10.0.0.1",
+                &[(xff, "6.6.6.6, 203.0.113.5")],
+                "203.0.113.5",
+            ),
+            (
+                "two proxies",
+                "10.0.0.0/8",
+                "10.0.0.1",
+                &[(xff, "6.6.6.6, 203.0.113.5, 10.0.0.2")],
+                "203.0.113.5",
+            ),
+            (
+                "two header lines",
+                "private",
+                "10.0.0.1",
+                &[(xff, "6.6.6.6"), (xff, "203.0.113.5")],
+                "203.0.113.5",
+            ),
             ("all trusted", "private", "10.0.0.1", &[(xff, "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
             ("no header", "private", "10.0.0.1", &[], "10.0.0.1"),
-            ("unparsable", "private", "10.0.0.1", &[(xff, "1.2.3.4, rubbish, 10.0.0.2")], "10.0.0.2"),
+            (
+                "unparsable",
+                "private",
+                "10.0.0.1",
+                &[(xff, "1.2.3.4, rubbish, 10.0.0.2")],
+                "10.0.0.2",
+            ),
             ("empty element", "private", "10.0.0.1", &[(xff, "1.2.3.4,")], "10.0.0.1"),
             ("unknown", "private", "10.0.0.1", &[(xff, "unknown")], "10.0.0.1"),
             ("with port", "private", "10.0.0.1", &[(xff, "203.0.113.5:4711")], "203.0.113.5"),
-            ("IPv6 with port", "private", "10.0.0.1", &[(xff, "[2001:db8::1]:4711")], "2001:db8::1"),
-            ("mapped peer", "private", "::ffff:10.0.0.1", &[(xff, "::ffff:203.0.113.5")], "203.0.113.5"),
-            ("RFC 7239", "private", "10.0.0.1", &[("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https")], "2001:db8::2"),
+            (
+                "IPv6 with port",
+                "private",
+                "10.0.0.1",
+                &[(xff, "[2001:db8::1]:4711")],
+                "2001:db8::1",
+            ),
+            (
+                "mapped peer",
+                "private",
+                "::ffff:10.0.0.1",
+                &[(xff, "::ffff:203.0.113.5")],
+                "203.0.113.5",
+            ),
+            (
+                "RFC 7239",
+                "private",
+                "10.0.0.1",
+                &[("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https")],
+                "2001:db8::2",
+            ),
             ("obfuscated", "private", "10.0.0.1", &[("forwarded", "for=_hidden")], "10.0.0.1"),
-            ("too many hops", "private", "10.0.0.1", &[(xff, &format!("203.0.113.5, {many}"))], "10.0.0.9"),
+            (
+                "too many hops",
+                "private",
+                "10.0.0.1",
+                &[(xff, &format!("203.0.113.5, {many}"))],
+                "10.0.0.9",
+            ),
             ("too long", "private", "10.0.0.1", &[(xff, &long)], "10.0.0.2"),
-            ("real ip not preset", "private", "10.0.0.1", &[("x-real-ip", "203.0.113.5")], "10.0.0.1"),
-            ("railway", "railway", "100.64.0.3", &[("x-real-ip", "203.0.113.5"), (xff, "6.6.6.6")], "203.0.113.5"),
-            ("railway from outside", "railway", "198.51.100.1", &[("x-real-ip", "203.0.113.5")], "198.51.100.1"),
-            ("cloudflare", "cloudflare", "173.245.48.7", &[("cf-connecting-ip", "203.0.113.5")], "203.0.113.5"),
-            ("cloudflare rubbish", "cloudflare", "173.245.48.7", &[("cf-connecting-ip", "x")], "173.245.48.7"),
+            (
+                "real ip not preset",
+                "private",
+                "10.0.0.1",
+                &[("x-real-ip", "203.0.113.5")],
+                "10.0.0.1",
+            ),
+            (
+                "railway",
+                "railway",
+                "100.64.0.3",
+                &[("x-real-ip", "203.0.113.5"), (xff, "6.6.6.6")],
+                "203.0.113.5",
+            ),
+            (
+                "railway from outside",
+                "railway",
+                "198.51.100.1",
+                &[("x-real-ip", "203.0.113.5")],
+                "198.51.100.1",
+            ),
+            (
+                "cloudflare",
+                "cloudflare",
+                "173.245.48.7",
+                &[("cf-connecting-ip", "203.0.113.5")],
+                "203.0.113.5",
+            ),
+            (
+                "cloudflare rubbish",
+                "cloudflare",
+                "173.245.48.7",
+                &[("cf-connecting-ip", "x")],
+                "173.245.48.7",
+            ),
         ] {
-            assert_eq!(derive(trusted, peer, headers).ip, expected.parse::<IpAddr>().unwrap(), "{name}");
+            assert_eq!(
+                derive(trusted, peer, headers).ip,
+                expected.parse::<IpAddr>().unwrap(),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn scheme_and_host_come_from_trusted_proxies_only() {
         for (name, peer, headers, https, host) in [
-            ("plain", "10.0.0.1", &[("host", "Chat.Example:3000")][..], false, Some("chat.example:3000")),
-            ("forwarded", "10.0.0.1", &[("host", "app"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "chat.example")], true, Some("chat.example")),
-            ("untrusted", "8.8.8.8", &[("host", "app"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")], false, Some("app")),
-            ("rightmost", "10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 203.0.113.5"), ("x-forwarded-proto", "http, https")], true, None),
-            ("second hop", "10.0.0.1", &[("x-forwarded-for", "203.0.113.5, 10.0.0.2"), ("x-forwarded-proto", "https, http")], true, None),
-            ("RFC 7239", "10.0.0.1", &[("forwarded", "for=203.0.113.5;proto=https;host=\"chat.example:8443\"")], true, Some("chat.example:8443")),
-            ("bad host", "10.0.0.1", &[("host", "app"), ("x-forwarded-host", "a b\"c")], false, Some("app")),
+            (
+                "plain",
+                "10.0.0.1",
+                &[("host", "Chat.Example:3000")][..],
+                false,
+                Some("chat.example:3000"),
+            ),
+            (
+                "forwarded",
+                "10.0.0.1",
+                &[
+                    ("host", "app"),
+                    ("x-forwarded-proto", "https"),
+                    ("x-forwarded-host", "chat.example"),
+                ],
+                true,
+                Some("chat.example"),
+            ),
+            (
+                "untrusted",
+                "8.8.8.8",
+                &[("host", "app"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")],
+                false,
+                Some("app"),
+            ),
+            (
+                "rightmost",
+                "10.0.0.1",
+                &[
+                    ("x-forwarded-for", "6.6.6.6, 203.0.113.5"),
+                    ("x-forwarded-proto", "http, https"),
+                ],
+                true,
+                None,
+            ),
+            (
+                "second hop",
+                "10.0.0.1",
+                &[
+                    ("x-forwarded-for", "203.0.113.5, 10.0.0.2"),
+                    ("x-forwarded-proto", "https, http"),
+                ],
+                true,
+                None,
+            ),
+            (
+                "RFC 7239",
+                "10.0.0.1",
+                &[("forwarded", "for=203.0.113.5;proto=https;host=\"chat.example:8443\"")],
+                true,
+                Some("chat.example:8443"),
+            ),
+            (
+                "bad host",
+                "10.0.0.1",
+                &[("host", "app"), ("x-forwarded-host", "a b\"c")],
+                false,
+                Some("app"),
+            ),
             ("user information", "10.0.0.1", &[("host", "a@b")], false, None),
             ("bad scheme", "10.0.0.1", &[("x-forwarded-proto", "gopher")], false, None),
         ] {
@@ -309,7 +445,9 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_network() {
-        let prefix = |ip: &str| ClientIp { ip: ip.parse().unwrap(), ..ClientIp::unknown() }.prefix().to_string();
+        let prefix = |ip: &str| {
+            ClientIp { ip: ip.parse().unwrap(), ..ClientIp::unknown() }.prefix().to_string()
+        };
         assert_eq!(prefix("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(prefix("203.0.113.5"), "203.0.113.5/32");
     }
@@ -325,9 +463,16 @@ mod tests {
     #[tokio::test]
     async fn the_layer_stores_the_extension() {
         let config = ClientIpConfig { trusted_proxies: "private".parse().unwrap(), tls: false };
-        let app = Router::new().route("/", get(|client: ClientIp| async move { client.ip.to_string() })).layer(layer(config));
-        for (peer, expected) in [(Some("10.0.0.1:9"), "203.0.113.5"), (Some("8.8.8.8:9"), "8.8.8.8"), (None, "0.0.0.0")] {
-            let mut request = Request::get("/").header("x-forwarded-for", "203.0.113.5").body(Body::empty()).unwrap();
+        let app = Router::new()
+            .route("/", get(|client: ClientIp| async move { client.ip.to_string() }))
+            .layer(layer(config));
+        for (peer, expected) in
+            [(Some("10.0.0.1:9"), "203.0.113.5"), (Some("8.8.8.8:9"), "8.8.8.8"), (None, "0.0.0.0")]
+        {
+            let mut request = Request::get("/")
+                .header("x-forwarded-for", "203.0.113.5")
+                .body(Body::empty())
+                .unwrap();
             if let Some(peer) = peer {
                 request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
             }

@@ -129,7 +129,10 @@ mod tests {
             let proxies: TrustedProxies = list.parse().unwrap();
             assert_eq!(proxies.contains(ip.parse().unwrap()), expected, "{list} {ip}");
         }
-        assert_eq!("10.0.0.0/8,nginx".parse::<TrustedProxies>().unwrap_err(), UnknownProxies("nginx".into()));
+        assert_eq!(
+            "10.0.0.0/8,nginx".parse::<TrustedProxies>().unwrap_err(),
+            UnknownProxies("nginx".into())
+        );
     }
 
     #[test]

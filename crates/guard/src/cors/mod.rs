@@ -239,7 +239,8 @@ impl CorsConfig {
         };
         let origin = value.to_str().unwrap_or_default();
         let own = request.extensions().get::<ClientIp>().and_then(ClientIp::origin);
-        let ours = own.as_deref() == Some(origin) || self.own_origins.iter().any(|own| own == origin);
+        let ours =
+            own.as_deref() == Some(origin) || self.own_origins.iter().any(|own| own == origin);
         match class {
             // Our own pages need no permission, and nobody else gets any.
             Class::Closed | Class::Operator if !open && ours => return Decided::Now(Grant::Silent),
@@ -310,7 +311,8 @@ impl Preflight {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 let headers = response.headers_mut();
                 grant.write(headers);
-                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(self.allowed));
+                headers
+                    .insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(self.allowed));
                 headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
                 if let Some(asked) = self.headers {
                     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);

@@ -50,11 +50,13 @@ impl FromStr for OriginPattern {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
-        let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+        let (host, port) =
+            rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
         let sound = matches!(scheme, "http" | "https")
             && !host.is_empty()
             && host.split('.').all(|label| {
-                !label.is_empty() && label.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+                !label.is_empty()
+                    && label.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
             })
             && port.is_none_or(|port| port.parse::<u16>().is_ok());
         if !sound || (wildcard && is_public_suffix(host)) {
@@ -72,7 +74,10 @@ fn is_public_suffix(host: &str) -> bool {
         [_] => true,
         [second, country] => {
             country.len() == 2
-                && matches!(*second, "co" | "com" | "org" | "net" | "gov" | "edu" | "ac" | "or" | "ne" | "go")
+                && matches!(
+                    *second,
+                    "co" | "com" | "org" | "net" | "gov" | "edu" | "ac" | "or" | "ne" | "go"
+                )
         }
         _ => false,
     }
@@ -98,13 +103,30 @@ mod tests {
             ("http://*.a.example:81", "http://b.a.example:81", true),
             ("https://a.example", "null", false),
         ] {
-            assert_eq!(pattern.parse::<OriginPattern>().unwrap().matches(origin), expected, "{pattern} {origin}");
+            assert_eq!(
+                pattern.parse::<OriginPattern>().unwrap().matches(origin),
+                expected,
+                "{pattern} {origin}"
+            );
         }
     }
 
     #[test]
     fn what_would_open_everything_is_refused() {
-        for entry in ["*", "null", "", "a.example", "https://*", "https://*.com", "https://*.co.uk", "https://a.*.example", "ftp://a.example", "https://a b", "https://a.example/path", "https://a:port"] {
+        for entry in [
+            "*",
+            "null",
+            "",
+            "a.example",
+            "https://*",
+            "https://*.com",
+            "https://*.co.uk",
+            "https://a.*.example",
+            "ftp://a.example",
+            "https://a b",
+            "https://a.example/path",
+            "https://a:port",
+        ] {
             assert!(entry.parse::<OriginPattern>().is_err(), "{entry}");
         }
     }

@@ -19,7 +19,10 @@ impl OriginLookup for Listed {
 fn config(open_api: bool, open_all: bool) -> CorsConfig {
     CorsConfig {
         own_origins: vec!["https://chat.example".into()],
-        allowed_origins: vec!["https://desk.example".parse().unwrap(), "https://*.parts.example".parse().unwrap()],
+        allowed_origins: vec![
+            "https://desk.example".parse().unwrap(),
+            "https://*.parts.example".parse().unwrap(),
+        ],
         enable_api_cors: open_api,
         api_only_server: open_all,
         lookup: Some(Arc::new(Listed)),
@@ -50,8 +53,16 @@ async fn check(config: CorsConfig, rows: &[Row]) {
         let response = ask(config.clone(), "GET", target, headers).await;
         assert_eq!(response.status(), 200, "{target} {origin}");
         assert_eq!(header(&response, "access-control-allow-origin"), *allowed, "{target} {origin}");
-        assert_eq!(header(&response, "access-control-allow-credentials").is_some(), *credentials, "{target} {origin}");
-        assert_eq!(header(&response, "access-control-expose-headers").is_some(), allowed.is_some(), "{target} {origin}");
+        assert_eq!(
+            header(&response, "access-control-allow-credentials").is_some(),
+            *credentials,
+            "{target} {origin}"
+        );
+        assert_eq!(
+            header(&response, "access-control-expose-headers").is_some(),
+            allowed.is_some(),
+            "{target} {origin}"
+        );
         assert_eq!(header(&response, "vary").is_some(), *varies, "{target} {origin}");
         assert_eq!(recorded.count("cors.denied", &[]), *denials, "{target} {origin}");
     }
@@ -76,8 +87,22 @@ async fn each_class_has_its_origins() {
             (ACCOUNT, "https://any.example", None, false, true, 1),
             (ACCOUNT, "null", None, false, true, 1),
             ("/auth/sign_in", "https://any.example", None, false, true, 1),
-            ("/api/v1/widget/config?website_token=tok", "https://shop.example", Some("https://shop.example"), false, true, 0),
-            ("/api/v1/widget/config?website_token=no", "https://shop.example", None, false, true, 1),
+            (
+                "/api/v1/widget/config?website_token=tok",
+                "https://shop.example",
+                Some("https://shop.example"),
+                false,
+                true,
+                0,
+            ),
+            (
+                "/api/v1/widget/config?website_token=no",
+                "https://shop.example",
+                None,
+                false,
+                true,
+                1,
+            ),
             ("/api/v1/widget/config", "https://desk.example", None, false, true, 1),
             ("/vite/a.js", "", None, false, false, 0),
             ("/vite/a.js", "https://chat.example", None, false, false, 0),
@@ -95,7 +120,14 @@ async fn switches_open_without_credentials() {
         &[
             ("/api/v1/profile", "https://any.example", Some("*"), false, true, 0),
             ("/api/v1/widget/config", "https://any.example", Some("*"), false, true, 0),
-            ("/api/v1/profile", "https://desk.example", Some("https://desk.example"), true, true, 0),
+            (
+                "/api/v1/profile",
+                "https://desk.example",
+                Some("https://desk.example"),
+                true,
+                true,
+                0,
+            ),
             ("/auth/sign_in", "https://any.example", None, false, true, 1),
             ("/vite/a.js", "https://any.example", None, false, true, 1),
         ],
@@ -118,11 +150,25 @@ async fn switches_open_without_credentials() {
 async fn preflights_are_answered_here() {
     let wide = "x".repeat(2000);
     for (target, origin, method, asked, status, methods) in [
-        ("/public/api/v1/x", "https://any.example", "PATCH", Some("content-type, x-a"), 204, Some(ALL)),
+        (
+            "/public/api/v1/x",
+            "https://any.example",
+            "PATCH",
+            Some("content-type, x-a"),
+            204,
+            Some(ALL),
+        ),
         ("/packs/a.js", "https://any.example", "GET", None, 204, Some(READS)),
         ("/packs/a.js", "https://any.example", "DELETE", None, 403, None),
         ("/api/v1/profile", "https://any.example", "PUT", None, 403, None),
-        ("/api/v1/profile", "https://desk.example", "PUT", Some("api_access_token"), 204, Some(ALL)),
+        (
+            "/api/v1/profile",
+            "https://desk.example",
+            "PUT",
+            Some("api_access_token"),
+            204,
+            Some(ALL),
+        ),
         ("/api/v1/profile", "https://desk.example", "TRACE", None, 403, None),
         ("/api/v1/profile", "https://desk.example", "PUT", Some("a\"b"), 403, None),
         ("/api/v1/profile", "https://desk.example", "PUT", Some(wide.as_str()), 403, None),
@@ -134,8 +180,16 @@ async fn preflights_are_answered_here() {
         headers.extend(asked.map(|asked| ("access-control-request-headers", asked)));
         let response = ask(config(false, false), "OPTIONS", target, &headers).await;
         assert_eq!(response.status().as_u16(), status, "{target} {origin} {method}");
-        assert_eq!(header(&response, "access-control-allow-methods"), methods, "{target} {origin} {method}");
-        assert_eq!(header(&response, "access-control-allow-origin").is_some(), status == 204, "{target} {origin}");
+        assert_eq!(
+            header(&response, "access-control-allow-methods"),
+            methods,
+            "{target} {origin} {method}"
+        );
+        assert_eq!(
+            header(&response, "access-control-allow-origin").is_some(),
+            status == 204,
+            "{target} {origin}"
+        );
         let echoed = header(&response, "access-control-allow-headers");
         assert_eq!(echoed, asked.filter(|_| status == 204), "{target}");
         assert!(header(&response, "vary").is_some(), "{target}");

@@ -21,11 +21,14 @@ impl FrameAncestors {
     /// out; a list with no usable entry lets only ourselves frame the page.
     #[must_use]
     pub fn from_allowed_domains(list: &str, https_only: bool) -> Self {
-        let mut entries = list.split([',', '\n']).map(str::trim).filter(|it| !it.is_empty()).peekable();
+        let mut entries =
+            list.split([',', '\n']).map(str::trim).filter(|it| !it.is_empty()).peekable();
         if entries.peek().is_none() {
             return Self::Anyone;
         }
-        Self::Only(entries.filter_map(|entry| parse_ancestor(entry, https_only).ok()).flatten().collect())
+        Self::Only(
+            entries.filter_map(|entry| parse_ancestor(entry, https_only).ok()).flatten().collect(),
+        )
     }
 
     pub(super) fn directive(&self) -> Option<String> {
@@ -80,8 +83,7 @@ pub fn parse_ancestor(entry: &str, https_only: bool) -> Result<Vec<String>, Inva
     };
     let host = idna::domain_to_ascii_strict(host).map_err(|_| invalid())?;
     let labels = host.split('.').all(|label| {
-        !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
     if host.is_empty() || !labels {
         return Err(invalid());
@@ -96,35 +98,38 @@ mod tests {
     #[test]
     fn entries_follow_the_grammar() {
         for (entry, expected) in [
-            ("example.com", Ok(&["https://example.com"][..])),
-            ("https://Example.com", Ok(&["https://example.com"])),
-            ("http://example.com", Ok(&["http://example.com"])),
-            ("https://example.com/", Ok(&["https://example.com"])),
-            ("*.example.com", Ok(&["https://*.example.com"])),
-            ("shop.example:5055", Ok(&["https://shop.example:5055"])),
-            ("localhost:3000", Ok(&["https://localhost:3000"])),
-            ("10.0.0.1", Ok(&["https://10.0.0.1"])),
-            ("bücher.example", Ok(&["https://xn--bcher-kva.example"])),
-            ("", Err(())),
-            ("*", Err(())),
-            ("*.", Err(())),
-            ("a.*.example", Err(())),
-            ("example.com; script-src *", Err(())),
-            ("example.com 'unsafe-inline'", Err(())),
-            ("example.com/path", Err(())),
-            ("ftp://example.com", Err(())),
-            ("javascript:alert(1)", Err(())),
-            ("example.com:http", Err(())),
-            ("example.com:99999", Err(())),
-            ("exa\"mple.com", Err(())),
-            ("exa\nmple.com", Err(())),
-            ("user@example.com", Err(())),
-            ("..", Err(())),
+            ("example.com", Some("https://example.com")),
+            ("https://Example.com", Some("https://example.com")),
+            ("http://example.com", Some("http://example.com")),
+            ("https://example.com/", Some("https://example.com")),
+            ("*.example.com", Some("https://*.example.com")),
+            ("shop.example:5055", Some("https://shop.example:5055")),
+            ("localhost:3000", Some("https://localhost:3000")),
+            ("10.0.0.1", Some("https://10.0.0.1")),
+            ("bücher.example", Some("https://xn--bcher-kva.example")),
+            ("", None),
+            ("*", None),
+            ("*.", None),
+            ("a.*.example", None),
+            ("example.com; script-src *", None),
+            ("example.com 'unsafe-inline'", None),
+            ("example.com/path", None),
+            ("ftp://example.com", None),
+            ("javascript:alert(1)", None),
+            ("example.com:http", None),
+            ("example.com:99999", None),
+            ("exa\"mple.com", None),
+            ("exa\nmple.com", None),
+            ("user@example.com", None),
+            ("..", None),
         ] {
-            let parsed = parse_ancestor(entry, true).map_err(drop);
-            assert_eq!(parsed.as_deref(), expected.as_ref().map(|it| *it).map_err(|()| &()), "{entry}");
+            let parsed = parse_ancestor(entry, true).ok().map(|sources| sources.join(" "));
+            assert_eq!(parsed.as_deref(), expected, "{entry}");
         }
-        assert_eq!(parse_ancestor("a.example", false).unwrap(), ["https://a.example", "http://a.example"]);
+        assert_eq!(
+            parse_ancestor("a.example", false).unwrap(),
+            ["https://a.example", "http://a.example"]
+        );
     }
 
     #[test]
@@ -132,7 +137,10 @@ mod tests {
         for (list, expected) in [
             ("", FrameAncestors::Anyone),
             (" , \n", FrameAncestors::Anyone),
-            ("a.example,b.example", FrameAncestors::Only(vec!["https://a.example".into(), "https://b.example".into()])),
+            (
+                "a.example,b.example",
+                FrameAncestors::Only(vec!["https://a.example".into(), "https://b.example".into()]),
+            ),
             ("a.example\n; x", FrameAncestors::Only(vec!["https://a.example".into()])),
             ("'none'; x", FrameAncestors::Only(vec![])),
         ] {

@@ -65,7 +65,9 @@ impl PageKind {
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         match (segments.next().unwrap_or_default(), segments.next()) {
             ("packs", Some("js")) => Self::Sdk,
-            ("packs" | "vite" | "assets" | "audio" | "brand-assets" | "dashboard", _) => Self::Asset,
+            ("packs" | "vite" | "assets" | "audio" | "brand-assets" | "dashboard", _) => {
+                Self::Asset
+            }
             ("app", _) => Self::Dashboard,
             ("super_admin", _) => Self::SuperAdmin,
             ("widget", None) => Self::Widget,
@@ -194,10 +196,8 @@ impl Filter for SecurityHeaders {
             .extensions()
             .get::<ClientIp>()
             .map_or((false, None), |client| (client.https, client.host.clone()));
-        let nonce = CspNonce(Arc::new(LazyNonce {
-            ambient: self.ambient.clone(),
-            value: OnceLock::new(),
-        }));
+        let nonce =
+            CspNonce(Arc::new(LazyNonce { ambient: self.ambient.clone(), value: OnceLock::new() }));
         let path = request.uri().path();
         let context =
             PageContext { kind: PageKind::of_path(path), nonce: nonce.clone(), https, host };
@@ -254,7 +254,9 @@ impl Filter for SecurityHeaders {
             }
             let name = match config.csp.mode {
                 CspMode::Enforce => Some(CONTENT_SECURITY_POLICY),
-                CspMode::ReportOnly if kind.is_client() => Some(CONTENT_SECURITY_POLICY_REPORT_ONLY),
+                CspMode::ReportOnly if kind.is_client() => {
+                    Some(CONTENT_SECURITY_POLICY_REPORT_ONLY)
+                }
                 CspMode::ReportOnly => Some(CONTENT_SECURITY_POLICY),
                 CspMode::Off if kind.is_client() => None,
                 CspMode::Off => Some(CONTENT_SECURITY_POLICY),
@@ -289,7 +291,8 @@ impl HeadersConfig {
     fn hsts(&self, host: Option<&str>) -> Option<&'static str> {
         let host = host?.split(':').next()?;
         let own = self.own_hosts.iter().any(|own| {
-            host.strip_suffix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            host.strip_suffix(own.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
         Some(match (own, self.hsts_preload) {
             (true, true) => "max-age=63072000; includeSubDomains; preload",
@@ -385,8 +388,8 @@ fn fixed(
             Some(NO_PERMISSIONS),
         ),
     };
-    let embedder = (matches!(kind, PageKind::Widget) && config.widget_coep)
-        .then_some("credentialless");
+    let embedder =
+        (matches!(kind, PageKind::Widget) && config.widget_coep).then_some("credentialless");
     let timing = matches!(kind, PageKind::Asset | PageKind::Sdk).then_some("*");
     [
         (REFERRER_POLICY, referrer),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{REFERER, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
@@ -153,15 +153,15 @@ impl GuardInput {
             let location = if typed { Location::Search } else { Location::Query };
             [(Location::Query, name), (location, value)]
         });
-        let fields = [USER_AGENT, REFERER]
-            .into_iter()
-            .filter_map(|name| headers.get(name)?.to_str().ok())
-            .map(|value| (Location::Header, value));
+        // The name of the client is what scanners and log injections fill; a referrer is a URL of
+        // ours and looks like an attack on ourselves.
+        let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let agent = agent.filter(|agent| !detector::names_a_client(agent));
         let parts = std::iter::once((Location::Path, path)).chain(pairs);
         let mut refused = false;
         for (location, text, encoded) in parts
             .map(|(location, text)| (location, text, true))
-            .chain(fields.map(|(location, text)| (location, text, false)))
+            .chain(agent.map(|text| (Location::Header, text, false)))
         {
             let found_here = findings(text, encoded);
             let score: u32 = found_here.iter().map(|finding| finding.weight).sum();

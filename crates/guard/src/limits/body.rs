@@ -1,8 +1,8 @@
 //! A request body that ends in an error when it is too large or comes too slowly.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,7 +60,16 @@ impl GuardedBody {
         outcome: Arc<Outcome>,
     ) -> Self {
         let waited = Duration::ZERO;
-        Self { inner, left: limit, grace, rate: rate.max(1), received: 0, waited, waiting: None, outcome }
+        Self {
+            inner,
+            left: limit,
+            grace,
+            rate: rate.max(1),
+            received: 0,
+            waited,
+            waiting: None,
+            outcome,
+        }
     }
 }
 

@@ -87,10 +87,8 @@ const SEVERAL: &[PathPattern] = &[
 ];
 
 /// Paths whose body is a file without a multipart wrapper.
-const RAW: &[PathPattern] = &[
-    PathPattern("/rails/active_storage/disk/{token}"),
-    PathPattern("/rails/action_mailbox/**"),
-];
+const RAW: &[PathPattern] =
+    &[PathPattern("/rails/active_storage/disk/{token}"), PathPattern("/rails/action_mailbox/**")];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -165,7 +163,8 @@ impl Filter for LimitSize {
             return refuse("target", StatusCode::URI_TOO_LONG, "The request target is too long");
         }
         let fields = request.headers();
-        let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let bytes: usize =
+            fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if fields.len() > config.header_count || bytes > config.header_bytes {
             return refuse(
                 "headers",

@@ -65,7 +65,10 @@ impl Standing {
 
     /// Ordered by what is left of the quota, in parts per thousand; a violated one comes first.
     fn tightness(&self) -> (bool, u64) {
-        (self.reading.allowed, self.reading.remaining.saturating_mul(1000) / self.quota.limit.max(1))
+        (
+            self.reading.allowed,
+            self.reading.remaining.saturating_mul(1000) / self.quota.limit.max(1),
+        )
     }
 }
 

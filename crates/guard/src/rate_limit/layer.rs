@@ -28,8 +28,7 @@ impl Filter for LimitRate {
         let client = request.extensions().get::<ClientIp>();
         let subject = Subject { client, ..Subject::default() };
         let uri = request.uri();
-        let groups =
-            self.limiter.groups(true, request.method(), uri.path(), uri.query(), &subject);
+        let groups = self.limiter.groups(true, request.method(), uri.path(), uri.query(), &subject);
         if groups.is_empty() {
             return Admission::Pass(Decision::default());
         }
@@ -38,7 +37,9 @@ impl Filter for LimitRate {
         if self.limiter.is_local() {
             // Nothing to wait for, so that nothing is boxed on a single node.
             let decision = decision.now_or_never().unwrap_or_default();
-            return match decision.refusal(request.headers(), request.extensions().get::<RequestId>()) {
+            return match decision
+                .refusal(request.headers(), request.extensions().get::<RequestId>())
+            {
                 Some(response) => Admission::Answer(Box::new(response)),
                 None => Admission::Pass(decision),
             };

@@ -61,7 +61,13 @@ impl<V: Default> Recent<V> {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.shards.iter().map(|it| { let it = it.lock(); it.young.len() + it.old.len() }).sum()
+        self.shards
+            .iter()
+            .map(|it| {
+                let it = it.lock();
+                it.young.len() + it.old.len()
+            })
+            .sum()
     }
 }
 
@@ -84,7 +90,9 @@ impl LocalStore {
             let waits: Vec<u64> = group
                 .buckets
                 .iter()
-                .map(|bucket| state(states, bucket).map_or(0, |it| it.wait(bucket.quota, bucket.cost, now)))
+                .map(|bucket| {
+                    state(states, bucket).map_or(0, |it| it.wait(bucket.quota, bucket.cost, now))
+                })
                 .collect();
             let admitted = waits.iter().all(|wait| *wait == 0);
             group

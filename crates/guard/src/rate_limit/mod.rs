@@ -75,8 +75,19 @@ pub struct RateLimitConfig {
 impl Default for RateLimitConfig {
     fn default() -> Self {
         let exempt = [
-            "health", "livez", "readyz", "packs", "vite", "assets", "audio", "brand-assets",
-            "dashboard", "favicon.ico", "robots.txt", "manifest.json", "sw.js",
+            "health",
+            "livez",
+            "readyz",
+            "packs",
+            "vite",
+            "assets",
+            "audio",
+            "brand-assets",
+            "dashboard",
+            "favicon.ico",
+            "robots.txt",
+            "manifest.json",
+            "sw.js",
         ];
         Self {
             enabled: true,
@@ -449,7 +460,8 @@ impl RateLimiter {
             }
             for bucket in &group.buckets {
                 let mine = |it: &&Standing| it.class == bucket.class && it.window == bucket.window;
-                let denied = decision.standings.iter().find(mine).is_some_and(|it| !it.reading.allowed);
+                let denied =
+                    decision.standings.iter().find(mine).is_some_and(|it| !it.reading.allowed);
                 match (denied, refused) {
                     (true, _) => decided(bucket.class, "deny"),
                     (false, false) if bucket.window == 0 => {
@@ -460,7 +472,8 @@ impl RateLimiter {
             }
             if refused {
                 // Attempts that were charged stay charged.
-                let mut earlier = Decision { taken: std::mem::take(&mut decision.taken), ..Decision::default() };
+                let mut earlier =
+                    Decision { taken: std::mem::take(&mut decision.taken), ..Decision::default() };
                 for taken in &mut earlier.taken {
                     taken.group.buckets.retain(|bucket| !bucket.attempts);
                 }
@@ -605,7 +618,9 @@ impl Inner {
         self.denials.peek(&group.identity, |denials| {
             for bucket in &group.buckets {
                 let known = denials.iter().find(|(slot, ..)| *slot == bucket.slot);
-                let Some((_, until, then)) = known.filter(|(_, until, _)| *until > now) else { continue };
+                let Some((_, until, then)) = known.filter(|(_, until, _)| *until > now) else {
+                    continue;
+                };
                 let retry = until - now;
                 let reset = then.reset.saturating_sub(then.retry.saturating_sub(retry));
                 denied.buckets.push(bucket.clone());

@@ -133,16 +133,16 @@ impl State {
             return period;
         }
         match self {
-            Self::Gcra(tat) => {
-                tat.saturating_add(increment(quota, cost)).saturating_sub(now.saturating_add(period))
-            }
+            Self::Gcra(tat) => tat
+                .saturating_add(increment(quota, cost))
+                .saturating_sub(now.saturating_add(period)),
             Self::Log(times) => {
                 let excess = (times.len() as u64).saturating_add(cost).saturating_sub(quota.limit);
                 match usize::try_from(excess).ok().and_then(|excess| excess.checked_sub(1)) {
                     None => 0,
-                    Some(last) => times
-                        .get(last)
-                        .map_or(period, |at| at.saturating_add(period).saturating_sub(now).min(period)),
+                    Some(last) => times.get(last).map_or(period, |at| {
+                        at.saturating_add(period).saturating_sub(now).min(period)
+                    }),
                 }
             }
         }
@@ -192,7 +192,9 @@ impl State {
             }
             Self::Log(times) => (
                 quota.limit.saturating_sub(times.len() as u64),
-                times.back().map_or(0, |at| at.saturating_add(period).saturating_sub(now).min(period)),
+                times
+                    .back()
+                    .map_or(0, |at| at.saturating_add(period).saturating_sub(now).min(period)),
             ),
         };
         Reading { allowed: retry == 0, remaining, reset, retry }
@@ -257,7 +259,8 @@ mod tests {
             (61, false, 0, 59, 9),
             (200, true, 1, 60, 0),
         ] {
-            let expected = Reading { allowed, remaining, reset: reset * SECOND, retry: retry * SECOND };
+            let expected =
+                Reading { allowed, remaining, reset: reset * SECOND, retry: retry * SECOND };
             assert_eq!(take(&mut state, quota, at * SECOND), expected, "{at}");
         }
     }
@@ -271,7 +274,10 @@ mod tests {
             let reading = take(&mut state, quota, now);
             assert_eq!((reading.allowed, reading.remaining), (true, 60 - taken));
         }
-        assert_eq!(take(&mut state, quota, now), Reading { allowed: false, remaining: 0, reset: 60 * SECOND, retry: SECOND });
+        assert_eq!(
+            take(&mut state, quota, now),
+            Reading { allowed: false, remaining: 0, reset: 60 * SECOND, retry: SECOND }
+        );
         assert!(take(&mut state, quota, now + SECOND).allowed);
         assert!(!take(&mut state, quota, now + SECOND).allowed);
         assert_eq!(take(&mut state, quota, now + 3600 * SECOND).remaining, 59);

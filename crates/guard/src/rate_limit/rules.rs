@@ -1,7 +1,7 @@
 //! The table of limits: behaviours.md §17 and operations.md §5.1.
 //!
-//! Classes keyed by address alone are checked by the layer; those keyed by what only the handler
-//! knows (the account, the identity in the body) are checked by [`super::RateLimiter::check_request`].
+//! Classes keyed by address alone are checked by the layer; attempts, and those keyed by what only
+//! the handler knows (the account, the identity in the body), are checked by [`super::RateLimiter::check_request`].
 
 use http::Method;
 
@@ -474,9 +474,9 @@ impl Rule {
         }
     }
 
-    /// Can the layer decide it, from address, method and target alone?
+    /// Can the layer decide it, from address, method and target alone? Attempts are for the
+    /// handler, which knows whether to give them back.
     pub(super) fn at_the_edge(&self) -> bool {
-        matches!(self.key, KeyKind::Ip | KeyKind::IpAndQuery(_) | KeyKind::Path)
-            && !matches!(self.when, When::Mfa(_))
+        !self.attempts && matches!(self.key, KeyKind::Ip | KeyKind::IpAndQuery(_) | KeyKind::Path)
     }
 }
