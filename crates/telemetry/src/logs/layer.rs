@@ -87,10 +87,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(outer) = span.extensions().get::<Fields>() {
-                fields.extend(outer);
+                fields.extend(outer.clone());
             }
         }
-        fields.extend(&own);
+        fields.extend(own);
         let line = self.renderer.line(&Record {
             time: self.clock.wall(),
             level: *metadata.level(),

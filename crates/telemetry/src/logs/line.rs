@@ -78,9 +78,13 @@ impl Fields {
         Some(self.0.remove(index).1)
     }
 
-    pub(super) fn extend(&mut self, others: &Self) {
-        for (name, value) in &others.0 {
-            self.set(name, value.clone());
+    pub(super) fn extend(&mut self, others: Self) {
+        if self.0.is_empty() {
+            *self = others;
+            return;
+        }
+        for (name, value) in others.0 {
+            self.set(name, value);
         }
     }
 
@@ -335,6 +339,12 @@ fn member(line: &mut String, name: &str) {
 
 fn json_text(line: &mut String, text: &str) {
     line.push('"');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        line.push_str(text);
+        line.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => line.push_str("\\\""),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use metrics::Label;
 use serde::Serialize;
 
-use super::catalogue::Kind;
+use super::aliases;
+use super::catalogue::{Kind, Unit};
 use super::registry::{Cell, Family, Registry};
 
 /// The answer of `GET /actuator/metrics`.
@@ -58,6 +59,21 @@ pub struct TagFilter {
     value: String,
 }
 
+impl TagFilter {
+    fn accepts(&self, labels: &[Label]) -> bool {
+        labels.iter().any(|label| label.key() == self.key && label.value() == self.value)
+    }
+}
+
+/// What a view is made of.
+struct Subject {
+    name: String,
+    description: String,
+    kind: Kind,
+    unit: Unit,
+    series: Vec<(Vec<Label>, Cell)>,
+}
+
 /// A drill-down's tag without a colon.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tag is written key:value")]
@@ -86,38 +102,73 @@ impl Registry {
     }
 
     /// The meter called `name`, narrowed to the series that have all of
-    /// `filters`; nothing when there is no such meter or series.
+    /// `filters`; nothing when there is no such meter or series. Names of the
+    /// JVM's world are found too, unless the settings say otherwise.
     #[must_use]
     pub fn view(&self, name: &str, filters: &[TagFilter]) -> Option<MeterView> {
         let families = self.families();
-        let family = families.iter().find(|family| family.name == name)?;
-        let series = self.matching(family, filters);
+        let subject = match families.iter().find(|family| family.name == name) {
+            Some(family) => Subject {
+                name: family.name.clone(),
+                description: family.meter.description.to_owned(),
+                kind: family.meter.kind,
+                unit: family.meter.unit,
+                series: self.labelled(family),
+            },
+            None if self.settings().jvm_aliases => self.aliased(name, &families)?,
+            None => return None,
+        };
+        let series: Vec<_> = subject
+            .series
+            .into_iter()
+            .filter(|(labels, _)| filters.iter().all(|filter| filter.accepts(labels)))
+            .collect();
         if series.is_empty() {
             return None;
         }
-        let measurements = measurements(family.meter.kind, series.iter().map(|(_, cell)| cell));
         Some(MeterView {
-            name: family.name.clone(),
-            description: family.meter.description.to_owned(),
-            base_unit: family.meter.unit.base(),
-            measurements,
+            name: subject.name,
+            description: subject.description,
+            base_unit: subject.unit.base(),
+            measurements: measurements(subject.kind, series.iter().map(|(_, cell)| cell)),
             available_tags: available(&series, filters),
         })
     }
 
-    fn matching(&self, family: &Family, filters: &[TagFilter]) -> Vec<(Vec<Label>, Cell)> {
+    /// A real meter under the name that tools for the JVM ask for.
+    fn aliased(&self, name: &str, families: &[Arc<Family>]) -> Option<Subject> {
+        let alias = aliases::find(name)?;
+        let mut series = Vec::new();
+        let mut source = None;
+        for part in alias.parts {
+            let Some(family) = families.iter().find(|family| family.meter.name == part.meter)
+            else {
+                continue;
+            };
+            source.get_or_insert((family.meter.kind, family.meter.unit));
+            for (labels, cell) in self.labelled(family) {
+                if let Some(labels) = part.relabelled(labels) {
+                    series.push((labels, cell));
+                }
+            }
+        }
+        let (kind, unit) = source?;
+        Some(Subject {
+            name: alias.name.to_owned(),
+            description: alias.description.to_owned(),
+            kind,
+            unit,
+            series,
+        })
+    }
+
+    /// The series with a value, with all their labels.
+    fn labelled(&self, family: &Family) -> Vec<(Vec<Label>, Cell)> {
         family
             .series()
             .into_iter()
             .filter(|(_, cell)| present(cell))
             .map(|(labels, cell)| (self.all_labels(&labels), cell))
-            .filter(|(labels, _)| {
-                filters.iter().all(|filter| {
-                    labels
-                        .iter()
-                        .any(|label| label.key() == filter.key && label.value() == filter.value)
-                })
-            })
             .collect()
     }
 
@@ -299,6 +350,46 @@ mod tests {
             ]
         );
         drop(running);
+    }
+
+    #[test]
+    fn tools_for_the_jvm_find_the_real_meters() {
+        let (registry, _) = registry();
+        metrics::with_local_recorder(&registry, || {
+            gauge!("memory.allocator", "state" => "allocated").set(10);
+            gauge!("memory.allocator", "state" => "metadata").set(1);
+            gauge!("memory.limit").set(100);
+            gauge!("db.pool.connections", "pool" => "rw", "state" => "active").set(2);
+            gauge!("db.pool.connections", "pool" => "rw", "state" => "idle").set(3);
+            histogram!("db.pool.acquire", "pool" => "rw").record(0.5);
+        });
+        let view = |name: &str, tags: &[&str]| {
+            let filters: Vec<TagFilter> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+            let view = registry.view(name, &filters)?;
+            assert_eq!(view.name, name);
+            Some(view.measurements[0].value)
+        };
+        for (name, tags, expected) in [
+            ("jvm.memory.used", &["area:heap"][..], Some(10.0)),
+            ("jvm.memory.used", &["area:nonheap"], Some(1.0)),
+            ("jvm.memory.used", &[], Some(11.0)),
+            ("jvm.memory.max", &["area:heap"], Some(100.0)),
+            ("jvm.memory.committed", &["area:heap"], None),
+            ("jdbc.connections.active", &["name:rw"], Some(2.0)),
+            ("jdbc.connections.active", &["pool:rw"], None),
+            ("hikaricp.connections", &["pool:rw"], Some(5.0)),
+            ("hikaricp.connections.idle", &[], Some(3.0)),
+            ("hikaricp.connections.acquire", &[], Some(1.0)),
+            ("jvm.threads.live", &[], None),
+            ("jvm.gc.pause", &[], None),
+        ] {
+            assert_eq!(view(name, tags), expected, "{name} {tags:?}");
+        }
+        assert!(!registry.names().names.iter().any(|name| name.starts_with("jvm")));
+        let settings = Settings { jvm_aliases: false, ..Settings::default() };
+        let strict = Registry::new(settings, ManualClock::at(SystemTime::UNIX_EPOCH));
+        metrics::with_local_recorder(&strict, || gauge!("memory.limit").set(100));
+        assert_eq!(strict.view("jvm.memory.max", &[]), None);
     }
 
     #[test]

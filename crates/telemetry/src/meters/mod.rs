@@ -10,6 +10,7 @@
 //! this (any more)".
 
 mod actuator;
+mod aliases;
 pub mod catalogue;
 mod cells;
 mod exposition;

@@ -35,6 +35,9 @@ pub struct Settings {
     pub prefix: String,
     /// `METRICS_MAX_LABELSETS`: how many label sets a meter may have.
     pub max_label_sets: usize,
+    /// `ACTUATOR_JVM_ALIASES`: whether the actuator's view also answers to
+    /// some names of the JVM.
+    pub jvm_aliases: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +47,7 @@ impl Default for Settings {
             environment: "dev".to_owned(),
             prefix: "chatwoot".to_owned(),
             max_label_sets: 1000,
+            jvm_aliases: true,
         }
     }
 }

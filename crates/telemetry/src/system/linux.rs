@@ -32,7 +32,7 @@ pub(super) fn observe() -> Observation {
             process: stat.as_ref().map(|stat| (of_ticks(stat.utime), of_ticks(stat.stime))),
         },
         processors,
-        load: LoadAverage::current().ok().map(|load| f64::from(load.one)),
+        load: LoadAverage::current().ok().map(|load| hundredths(load.one)),
         uptime: uptime.zip(age).map(|(uptime, age)| uptime.uptime_duration().saturating_sub(age)),
         started: kernel
             .zip(age)
@@ -54,6 +54,11 @@ pub(super) fn observe() -> Observation {
             .ok()
             .and_then(|text| listen_overflows(&text)),
     }
+}
+
+/// The kernel gives two decimals; the rest came from the conversion.
+fn hundredths(load: f32) -> f64 {
+    (f64::from(load) * 100.0).round() / 100.0
 }
 
 /// Busy ticks and all ticks of all processors.

@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn what_can_no_longer_be_measured_is_withdrawn() {
         let known = Observation { load: Some(0.5), ..Observation::default() };
-        let (registry, _) = sampled(&[known.clone()]);
+        let (registry, _) = sampled(std::slice::from_ref(&known));
         assert_eq!(registry.names().names, ["system.load.average.1m"]);
         let (registry, _) = sampled(&[known, Observation::default()]);
         assert_eq!(registry.names().names, [""; 0]);
