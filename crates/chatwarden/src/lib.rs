@@ -3,5 +3,6 @@
 pub mod allocator;
 pub mod commands;
 pub mod config;
+pub mod options;
 pub mod secrets;
 pub mod serve;

@@ -149,8 +149,7 @@ mod tests {
 
     #[test]
     fn definitions_are_sound() {
-        use clap::CommandFactory as _;
-        Arguments::command().debug_assert();
+        <Arguments as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]

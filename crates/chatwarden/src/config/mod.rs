@@ -18,7 +18,7 @@ pub use reference::render as render_reference;
 pub use sections::*;
 pub use setting::{Fallback, Setting};
 pub use source::{Family, Members, Origin as Provenance, Provided, Sources};
-pub use value::{BaseUrl, DatabaseUrl, Days, Mebibytes, Ratio, RedisUrl, Secret, Timeout, Value};
+pub use value::{BaseUrl, DatabaseUrl, Mebibytes, Ratio, RedisUrl, Secret, Timeout, Value};
 
 /// The configuration in effect.
 #[derive(Clone, Debug)]
@@ -35,11 +35,15 @@ pub struct Config {
     pub accounts: Accounts,
     /// The security edge.
     pub security: Edge,
+    /// Sizes and times of requests.
+    pub limits: Limits,
+    /// Headers of answers.
+    pub headers: Headers,
     /// Rate limits.
     pub rate_limit: RateLimits,
     /// The endpoints for operators.
     pub management: Management,
-    /// Logs, traces, error reports.
+    /// Logs.
     pub log: Logs,
     provided: Vec<Provided>,
 }
@@ -56,6 +60,8 @@ const SECTIONS: &[&[Setting]] = &[
     Mail::SETTINGS,
     Accounts::SETTINGS,
     Edge::SETTINGS,
+    Headers::SETTINGS,
+    Limits::SETTINGS,
     RateLimits::SETTINGS,
     Management::SETTINGS,
     Logs::SETTINGS,
@@ -101,6 +107,8 @@ impl Config {
         let mail = Mail::read(&mut reader);
         let accounts = Accounts::read(&mut reader);
         let security = Edge::read(&mut reader);
+        let limits = Limits::read(&mut reader);
+        let headers = Headers::read(&mut reader);
         let rate_limit = RateLimits::read(&mut reader);
         let management = Management::read(&mut reader);
         let log = Logs::read(&mut reader);
@@ -115,6 +123,8 @@ impl Config {
                 mail: mail?,
                 accounts: accounts?,
                 security: security?,
+                limits: limits?,
+                headers: headers?,
                 rate_limit: rate_limit?,
                 management: management?,
                 log: log?,
@@ -193,6 +203,14 @@ impl Config {
                 .push("ENABLE_RACK_ATTACK is false: nothing limits guessing of passwords".into());
         }
         warnings
+    }
+
+    /// The text in effect for a variable, defaults included: for a crate that reads its part of
+    /// the catalogue by name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let mut values = self.provided.iter();
+        values.find(|value| value.effective && value.name == name).map(|value| value.text.expose())
     }
 
     /// Every value that was given or defaulted, with its origin, secrets masked: what

@@ -10,63 +10,49 @@ use super::source::{Given, Origin};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     subject: String,
-    origin: Option<String>,
-    found: Option<String>,
-    wanted: Option<String>,
-    example: Option<String>,
-    reason: Option<String>,
+    /// What to say about it, each with its label.
+    remarks: Vec<(&'static str, String)>,
 }
 
 impl Problem {
-    fn about(subject: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            origin: None,
-            found: None,
-            wanted: None,
-            example: None,
-            reason: None,
-        }
-    }
-
     pub(super) fn wrong(setting: &Setting, name: &str, given: &Given, reason: &str) -> Self {
-        Self {
-            origin: Some(given.origin.to_string()),
-            found: Some(match (setting.shown)(&given.text) {
-                shown if shown == given.text => format!("{shown:?}"),
-                // A secret, or a URL that lost its credentials: the text itself stays hidden.
-                _ => format!("a hidden text of {} characters", given.text.chars().count()),
-            }),
-            wanted: Some((setting.form)()),
-            example: Some(match &given.origin {
-                Origin::File { .. } => format!("{} = {:?}", setting.key(), setting.example),
-                _ => format!("{name}={}", setting.example),
-            }),
-            reason: (!reason.is_empty()).then(|| reason.to_owned()),
-            ..Self::about(name)
+        let found = match (setting.shown)(&given.text) {
+            shown if shown == given.text => format!("{shown:?}"),
+            // A secret, or a URL that lost its credentials: the text itself stays hidden.
+            _ => format!("a hidden text of {} characters", given.text.chars().count()),
+        };
+        let example = match &given.origin {
+            Origin::File { .. } => format!("{} = {:?}", setting.key(), setting.example),
+            _ => format!("{name}={}", setting.example),
+        };
+        let mut remarks = Vec::new();
+        if !reason.is_empty() {
+            remarks.push(("problem", reason.to_owned()));
         }
+        remarks.extend([("found", found), ("wanted", (setting.form)()), ("example", example)]);
+        Self { subject: format!("{name} ({})", given.origin), remarks }
     }
 
     pub(super) fn missing(setting: &Setting) -> Self {
+        let example = format!("{}={}", setting.name, setting.example);
         Self {
-            wanted: Some((setting.form)()),
-            example: Some(format!("{}={}", setting.name, setting.example)),
-            reason: Some("it has to be set".into()),
-            ..Self::about(setting.name)
+            subject: setting.name.to_owned(),
+            remarks: vec![
+                ("problem", "it has to be set".into()),
+                ("wanted", (setting.form)()),
+                ("example", example),
+            ],
         }
     }
 
     /// Settings that are fine each by itself and wrong together.
     pub(super) fn together(names: &str, reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::about(names) }
+        Self { subject: names.to_owned(), remarks: vec![("problem", reason.into())] }
     }
 
     pub(super) fn file(path: &Path, place: Option<(usize, usize)>, reason: &str) -> Self {
         let place = place.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-        Self {
-            reason: Some(reason.trim().to_owned()),
-            ..Self::about(format!("{}{place}", path.display()))
-        }
+        Self::together(&format!("{}{place}", path.display()), reason.trim())
     }
 
     pub(super) fn unknown_key(
@@ -75,38 +61,26 @@ impl Problem {
         key: &str,
         suggestion: Option<String>,
     ) -> Self {
-        let reason = match suggestion {
-            Some(near) => format!("no setting is called {key}; did you mean {near}?"),
-            None => format!("no setting is called {key}; `chatwarden config reference` lists all"),
-        };
-        Self::file(path, Some(place), &reason)
+        Self::file(path, Some(place), &format!("no setting is called {key}{}", hint(suggestion)))
     }
 
     pub(super) fn unknown_variable(name: &str, suggestion: Option<String>) -> Self {
-        let reason = match suggestion {
-            Some(near) => format!("no setting has this name; did you mean {near}?"),
-            None => "no setting has this name; `chatwarden config reference` lists all".into(),
-        };
-        Self { reason: Some(reason), ..Self::about(name) }
+        Self::together(name, format!("no setting has this name{}", hint(suggestion)))
+    }
+}
+
+fn hint(suggestion: Option<String>) -> String {
+    match suggestion {
+        Some(near) => format!("; did you mean {near}?"),
+        None => "; `chatwarden config reference` lists all".into(),
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.subject)?;
-        if let Some(origin) = &self.origin {
-            write!(formatter, " ({origin})")?;
-        }
-        let lines = [
-            ("problem", &self.reason),
-            ("found", &self.found),
-            ("wanted", &self.wanted),
-            ("example", &self.example),
-        ];
-        for (label, text) in lines {
-            if let Some(text) = text {
-                write!(formatter, "\n  {label}: {text}")?;
-            }
+        for (label, text) in &self.remarks {
+            write!(formatter, "\n  {label}: {text}")?;
         }
         Ok(())
     }

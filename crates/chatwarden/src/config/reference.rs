@@ -10,9 +10,9 @@ use super::{DEFAULT_FILE, FILE_VARIABLE, SECTIONS};
 #[must_use]
 pub fn render() -> String {
     let mut page = format!(
-        "<!-- Made by `chatwarden config reference`; edit the declarations in \
-         crates/chatwarden/src/config/sections instead. -->\n\n\
-         # Configuration\n\n\
+        "# Configuration\n\n\
+         Generated from the declarations in `crates/chatwarden/src/config/sections`; do not \
+         edit.\n\n\
          Every setting can be given as an environment variable, or as a key of the configuration \
          file (TOML), in the table of its part: `[server]`, then `listen = \"0.0.0.0:3000\"`. A few \
          can be given on the command line. The command line wins over the environment, the \
@@ -61,5 +61,13 @@ fn entry(page: &mut String, setting: &Setting) {
             .map(|member| format!("`{}{}`", setting.name, member_variable(member)))
             .collect();
         let _ = writeln!(page, "- One for each of: {}", all.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_is_current() {
+        chatwarden_testkit::golden("docs/reference/configuration.md", &super::render());
     }
 }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::setting::{Fallback, Setting};
-use super::value::Value;
+use super::value::{Secret, Value};
 use super::{Environment, Problem, catalogue};
 
 /// Where a value was found.
@@ -146,18 +146,18 @@ impl Sources {
         });
         let variables = std::iter::once(&setting.name)
             .chain(setting.aliases)
-            .filter_map(|name| self.from_environment(name));
-        option.into_iter().chain(variables).chain(self.from_file(&setting.key())).collect()
+            .filter_map(|name| self.in_environment(name));
+        option.into_iter().chain(variables).chain(self.in_file(&setting.key())).collect()
     }
 
-    fn from_environment(&self, name: &str) -> Option<Given> {
+    fn in_environment(&self, name: &str) -> Option<Given> {
         self.variable(name).map(|text| Given {
             text: text.trim().to_owned(),
             origin: Origin::Environment(name.to_owned()),
         })
     }
 
-    fn from_file(&self, key: &str) -> Option<Given> {
+    fn in_file(&self, key: &str) -> Option<Given> {
         let file = self.file.as_ref()?;
         let value = file.values.get(key)?;
         (!value.text.is_empty()).then(|| Given {
@@ -173,9 +173,9 @@ impl Sources {
     /// What is given for one member of a family, the winner first.
     fn member(&self, setting: &Setting, member: &str) -> Vec<Given> {
         let variable = format!("{}{}", setting.name, member_variable(member));
-        self.from_environment(&variable)
+        self.in_environment(&variable)
             .into_iter()
-            .chain(self.from_file(&format!("{}.{member}", setting.key())))
+            .chain(self.in_file(&format!("{}.{member}", setting.key())))
             .collect()
     }
 
@@ -312,6 +312,7 @@ pub struct Provided {
     pub name: String,
     /// The text, masked where it is secret.
     pub shown: String,
+    pub(super) text: Secret,
     /// Where it came from.
     pub origin: Origin,
     /// Whether this is the value in effect (or one that another source overrides).
@@ -339,6 +340,7 @@ impl<'a> Reader<'a> {
             setting,
             name: name.to_owned(),
             shown: (setting.shown)(&given.text),
+            text: Secret::new(&given.text),
             origin: given.origin.clone(),
             effective: rank == 0,
         }));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 use axum::response::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -124,10 +124,19 @@ impl Connections {
         let io = TokioIo::new(Patient::new(stream, exchanges.clone(), self.limits));
         let service = {
             let exchanges = exchanges.clone();
+            let closing = self.closing.clone();
             service_fn(move |request: Request<Incoming>| {
                 let exchange = Exchanges::begin(&exchanges);
                 let router = router.clone();
-                async move { Ok::<_, Infallible>(answer(router, request, peer, exchange).await) }
+                let closing = closing.clone();
+                let old = request.version() < Version::HTTP_2;
+                async move {
+                    let mut answer = answer(router, request, peer, exchange).await;
+                    if old && closing.is_cancelled() {
+                        announce_end(&mut answer);
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
             })
         };
         let protocol = self.protocol();
@@ -192,6 +201,15 @@ async fn answer(
         exchange.upgraded();
     }
     response.map(|body| Body::new(Held { body, _exchange: exchange }))
+}
+
+/// Says in an HTTP/1 answer that no other will come. hyper does so for answers it starts after it
+/// learns of the end; this one may be ready before.
+fn announce_end(answer: &mut Response) {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
 }
 
 /// A body that keeps its exchange open until it is sent or dropped.

@@ -178,3 +178,104 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    struct Fixture {
+        client: DuplexStream,
+        server: Patient<DuplexStream>,
+        exchanges: Arc<Exchanges>,
+        start: Instant,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (client, server) = duplex(64);
+            let exchanges = Arc::new(Exchanges::default());
+            let server = Patient::new(server, exchanges.clone(), Limits::default());
+            Self { client, server, exchanges, start: Instant::now() }
+        }
+
+        async fn sent(&mut self, bytes: &[u8]) {
+            self.client.write_all(bytes).await.expect("sent");
+            let mut read = vec![0; bytes.len()];
+            self.server.read_exact(&mut read).await.expect("read");
+        }
+
+        /// What a read gives and after how many seconds; `None` when it still waits after an hour.
+        async fn read(&mut self) -> Option<(Result<usize, io::ErrorKind>, u64)> {
+            let mut buffer = [0; 64];
+            let read = timeout(HOUR, self.server.read(&mut buffer)).await.ok()?;
+            Some((read.map_err(|error| error.kind()), self.start.elapsed().as_secs()))
+        }
+    }
+
+    const SLOW: Result<usize, io::ErrorKind> = Err(io::ErrorKind::TimedOut);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_has_to_come() {
+        let mut silent = Fixture::new();
+        assert_eq!(silent.read().await, Some((SLOW, 10)));
+        let mut slow = Fixture::new();
+        tokio::time::advance(Duration::from_secs(6)).await;
+        slow.sent(b"GET / HT").await;
+        assert_eq!(slow.read().await, Some((SLOW, 10)), "a byte does not start the time anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_between_requests_may_be_longer() {
+        let mut fixture = Fixture::new();
+        fixture.sent(b"GET").await;
+        drop(Exchanges::begin(&fixture.exchanges));
+        assert_eq!(fixture.read().await, Some((Ok(0), 75)), "it ends without an error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_head_has_the_time_of_the_first() {
+        let mut fixture = Fixture::new();
+        drop(Exchanges::begin(&fixture.exchanges));
+        let mut buffer = [0; 1];
+        let waiting = fixture.server.read(&mut buffer);
+        assert!(timeout(Duration::from_secs(70), waiting).await.is_err());
+        fixture.sent(b"G").await;
+        assert_eq!(fixture.read().await, Some((SLOW, 80)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_takes_its_time() {
+        let mut fixture = Fixture::new();
+        let exchange = Exchanges::begin(&fixture.exchanges);
+        assert_eq!(fixture.read().await, None);
+        drop(exchange);
+        assert_eq!(fixture.read().await, Some((Ok(0), 3675)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upgraded_connection_is_left_alone() {
+        let mut fixture = Fixture::new();
+        let exchange = Exchanges::begin(&fixture.exchanges);
+        exchange.upgraded();
+        drop(exchange);
+        fixture.sent(b"frame").await;
+        assert_eq!(fixture.read().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_watches_itself_once_it_is_used() {
+        let mut unused = Fixture::new();
+        unused.sent(b"PRI * HTTP/2.0").await;
+        assert_eq!(unused.read().await, Some((SLOW, 10)));
+        let mut used = Fixture::new();
+        used.sent(b"PRI * HTTP/2.0").await;
+        drop(Exchanges::begin(&used.exchanges));
+        used.sent(b"ping").await;
+        assert_eq!(used.read().await, None);
+    }
+}

@@ -3,9 +3,9 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::Lifecycle;
-use tokio_util::sync::CancellationToken;
 
 /// The signals that end the server, caught from the moment this is made.
 pub struct Signals {
@@ -39,5 +39,28 @@ impl Signals {
             tracing::info!(signal = name, "stopping");
             token.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Signal as Number, getpid, kill_process};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_drains_and_the_second_aborts() {
+        let lifecycle = Lifecycle::new(Duration::ZERO, Duration::ZERO);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Signals::catch(&lifecycle).expect("caught").pass_on());
+        kill_process(getpid(), Number::TERM).expect("sent");
+        lifecycle.stop.cancelled().await;
+        assert!(!lifecycle.abort.is_cancelled());
+        kill_process(getpid(), Number::INT).expect("sent");
+        lifecycle.abort.cancelled().await;
+        tasks.join_next().await.expect("a task").expect("no panic");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::setting::Fallback::Text;
 use crate::config::setting::section;
-use crate::config::value::{Days, Mebibytes, Value, choices};
+use crate::config::value::{Mebibytes, Value, choices};
 
 choices! {
     /// Who may open an account without being asked.
@@ -68,8 +68,11 @@ section! {
         presence_duration: Duration = "PRESENCE_DURATION", Text("20s"), "20s";
         /// How long a visitor counts as online; the widget gives a sign of life each minute.
         contact_presence_duration: Duration = "CONTACT_PRESENCE_DURATION", Text("90s"), "90s";
-        /// How long a visitor of the widget is known again.
-        widget_token_expiry: Days = "WIDGET_TOKEN_EXPIRY", Text("180"), "180";
+        /// Days for which a visitor of the widget is known again.
+        widget_token_expiry: NonZeroU32 = "WIDGET_TOKEN_EXPIRY", Text("180"), "180";
+        /// Messages a conversation may get in a minute.
+        messages_per_minute: NonZeroU32 = "CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", Text("200"),
+            "200";
         /// The largest file somebody may upload.
         maximum_file_upload_size: Mebibytes = "MAXIMUM_FILE_UPLOAD_SIZE", Text("40"), "40";
         /// Whether clients upload files before the message that carries them.

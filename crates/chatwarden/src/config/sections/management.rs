@@ -66,10 +66,55 @@ impl Value for BasePath {
         let segments = path.strip_prefix('/').ok_or_else(String::new)?;
         let sound = segments.split('/').all(|segment| {
             !segment.is_empty()
-                && segment.trim_matches('.') != ""
+                && !segment.trim_matches('.').is_empty()
                 && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         });
         if sound { Ok(Self(path.to_owned())) } else { Err(String::new()) }
+    }
+}
+
+/// The endpoints of operations.md §1.2, by the first segment of their path.
+const ENDPOINTS: [&str; 18] = [
+    "health",
+    "info",
+    "metrics",
+    "prometheus",
+    "loggers",
+    "env",
+    "configprops",
+    "httpexchanges",
+    "scheduledtasks",
+    "mappings",
+    "threaddump",
+    "auditevents",
+    "caches",
+    "flyway",
+    "sbom",
+    "logfile",
+    "startup",
+    "shutdown",
+];
+
+/// An endpoint for operators, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposed {
+    /// All that are not off unless named.
+    All,
+    /// This one.
+    One(&'static str),
+}
+
+impl Value for Exposed {
+    fn form() -> String {
+        format!("`*` or one of {}", ENDPOINTS.join(" "))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let known = ENDPOINTS.iter().find(|known| known.eq_ignore_ascii_case(text));
+        known.map(|known| Self::One(known)).ok_or_else(String::new)
     }
 }
 
@@ -87,20 +132,20 @@ section! {
         /// A port of their own.
         port: Option<u16> = "MANAGEMENT_PORT", Absent, "9090";
         /// Endpoints anybody may ask for, as far as their role allows.
-        exposure_include: Vec<String> = "MANAGEMENT_EXPOSURE_INCLUDE",
+        exposure_include: Vec<Exposed> = "MANAGEMENT_EXPOSURE_INCLUDE",
             Text("health,info,metrics,prometheus"), "health,info";
-        /// Endpoints operators with a credential may ask for; `*` is all but `shutdown` and
-        /// `heapprofile`.
-        exposure_authenticated: Vec<String> = "MANAGEMENT_EXPOSURE_AUTHENTICATED", Text("*"),
+        /// Endpoints operators with a credential may ask for; `*` is all but
+        /// `shutdown`.
+        exposure_authenticated: Vec<Exposed> = "MANAGEMENT_EXPOSURE_AUTHENTICATED", Text("*"),
             "*,shutdown";
         /// How long an answer may be repeated (health is always the last snapshot).
         cache_ttl: Duration = "MANAGEMENT_CACHE_TTL", Text("1s"), "1s";
         /// Bearer token of operators who read. When missing, one is made at the first start and kept
         /// in `DATA_DIR`.
-        token: Option<Secret> = "ACTUATOR_TOKEN", Absent, "as printed by `openssl rand -hex 32`";
+        token: Option<Secret> = "ACTUATOR_TOKEN", Absent, "$(openssl rand -hex 32)";
         /// Bearer token of operators who change things; without one nobody can.
         admin_token: Option<Secret> = "ACTUATOR_ADMIN_TOKEN", Absent,
-            "as printed by `openssl rand -hex 32`";
+            "$(openssl rand -hex 32)";
         /// User name for HTTP Basic, which Prometheus and Spring Boot Admin speak.
         username: Option<String> = "ACTUATOR_USERNAME", Absent, "prometheus";
         /// Its password.

@@ -3,6 +3,7 @@
 mod accounts;
 mod database;
 mod edge;
+mod headers;
 mod logs;
 mod mail;
 mod management;
@@ -10,11 +11,9 @@ mod server;
 
 pub use accounts::{Accounts, Locale, Signup};
 pub use database::{Database, Redis, Synchronous};
-pub use edge::{
-    Ban, Edge, GuardCategories, GuardMode, Origin, ProxyRule, Quota, RateClasses, RateLimits,
-    RateProfile, Window,
-};
-pub use logs::{LogAddresses, LogFormat, LogLevel, Logs};
+pub use edge::{Edge, Limits, Quotas, RateClasses, RateLimits};
+pub use headers::{CspSource, Headers, WidgetCoep};
+pub use logs::{LogLevels, Logs};
 pub use mail::{Mail, Mailbox, SmtpAuthentication, SmtpVerify};
-pub use management::{BasePath, DegradedAs, Management, Show, TenantLabel};
+pub use management::{BasePath, DegradedAs, Exposed, Management, Show, TenantLabel};
 pub use server::{Environment, KeyBase, Server};

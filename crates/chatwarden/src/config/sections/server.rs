@@ -81,7 +81,7 @@ section! {
         /// signs everybody out. When missing, one is made at the first start and kept in
         /// `DATA_DIR`. Several nodes need the same one.
         secret_key_base: Option<KeyBase> = "SECRET_KEY_BASE", Absent,
-            "f3c1…, as printed by `openssl rand -hex 64`";
+            "$(openssl rand -hex 64)";
         /// Redirects requests that did not come over TLS, and marks cookies as secure.
         force_ssl: bool = "FORCE_SSL", Text("false"), "true";
         /// How long the server goes on serving after SIGTERM, so that load balancers notice that

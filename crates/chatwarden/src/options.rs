@@ -1,0 +1,300 @@
+//! What the configuration means to the crates that read it: one function for each.
+
+use chatwarden_db as db;
+use chatwarden_guard::EdgeConfig;
+use chatwarden_guard::client_ip::ClientIpConfig;
+use chatwarden_guard::cors::CorsConfig;
+use chatwarden_guard::headers::{CspConfig, HeadersConfig};
+use chatwarden_guard::input::InputConfig;
+use chatwarden_guard::limits::LimitsConfig;
+use chatwarden_guard::rate_limit::{ConfigError, RateLimitConfig};
+use chatwarden_guard::request_id::RequestIdConfig;
+use chatwarden_telemetry::logs::{self, Service};
+use chatwarden_telemetry::meters;
+use chatwarden_telemetry::request_line::AccessSample;
+use url::Url;
+
+use crate::config::{Config, DatabaseUrl, Secret, Synchronous, WidgetCoep};
+use crate::serve::Lifecycle;
+
+/// How to open the database.
+#[must_use]
+pub fn database(config: &Config) -> db::Options {
+    let given = &config.database;
+    match &given.url {
+        DatabaseUrl::Sqlite(path) => {
+            let mut options = db::SqliteOptions::new(path);
+            options.full_sync = given.sqlite_synchronous == Synchronous::Full;
+            options.queue_timeout = given.queue_timeout;
+            options.slow = given.slow_query;
+            if let Some(readers) = given.pool_size {
+                options.readers = readers.get();
+            }
+            db::Options::Sqlite(options)
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut options = db::PostgresOptions::new(url.expose());
+            options.queue_timeout = given.queue_timeout;
+            options.statement_timeout = given.statement_timeout.0;
+            options.prepare = given.prepare;
+            options.root_certificates.clone_from(&given.ca_file);
+            options.slow = given.slow_query;
+            if let Some(connections) = given.pool_size {
+                options.connections = connections.get();
+            }
+            db::Options::Postgres(options)
+        }
+    }
+}
+
+/// Where Redis is, with `REDIS_PASSWORD` in its place.
+#[must_use]
+pub fn redis_url(config: &Config) -> Option<Secret> {
+    let url = &config.redis.url.as_ref()?.0;
+    let Some(password) = &config.redis.password else {
+        return Some(url.clone());
+    };
+    let mut parsed = Url::parse(url.expose()).ok()?;
+    if parsed.password().is_none() {
+        parsed.set_password(Some(password.expose())).ok()?;
+    }
+    Some(Secret::new(parsed))
+}
+
+/// The layers of the security edge. Origins that tenants have listed are for the caller to add.
+#[must_use]
+pub fn edge(config: &Config) -> EdgeConfig {
+    let frontend = &config.server.frontend_url;
+    let headers = &config.headers;
+    let texts = |sources: &[crate::config::CspSource]| {
+        sources.iter().map(|source| source.as_str().to_owned()).collect()
+    };
+    EdgeConfig {
+        client_ip: ClientIpConfig {
+            trusted_proxies: config.security.trusted_proxies.clone(),
+            tls: false,
+        },
+        request_id: RequestIdConfig { sampling: config.log.traces_sample.get() },
+        headers: HeadersConfig {
+            force_ssl: config.server.force_ssl,
+            own_hosts: frontend.url().host_str().map(str::to_owned).into_iter().collect(),
+            hsts_preload: headers.hsts_preload,
+            widget_coep: headers.widget_coep == WidgetCoep::Credentialless,
+            widget_require_allowed_domains: headers.widget_require_allowed_domains,
+            csp: CspConfig {
+                mode: headers.csp_mode,
+                unsafe_eval: headers.csp_unsafe_eval,
+                inline_styles: headers.csp_inline_styles,
+                storage: texts(&headers.csp_storage_origins),
+                image_proxy: headers.csp_image_proxy.as_ref().map(|url| url.as_str().to_owned()),
+                scripts: texts(&headers.csp_script_sources),
+                frames: texts(&headers.csp_frame_sources),
+            },
+            ..HeadersConfig::default()
+        },
+        cors: CorsConfig {
+            own_origins: vec![frontend.url().origin().ascii_serialization()],
+            allowed_origins: config.security.cors_allowed_origins.clone(),
+            enable_api_cors: config.security.enable_api_cors,
+            api_only_server: config.security.api_only,
+            lookup: None,
+        },
+        limits: limits(config),
+        input: InputConfig {
+            target: config.security.input_guard_target,
+            detector: config.security.input_guard_detector,
+        },
+    }
+}
+
+fn limits(config: &Config) -> LimitsConfig {
+    let mut limits = LimitsConfig {
+        body: config.limits.body.bytes(),
+        file: config.accounts.maximum_file_upload_size.bytes(),
+        upload: config.limits.upload.bytes(),
+        timeout: config.limits.timeout,
+        upload_timeout: config.limits.upload_timeout,
+        in_flight: config.limits.concurrent_requests.get(),
+        ..LimitsConfig::default()
+    };
+    // Operators get in however busy the server is, wherever their endpoints live.
+    let operators = config.management.base_path.as_str().split('/').nth(1).unwrap_or_default();
+    if !limits.always.iter().any(|segment| segment == operators) {
+        limits.always.push(operators.to_owned());
+    }
+    limits
+}
+
+/// The rate limits; `secret` hides the identities they count.
+///
+/// # Errors
+/// A value that the limits do not take although its form was right, e.g. a quota beyond all bounds.
+pub fn rate_limits(config: &Config, secret: &Secret) -> Result<RateLimitConfig, ConfigError> {
+    let mut limits = RateLimitConfig {
+        secret: secret.expose().as_bytes().to_owned(),
+        ..RateLimitConfig::default()
+    };
+    // Which upstream name means which class is the limits' own knowledge.
+    limits.apply_env(|name| config.text(name).map(str::to_owned))?;
+    Ok(limits)
+}
+
+/// The log; `instance` names this process among its like.
+#[must_use]
+pub fn logs(config: &Config, instance: &str) -> logs::Options {
+    logs::Options {
+        levels: config.log.levels.as_str().to_owned(),
+        format: config.log.format,
+        service: Service {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: instance.to_owned(),
+            environment: config.server.environment.name().to_owned(),
+        },
+        ..logs::Options::default()
+    }
+}
+
+/// The share of ordinary request lines that are written.
+#[must_use]
+pub fn access_sample(config: &Config) -> AccessSample {
+    AccessSample::new(config.log.access_sample.get())
+}
+
+/// The meters.
+#[must_use]
+pub fn meters(config: &Config) -> meters::Settings {
+    meters::Settings {
+        environment: config.server.environment.name().to_owned(),
+        prefix: config.management.metrics_prefix.clone(),
+        max_label_sets: config.management.metrics_max_labelsets.get(),
+        ..meters::Settings::default()
+    }
+}
+
+/// The drain, without hooks yet.
+#[must_use]
+pub fn lifecycle(config: &Config) -> Lifecycle {
+    Lifecycle::new(config.server.drain_delay, config.server.drain_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Members as _, RateClasses, Sources};
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let pairs = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let empty = tempfile::NamedTempFile::new().expect("a file");
+        Config::load(Sources::new(pairs), Some(empty.path())).expect("a sound configuration")
+    }
+
+    #[test]
+    fn databases() {
+        let given = [("DATABASE_POOL_SIZE", "3"), ("DATABASE_QUEUE_TIMEOUT", "7s")];
+        match database(&config(&given)) {
+            db::Options::Sqlite(options) => {
+                assert_eq!(options.path, std::path::Path::new("./data/chatwarden.sqlite3"));
+                assert_eq!((options.readers, options.queue_timeout.as_secs()), (3, 7));
+                assert!(options.full_sync);
+            }
+            db::Options::Postgres(options) => panic!("{options:?}"),
+        }
+        let given = [
+            ("POSTGRES_HOST", "db"),
+            ("DATABASE_POOL_SIZE", "3"),
+            ("DATABASE_PREPARE", "false"),
+            ("POSTGRES_STATEMENT_TIMEOUT", "5000"),
+        ];
+        match database(&config(&given)) {
+            db::Options::Postgres(options) => {
+                assert_eq!(options.url, "postgres://postgres@db:5432/chatwarden");
+                assert_eq!((options.connections, options.statement_timeout.as_secs()), (3, 5));
+                assert!(!options.prepare);
+            }
+            db::Options::Sqlite(options) => panic!("{options:?}"),
+        }
+    }
+
+    #[test]
+    fn the_password_of_redis() {
+        for (pairs, expected) in [
+            (&[][..], None),
+            (&[("REDIS_URL", "redis://cache:1/2")], Some("redis://cache:1/2")),
+            (
+                &[("REDIS_URL", "redis://cache:1/2"), ("REDIS_PASSWORD", "a/b")],
+                Some("redis://:a%2Fb@cache:1/2"),
+            ),
+            (
+                &[("REDIS_URL", "redis://:x@cache"), ("REDIS_PASSWORD", "y")],
+                Some("redis://:x@cache"),
+            ),
+        ] {
+            let url = redis_url(&config(pairs));
+            assert_eq!(url.as_ref().map(Secret::expose), expected);
+        }
+    }
+
+    #[test]
+    fn the_edge_follows_the_address_of_the_installation() {
+        let edge = edge(&config(&[
+            ("FRONTEND_URL", "https://desk.example.com:8443"),
+            ("MANAGEMENT_BASE_PATH", "/ops/internal"),
+            ("MAXIMUM_FILE_UPLOAD_SIZE", "5"),
+            ("WIDGET_COEP", "credentialless"),
+        ]));
+        assert_eq!(edge.headers.own_hosts, ["desk.example.com"]);
+        assert_eq!(edge.cors.own_origins, ["https://desk.example.com:8443"]);
+        assert_eq!(edge.limits.file, 5 << 20);
+        assert!(edge.limits.always.iter().any(|segment| segment == "ops"));
+        assert!(edge.headers.widget_coep);
+    }
+
+    #[test]
+    fn every_class_is_one_the_limits_know() {
+        let secret = Secret::new("key");
+        for class in RateClasses::NAMES {
+            let name = format!("RATELIMIT_{}", class.to_ascii_uppercase().replace('-', "_"));
+            let limits = rate_limits(&config(&[(&name, "7/min")]), &secret).expect("limits");
+            let quotas = limits.overrides.get(class).unwrap_or_else(|| panic!("{class}"));
+            assert_eq!(quotas.iter().map(|quota| quota.limit).collect::<Vec<_>>(), [7]);
+        }
+    }
+
+    #[test]
+    fn every_setting_of_the_limits_reaches_them() {
+        let secret = Secret::new("key");
+        let limits = |pairs: &[_]| rate_limits(&config(pairs), &secret).expect("limits");
+        let none = limits(&[]);
+        assert!(none.enabled && none.widget && none.allow_loopback && none.headers);
+        assert!(none.overrides.is_empty(), "{:?}", none.overrides);
+        assert_eq!(none.timeout.as_millis(), 50);
+        for name in [
+            "RACK_ATTACK_LIMIT",
+            "RATE_LIMIT_CONTACT_SEARCH",
+            "RATE_LIMIT_REPORTS_API_USER_LEVEL",
+            "RATE_LIMIT_REPORTS_API_ACCOUNT_LEVEL",
+            "RATE_LIMIT_REPORTS_DRILLDOWN_API_USER_LEVEL",
+            "RATE_LIMIT_CONVERSATION_TRANSCRIPT",
+            "RATE_LIMIT_CONVERSATION_DELETE",
+            "RATE_LIMIT_CONVERSATIONS_META",
+            "RATE_LIMIT_AGENT_CREATE",
+            "RATE_LIMIT_AGENT_DELETE",
+        ] {
+            let quotas: Vec<_> = limits(&[(name, "77")]).overrides.into_values().collect();
+            assert!(quotas.iter().flatten().any(|quota| quota.limit == 77), "{name}: {quotas:?}");
+        }
+        let set = limits(&[
+            ("ENABLE_RACK_ATTACK", "false"),
+            ("ENABLE_RACK_ATTACK_WIDGET_API", "false"),
+            ("RATE_LIMIT_ALLOW_LOOPBACK", "false"),
+            ("RATELIMIT_HEADERS", "false"),
+            ("RATELIMIT_LEGACY_HEADERS", "on"),
+            ("RACK_ATTACK_ALLOWED_IPS", "192.0.2.1, 10.0.0.0/8"),
+            ("RATE_LIMIT_REDIS_TIMEOUT_MS", "25"),
+        ]);
+        assert!(!set.enabled && !set.widget && !set.allow_loopback && !set.headers);
+        assert!(set.legacy_headers);
+        assert_eq!((set.allow.len(), set.timeout.as_millis()), (2, 25));
+    }
+}
