@@ -1,1 +1,20 @@
-//! HTTP: router, actors, wire types.
+//! HTTP: what a request looks like on the wire, who sends it, and what it is answered.
+//!
+//! A handler takes an actor (who is calling; refused before the body is read), [`params::Params`]
+//! (what was sent, however it was spelled), calls an operation of `chatwarden-core` in a
+//! transaction, and renders what comes back. No SQL here, and no product rule.
+
+pub mod actors;
+pub mod app;
+pub mod cable;
+mod contacts;
+mod conversations;
+pub mod error;
+mod messages;
+pub mod params;
+mod request_line;
+pub mod router;
+pub mod routes;
+
+pub use app::{App, Settings};
+pub use router::{router, table};

@@ -17,6 +17,7 @@ pub mod inboxes;
 pub mod messages;
 pub mod scope;
 pub mod store;
+pub mod tokens;
 pub mod users;
 
 pub use error::{Error, Result};
@@ -32,6 +33,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::sql::STATEMENTS,
         inboxes::sql::STATEMENTS,
         messages::sql::STATEMENTS,
+        tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
     ]
     .concat()

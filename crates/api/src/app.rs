@@ -1,0 +1,75 @@
+//! What every handler has at hand.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chatwarden_cable::{Channels, Hub};
+use chatwarden_core::Store;
+use chatwarden_core::desk::Desk;
+use chatwarden_guard::RateLimiter;
+
+/// The server's state, shared by all requests. Dereferences to its [`Store`]: `app.write(…)`.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    desk: Arc<Desk>,
+    hub: Arc<Hub>,
+    channels: Arc<Channels>,
+    limiter: RateLimiter,
+    settings: Settings,
+}
+
+/// How the server answers, apart from what the product says.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Trusts a second factor, …: nothing to set yet.
+    pub environment: String,
+}
+
+impl App {
+    /// The state of a server.
+    pub fn new(
+        store: Store,
+        desk: Arc<Desk>,
+        hub: Arc<Hub>,
+        channels: Arc<Channels>,
+        limiter: RateLimiter,
+        settings: Settings,
+    ) -> Self {
+        Self(Arc::new(Inner { store, desk, hub, channels, limiter, settings }))
+    }
+
+    /// The installation.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.0.desk
+    }
+
+    /// The sockets.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.0.hub
+    }
+
+    /// What sockets may subscribe to.
+    pub(crate) fn channels(&self) -> &Arc<Channels> {
+        &self.0.channels
+    }
+
+    /// The rate limits, for those that need to know who asks.
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.0.limiter
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+}
+
+impl Deref for App {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.0.store
+    }
+}

@@ -1,0 +1,143 @@
+//! Refusals on the wire (`behaviours.md §4`).
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use chatwarden_core::Error;
+use chatwarden_db::{DbError, ErrorKind};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+/// A refusal, ready to be answered.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: Option<Value>,
+    /// A stable name for the request line.
+    class: &'static str,
+    retry_after: Option<u64>,
+}
+
+/// What handlers give back.
+pub type Answer<T = Response> = Result<T, ApiError>;
+
+/// The name of an error, for the request line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorClass(pub &'static str);
+
+/// Marks a missing record, which the public and the platform API word their own way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MissingRecord;
+
+impl ApiError {
+    /// A refusal with `{"error": text}`.
+    pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        Self { status, body: Some(json!({"error": text})), class: "refused", retry_after: None }
+    }
+
+    /// A refusal with a body of its own.
+    pub fn with_body(status: StatusCode, body: Value) -> Self {
+        Self { status, body: Some(body), class: "refused", retry_after: None }
+    }
+
+    /// A refusal without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, body: None, class: "refused", retry_after: None }
+    }
+
+    /// 422 `{"error": text}`.
+    pub fn unprocessable(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+    }
+
+    /// 401 for who shows no credential that counts.
+    pub fn unauthenticated() -> Self {
+        Self::with_body(
+            StatusCode::UNAUTHORIZED,
+            json!({"errors": ["You need to sign in or sign up before continuing."]}),
+        )
+    }
+
+    /// 404 for what is missing or somebody else's.
+    pub fn not_found() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            body: Some(json!({"error": "Resource could not be found"})),
+            class: "not_found",
+            retry_after: None,
+        }
+    }
+
+    /// 400 for a request that can't be read.
+    pub fn bad_request(text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        Self { status: StatusCode::BAD_REQUEST, body: Some(json!({"status": 400, "error": text})), class: "bad_request", retry_after: None }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(invalid) => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                body: Some(json!({"message": invalid.to_string(), "attributes": invalid.attributes()})),
+                class: "invalid",
+                retry_after: None,
+            },
+            Error::Unprocessable(text) => Self::unprocessable(text),
+            Error::NotFound => Self::not_found(),
+            Error::Unauthorized(text) => Self::new(StatusCode::UNAUTHORIZED, text),
+            Error::Forbidden(text) => Self::new(StatusCode::FORBIDDEN, text),
+            Error::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        match error.kind() {
+            ErrorKind::NoRow => Self::not_found(),
+            ErrorKind::Value => Error::from(error).into(),
+            ErrorKind::Unavailable => {
+                tracing::warn!(%error, "the database is unavailable");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    body: Some(json!({"error": "The database is busy or away; try again"})),
+                    class: "db_unavailable",
+                    retry_after: Some(1),
+                }
+            }
+            ErrorKind::Timeout => {
+                tracing::warn!(%error, "a statement took too long");
+                Self { class: "db_timeout", ..Self::unprocessable("The request took too long to be answered") }
+            }
+            _ => {
+                tracing::error!(%error, "a request failed");
+                Self {
+                    status: StatusCode::INTERNAL_SERVER_ERROR,
+                    body: Some(json!({"status": 500, "error": "Internal Server Error"})),
+                    class: "internal",
+                    retry_after: None,
+                }
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = match self.body {
+            Some(body) => (self.status, Json(body)).into_response(),
+            None => self.status.into_response(),
+        };
+        response.extensions_mut().insert(ErrorClass(self.class));
+        if self.class == "not_found" {
+            response.extensions_mut().insert(MissingRecord);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

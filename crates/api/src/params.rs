@@ -1,0 +1,409 @@
+//! What was sent, however it was spelled: query, form, multipart or JSON, merged into one object as
+//! Rails merges them (`behaviours.md §1`).
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, FromRequestParts as _, Multipart, RawPathParams, Request};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// Containers nested deeper than this are refused.
+const DEPTH: usize = 32;
+/// A list index or a key more than this many times is refused.
+const KEYS: usize = 4096;
+
+/// The parameters of a request: one object.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    values: Map<String, Value>,
+    files: BTreeMap<String, Vec<Upload>>,
+}
+
+/// A file of a multipart form.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The name the client gave it.
+    pub filename: String,
+    /// The type the client gave it.
+    pub content_type: Option<String>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let mut out = Self::default();
+        for (key, value) in pairs(parts.uri.query().unwrap_or_default().as_bytes())? {
+            insert(&mut out.values, &key, Value::String(value))?;
+        }
+        let path = RawPathParams::from_request_parts(&mut parts, state).await.ok().map(|params| {
+            params.iter().map(|(k, v)| (k.to_owned(), Value::String(v.to_owned()))).collect::<Vec<_>>()
+        });
+        let content_type = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let request = Request::from_parts(parts, body);
+        if content_type.starts_with("multipart/form-data") {
+            out.read_multipart(request, state).await?;
+        } else {
+            let body = Bytes::from_request(request, state).await.map_err(|e| {
+                ApiError::with_body(e.status(), serde_json::json!({"error": e.body_text()}))
+            })?;
+            if content_type.contains("json") || (content_type.is_empty() && body.first() == Some(&b'{')) {
+                out.read_json(&body)?;
+            } else if content_type.starts_with("application/x-www-form-urlencoded") {
+                for (key, value) in pairs(&body)? {
+                    insert(&mut out.values, &key, Value::String(value))?;
+                }
+            }
+        }
+        for (key, value) in path.into_iter().flatten() {
+            out.values.insert(key, value);
+        }
+        Ok(out)
+    }
+}
+
+impl Params {
+    /// Parameters that are already an object: for tests and inner objects.
+    pub fn of(values: Map<String, Value>) -> Self {
+        Self { values, files: BTreeMap::new() }
+    }
+
+    fn read_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        match serde_json::from_slice::<Value>(body) {
+            Ok(Value::Object(object)) => {
+                self.values.extend(object);
+                Ok(())
+            }
+            // Rails puts what is no object under `_json`.
+            Ok(other) => {
+                self.values.insert("_json".to_owned(), other);
+                Ok(())
+            }
+            Err(error) => Err(ApiError::bad_request(format!("The body is no valid JSON: {error}"))),
+        }
+    }
+
+    async fn read_multipart<S: Send + Sync>(&mut self, request: Request, state: &S) -> Result<(), ApiError> {
+        let broken = |e: &dyn std::fmt::Display| ApiError::bad_request(format!("The form can't be read: {e}"));
+        let mut form = Multipart::from_request(request, state).await.map_err(|e| broken(&e.body_text()))?;
+        while let Some(field) = form.next_field().await.map_err(|e| broken(&e.body_text()))? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let file = field.file_name().map(str::to_owned);
+            let content_type = field.content_type().map(str::to_owned);
+            let bytes = field.bytes().await.map_err(|e| broken(&e.body_text()))?;
+            match file {
+                Some(filename) => {
+                    if self.files.len() >= KEYS {
+                        return Err(ApiError::bad_request("The form has too many files"));
+                    }
+                    let upload = Upload { filename, content_type, bytes };
+                    self.files.entry(name.trim_end_matches("[]").to_owned()).or_default().push(upload);
+                }
+                None => {
+                    let text = String::from_utf8(bytes.to_vec())
+                        .map_err(|_| ApiError::bad_request(format!("{name} is no valid UTF-8")))?;
+                    insert(&mut self.values, &name, Value::String(text))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a key was sent, with whatever value.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// The value as it was sent.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    /// The object itself.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// A text; numbers and truth values count by how they are written, null and containers do not.
+    pub fn text(&self, key: &str) -> Option<String> {
+        match self.values.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// A text that says something.
+    pub fn present(&self, key: &str) -> Option<String> {
+        self.text(key).filter(|text| !text.trim().is_empty())
+    }
+
+    /// An integer, also as text.
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        match self.values.get(key)? {
+            Value::Number(number) => {
+                #[expect(clippy::cast_possible_truncation, reason = "saturates, as Ruby's to_i has no limit either")]
+                number.as_i64().or_else(|| number.as_f64().map(|f| f as i64))
+            }
+            Value::String(text) => leading_integer(text),
+            _ => None,
+        }
+    }
+
+    /// A truth value; `"true"`, `"1"`, `"t"`, `"on"` and 1 are true, what else is there is false (`behaviours.md §1`).
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.values.get(key)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::Number(number) => Some(number.as_f64() != Some(0.0)),
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => {
+                Some(!matches!(text.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
+            }
+            _ => None,
+        }
+    }
+
+    /// An object; `{}` where something else was sent.
+    pub fn object(&self, key: &str) -> Option<Map<String, Value>> {
+        match self.values.get(key)? {
+            Value::Object(object) => Some(object.clone()),
+            Value::String(text) => serde_json::from_str(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// The parameters under a key, as parameters: `params.inner("contact")`.
+    pub fn inner(&self, key: &str) -> Option<Self> {
+        let object = match self.values.get(key) {
+            Some(Value::Object(object)) => object.clone(),
+            _ => Map::new(),
+        };
+        let prefix = format!("{key}[");
+        let files: BTreeMap<_, _> = self
+            .files
+            .iter()
+            .filter_map(|(name, uploads)| {
+                Some((name.strip_prefix(&prefix)?.trim_end_matches(']').to_owned(), uploads.clone()))
+            })
+            .collect();
+        (self.values.contains_key(key) || !files.is_empty()).then_some(Self { values: object, files })
+    }
+
+    /// The parameters under the record's name where the client wrapped them, else all of them
+    /// (`behaviours.md §1`, parameter wrapping).
+    #[must_use]
+    pub fn wrapped(&self, name: &str) -> Self {
+        self.inner(name).unwrap_or_else(|| self.clone())
+    }
+
+    /// A list of texts; a single one counts as a list, objects with index keys too.
+    pub fn texts(&self, key: &str) -> Option<Vec<String>> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        Some(match self.values.get(key)? {
+            Value::Array(list) => list.iter().filter_map(text).collect(),
+            Value::Object(object) => object.values().filter_map(text).collect(),
+            one => text(one).into_iter().collect(),
+        })
+    }
+
+    /// A list of integers.
+    pub fn integers(&self, key: &str) -> Option<Vec<i64>> {
+        Some(self.texts(key)?.iter().filter_map(|text| leading_integer(text)).collect())
+    }
+
+    /// A list as it was sent.
+    pub fn list(&self, key: &str) -> Option<Vec<Value>> {
+        match self.values.get(key)? {
+            Value::Array(list) => Some(list.clone()),
+            Value::Object(object) if object.keys().all(|k| k.parse::<u32>().is_ok()) => {
+                Some(object.values().cloned().collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The files under a key.
+    pub fn files(&self, key: &str) -> &[Upload] {
+        self.files.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// A page number; 1 where none makes sense.
+    pub fn page(&self) -> i64 {
+        self.integer("page").filter(|page| *page > 0).unwrap_or(1)
+    }
+
+    /// What `current_page` echoes: the text that was sent, or the number 1 (`resources.md §0`).
+    pub fn page_echo(&self) -> Value {
+        self.text("page").map_or(Value::from(1), Value::String)
+    }
+}
+
+/// The integer a text begins with, as Ruby's `to_i` reads it.
+fn leading_integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+    if count == 0 {
+        return None;
+    }
+    let sign = text.len() - digits.len();
+    text.get(..sign + count).and_then(|number| number.parse().ok())
+}
+
+/// The pairs of a query or a form, decoded.
+fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
+    let decode = |part: &[u8]| {
+        let spaced: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+        percent_encoding::percent_decode(&spaced)
+            .decode_utf8()
+            .map(std::borrow::Cow::into_owned)
+            .map_err(|_| ApiError::bad_request("A parameter is no valid UTF-8"))
+    };
+    let mut out = Vec::new();
+    for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        if out.len() >= KEYS {
+            return Err(ApiError::bad_request("Too many parameters"));
+        }
+        let mut halves = pair.splitn(2, |b| *b == b'=');
+        let key = decode(halves.next().unwrap_or_default())?;
+        out.push((key, decode(halves.next().unwrap_or_default())?));
+    }
+    Ok(out)
+}
+
+/// Puts a value where a nested key says: `a[b][]` appends to the list `b` of the object `a`.
+fn insert(into: &mut Map<String, Value>, key: &str, value: Value) -> Result<(), ApiError> {
+    let (first, rest) = key.split_at(key.find('[').unwrap_or(key.len()));
+    let mut path = vec![first];
+    let mut rest = rest;
+    while let Some(inner) = rest.strip_prefix('[') {
+        let Some((segment, after)) = inner.split_once(']') else { break };
+        path.push(segment);
+        rest = after;
+    }
+    if path.len() > DEPTH {
+        return Err(ApiError::bad_request(format!("{first} is nested too deep")));
+    }
+    place(into.entry(first.to_owned()), path.get(1..).unwrap_or_default(), value, key)
+}
+
+fn place(
+    entry: serde_json::map::Entry<'_>,
+    path: &[&str],
+    value: Value,
+    key: &str,
+) -> Result<(), ApiError> {
+    let clash = || ApiError::bad_request(format!("{key} is both a value and a container"));
+    let Some((segment, rest)) = path.split_first() else {
+        match entry {
+            serde_json::map::Entry::Occupied(mut slot) => {
+                slot.insert(value);
+            }
+            serde_json::map::Entry::Vacant(slot) => {
+                slot.insert(value);
+            }
+        }
+        return Ok(());
+    };
+    if segment.is_empty() {
+        let slot = entry.or_insert_with(|| Value::Array(Vec::new()));
+        let list = slot.as_array_mut().ok_or_else(clash)?;
+        if list.len() >= KEYS {
+            return Err(ApiError::bad_request(format!("{key} has too many values")));
+        }
+        if rest.is_empty() {
+            list.push(value);
+            return Ok(());
+        }
+        // `items[][title]=a&items[][value]=b`: a new object begins where a key comes again.
+        let inner = rest.first().copied().unwrap_or_default();
+        let fresh = match list.last() {
+            Some(Value::Object(last)) => rest.len() == 1 && last.contains_key(inner),
+            _ => true,
+        };
+        if fresh {
+            list.push(Value::Object(Map::new()));
+        }
+        let last = list.last_mut().and_then(Value::as_object_mut).ok_or_else(clash)?;
+        return place(last.entry(inner.to_owned()), rest.get(1..).unwrap_or_default(), value, key);
+    }
+    let slot = entry.or_insert_with(|| Value::Object(Map::new()));
+    let object = slot.as_object_mut().ok_or_else(clash)?;
+    place(object.entry((*segment).to_owned()), rest, value, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(query: &str) -> Result<Value, ApiError> {
+        let mut out = Map::new();
+        for (key, value) in pairs(query.as_bytes())? {
+            insert(&mut out, &key, Value::String(value))?;
+        }
+        Ok(Value::Object(out))
+    }
+
+    #[test]
+    fn reads_nested_keys_as_rails_does() {
+        let check = |query: &str, expected: Value| assert_eq!(parse(query).unwrap(), expected, "{query}");
+        check("a=1&b=x+y%20z", json!({"a": "1", "b": "x y z"}));
+        check("a[b]=1&a[c][d]=2", json!({"a": {"b": "1", "c": {"d": "2"}}}));
+        check("ids[]=1&ids[]=2", json!({"ids": ["1", "2"]}));
+        check("i[][t]=a&i[][v]=1&i[][t]=b", json!({"i": [{"t": "a", "v": "1"}, {"t": "b"}]}));
+        check("a%5Bb%5D=1", json!({"a": {"b": "1"}}));
+        check("a", json!({"a": ""}));
+        check("a[b=1", json!({"a": "1"}));
+        check("&&a=1&", json!({"a": "1"}));
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        for query in ["a=1&a[b]=2", "a[]=1&a[b]=2", "a=%ff", &format!("a{}=1", "[x]".repeat(40))] {
+            assert!(parse(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn reads_values_leniently() {
+        let Value::Object(values) = json!({
+            "n": "12abc", "i": 7, "f": 7.9, "t": "true", "z": "0", "e": "", "null": null, "list": "a", "o": "{\"a\":1}"
+        }) else {
+            unreachable!()
+        };
+        let params = Params::of(values);
+        assert_eq!(params.integer("n"), Some(12));
+        assert_eq!(params.integer("f"), Some(7));
+        assert_eq!(params.integer("t"), None);
+        assert_eq!(params.flag("t"), Some(true));
+        assert_eq!(params.flag("z"), Some(false));
+        assert_eq!(params.flag("e"), None);
+        assert_eq!(params.text("i").as_deref(), Some("7"));
+        assert_eq!(params.text("null"), None);
+        assert_eq!(params.texts("list"), Some(vec!["a".to_owned()]));
+        assert_eq!(params.object("o").map(Value::Object), Some(json!({"a": 1})));
+        assert_eq!(params.page(), 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! All routes, and what is around them.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse as _, Response};
+use http::header::ACCEPT;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::{ApiError, MissingRecord};
+use crate::routes::{Route, Routes};
+use crate::{conversations, messages};
+
+/// Every route of the product.
+fn all() -> Routes {
+    Routes::new("").merge(conversations::routes()).merge(messages::routes())
+}
+
+/// The route table: what the generated references are made of.
+pub fn table() -> Vec<Route> {
+    all().into_parts().1
+}
+
+/// The router of a server, without the edge.
+pub fn router(app: App) -> Router {
+    let (router, _) = all().into_parts();
+    router.merge(crate::cable::routes()).fallback(no_route).layer(map_response(word_missing)).with_state(app)
+}
+
+/// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`).
+async fn no_route(request: Request) -> Response {
+    let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if accepts.contains("json") || request.uri().path().starts_with("/api/") {
+        return ApiError::with_body(StatusCode::NOT_FOUND, json!({"status": 404, "error": "Not Found"})).into_response();
+    }
+    (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not found</title><h1>The page you were looking for doesn't exist.</h1>"))
+        .into_response()
+}
+
+/// The public and the platform API word a missing record as a missing route.
+async fn word_missing(response: Response) -> Response {
+    let _ = response.extensions().get::<MissingRecord>();
+    response
+}

@@ -1,0 +1,62 @@
+//! API tokens: one for each user, bot and platform app (`behaviours.md §2.2`).
+
+pub mod sql;
+
+use chatwarden_db::{DbError, Tx, WriteTx, args};
+
+use crate::ids::{AgentBotId, PlatformAppId, UserId};
+
+/// Whose token it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A person.
+    User(UserId),
+    /// A bot.
+    AgentBot(AgentBotId),
+    /// An application of the platform API.
+    PlatformApp(PlatformAppId),
+}
+
+impl Owner {
+    const fn parts(self) -> (&'static str, i64) {
+        match self {
+            Self::User(id) => ("User", id.0),
+            Self::AgentBot(id) => ("AgentBot", id.0),
+            Self::PlatformApp(id) => ("PlatformApp", id.0),
+        }
+    }
+}
+
+/// The owner of a token.
+///
+/// # Errors
+/// What the database says.
+pub async fn owner(tx: &mut Tx<'_>, token: &str) -> Result<Option<Owner>, DbError> {
+    let Some((kind, id)) = tx.opt(&sql::OWNER, args![token]).await? else { return Ok(None) };
+    Ok(match kind.as_str() {
+        "User" => Some(Owner::User(UserId(id))),
+        "AgentBot" => Some(Owner::AgentBot(AgentBotId(id))),
+        "PlatformApp" => Some(Owner::PlatformApp(PlatformAppId(id))),
+        _ => None,
+    })
+}
+
+/// The token of an owner.
+///
+/// # Errors
+/// What the database says.
+pub async fn of(tx: &mut Tx<'_>, owner: Owner) -> Result<Option<String>, DbError> {
+    let (kind, id) = owner.parts();
+    Ok(tx.opt(&sql::OF, args![kind, id]).await?.map(|(token,)| token))
+}
+
+/// Gives an owner a new token; the old one stops working.
+///
+/// # Errors
+/// What the database says.
+pub async fn renew(tx: &mut WriteTx<'_>, owner: Owner) -> Result<String, DbError> {
+    let (kind, id) = owner.parts();
+    let (token, now) = (tx.ambient().token(24), tx.now());
+    tx.run(&sql::RENEW, args![kind, id, token, now]).await?;
+    Ok(token)
+}

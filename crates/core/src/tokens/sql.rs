@@ -1,0 +1,14 @@
+//! Statements on API tokens.
+
+use chatwarden_db::statements;
+
+statements! {
+    /// $1 token
+    OWNER: (String, i64) = "tokens.owner", "select owner_type, owner_id from access_tokens where token = $1";
+    /// $1 owner type, $2 owner
+    OF: (String,) = "tokens.of", "select token from access_tokens where owner_type = $1 and owner_id = $2";
+    /// $1 owner type, $2 owner, $3 token, $4 now
+    RENEW: () = "tokens.renew",
+        "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at) values ($1, $2, $3, $4, $4)
+         on conflict (owner_type, owner_id) do update set token = excluded.token, updated_at = excluded.updated_at";
+}
