@@ -199,6 +199,12 @@ static PATTERNS: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
         .ok()
 });
 
+/// Builds the patterns now instead of with the first text, which would wait for it.
+pub(super) fn prepare() {
+    LazyLock::force(&PATTERNS);
+    LazyLock::force(&COMMENTS);
+}
+
 /// Comments that split SQL words.
 static COMMENTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"/\*!?\d*.{0,40}?\*/|\s+").ok());

@@ -104,6 +104,9 @@ impl Default for InputConfig {
 /// The layer.
 #[must_use]
 pub fn layer(config: InputConfig) -> FilterLayer<GuardInput> {
+    if config.detector != Mode::Off {
+        detector::prepare();
+    }
     FilterLayer(GuardInput { config: Arc::new(config) })
 }
 

@@ -1,3 +1,4 @@
+use super::rules::RULES;
 use super::*;
 use crate::ambient::fixed;
 use crate::testing::{Recorded, body_text};
@@ -8,7 +9,9 @@ use axum::response::Response;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 use tower::ServiceExt;
 
 fn client(ip: &str) -> ClientIp {
