@@ -10,7 +10,10 @@ const URL: &str = "CHATWARDEN_TEST_REDIS_URL";
 /// A store on the server of the environment, or none, said aloud.
 fn store() -> Option<RedisStore> {
     let Ok(url) = std::env::var(URL) else {
-        eprintln!("NOT RUN: {URL} is not set, rate limits in Redis are untested");
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            eprintln!("NOT RUN: {URL} is not set, rate limits in Redis are untested")
+        });
         return None;
     };
     let client = Client::open(url).unwrap();
