@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, Registry};
 
 pub use file::{RotatingFile, Rotation};
 pub use levels::{Level, Levels, LevelsError, Logger, LoggerGroup, Loggers};
-pub use line::{Format, Service};
+pub use line::{Format, FormatError, Service};
 
 use crate::clock::SharedClock;
 
@@ -56,6 +56,42 @@ impl Default for Options {
             capacity: 64 * 1024,
             forbidden: vec!["sql.bind".to_owned()],
         }
+    }
+}
+
+/// Where lines are written to.
+pub type Sink = Box<dyn Write + Send>;
+
+/// Several sinks that get the same lines, like the standard output and a file.
+/// One that fails doesn't keep the others from being written.
+pub struct Sinks(Vec<Sink>);
+
+impl Sinks {
+    /// Writes to all of `sinks`.
+    #[must_use]
+    pub fn new(sinks: Vec<Sink>) -> Self {
+        Self(sinks)
+    }
+
+    fn each(
+        &mut self,
+        mut act: impl FnMut(&mut Sink) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let mut outcome = Ok(());
+        for sink in &mut self.0 {
+            outcome = outcome.and(act(sink));
+        }
+        outcome
+    }
+}
+
+impl Write for Sinks {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.each(|sink| sink.write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.each(|sink| sink.flush())
     }
 }
 
@@ -106,7 +142,7 @@ impl Drop for Logs {
 /// When the levels can't be read or the writing thread can't be started.
 pub fn subscriber(
     options: Options,
-    sink: Box<dyn Write + Send>,
+    sink: Sink,
     clock: SharedClock,
 ) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync, Logs), SetUpError> {
     let levels = Levels::new(&options.levels, options.forbidden, Arc::clone(&clock))?;
@@ -120,11 +156,7 @@ pub fn subscriber(
 ///
 /// # Errors
 /// As [`subscriber`], and when the process has one already.
-pub fn install(
-    options: Options,
-    sink: Box<dyn Write + Send>,
-    clock: SharedClock,
-) -> Result<Logs, SetUpError> {
+pub fn install(options: Options, sink: Sink, clock: SharedClock) -> Result<Logs, SetUpError> {
     let (subscriber, logs) = subscriber(options, sink, clock)?;
     subscriber.try_init().map_err(|_| SetUpError::Taken)?;
     Ok(logs)

@@ -134,3 +134,41 @@ fn what_repeats_is_collapsed_and_counted() {
     let text = registry.expose(Exposition::Prometheus, &IncludedNames::default());
     assert!(text.ends_with("level=\"warn\"} 25\n"), "{text}");
 }
+
+#[test]
+fn records_of_the_log_crate_name_their_own_logger() {
+    let memory = Memory::default();
+    let clock = ManualClock::at(SystemTime::UNIX_EPOCH);
+    let (subscriber, logs) =
+        subscriber(Options::default(), Box::new(memory.clone()), clock).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        // As `tracing-log` forwards them.
+        tracing::event!(target: "log", tracing::Level::INFO, log.target = "rustls::conn", log.line = 7, "hello");
+    });
+    assert!(logs.flush(Duration::from_secs(60)));
+    let line: Value = serde_json::from_slice(&memory.0.lock()).unwrap();
+    assert_eq!(line["scope.name"], "rustls.conn");
+    assert_eq!((line.get("log.target"), line.get("log.line")), (None, None));
+}
+
+/// Fails always, or never.
+struct Fails(bool, Memory);
+
+impl Write for Fails {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0 { Err(std::io::ErrorKind::StorageFull.into()) } else { self.1.write(bytes) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn one_sink_that_fails_does_not_keep_the_other_from_writing() {
+    let memory = Memory::default();
+    let sinks = [true, false].map(|fails| Box::new(Fails(fails, memory.clone())) as Sink);
+    let mut both = Sinks::new(sinks.into());
+    assert!(both.write_all(b"line\n").is_err());
+    assert_eq!(*memory.0.lock(), b"line\n");
+}

@@ -187,7 +187,8 @@ fn present(cell: &Cell) -> bool {
     match cell {
         Cell::Gauge(cell) => cell.get().is_some(),
         Cell::Distribution(cell) => cell.read().count > 0,
-        Cell::Counter(_) | Cell::LongTask(_) => true,
+        Cell::Counter(cell) => cell.get().is_some(),
+        Cell::LongTask(_) => true,
     }
 }
 
@@ -211,7 +212,7 @@ fn measurements<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> Vec<Me
     let (mut count, mut total, mut max) = (0.0, 0.0, 0f64);
     for cell in cells {
         match cell {
-            Cell::Counter(cell) => count += cell.get() as f64,
+            Cell::Counter(cell) => count += cell.get().unwrap_or_default() as f64,
             Cell::Gauge(cell) => total += cell.get().unwrap_or_default(),
             Cell::Distribution(cell) => {
                 let reading = cell.read();

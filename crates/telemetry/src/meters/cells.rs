@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{CounterFn, GaugeFn, HistogramFn};
@@ -13,21 +13,33 @@ use crate::clock::SharedClock;
 
 /// A value that only grows.
 #[derive(Debug, Default)]
-pub(super) struct CounterCell(AtomicU64);
+pub(super) struct CounterCell {
+    value: AtomicU64,
+    used: AtomicBool,
+}
 
 impl CounterCell {
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// The value, unless the counter was only asked for and never used.
+    pub(super) fn get(&self) -> Option<u64> {
+        self.used.load(Ordering::Relaxed).then(|| self.value.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 impl CounterFn for CounterCell {
     fn increment(&self, value: u64) {
-        self.0.fetch_add(value, Ordering::Relaxed);
+        self.value.fetch_add(value, Ordering::Relaxed);
+        self.touch();
     }
 
     fn absolute(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
+        self.value.fetch_max(value, Ordering::Relaxed);
+        self.touch();
     }
 }
 

@@ -38,6 +38,15 @@ const HTTP: &[Meter] = &[
         .unit(Unit::Bytes)
         .labels(&["uri"])
         .buckets(SIZE_BUCKETS),
+    Meter::counter("http.server.panics", "Requests whose handler panicked"),
+    Meter::counter("http.limits.refused", "Requests refused for their size or for want of room")
+        .labels(&["reason"]),
+    Meter::counter("http.insecure.refused", "Plain HTTP requests that were redirected or refused")
+        .labels(&["answer"]),
+    Meter::counter("requestid.rejected", "Request ids of callers that were not taken over")
+        .labels(&["header"]),
+    Meter::counter("clientip.rejected", "Forwarding headers that were not believed")
+        .labels(&["reason"]),
     Meter::counter("chatwoot.api.requests", "HTTP requests"),
     Meter::counter("chatwoot.api.errors", "HTTP requests answered with an error")
         .labels(&["class"]),
@@ -92,6 +101,11 @@ const WEBSOCKET: &[Meter] = &[
         .buckets(COUNT_BUCKETS),
     Meter::counter("chatwoot.websocket.closed", "WebSocket connections closed, by close code")
         .labels(&["code"]),
+    Meter::counter("chatwoot.cable.repeats", "Frames sent again to a client that resumed"),
+    Meter::counter("chatwoot.cable.bus.signals", "Signals between nodes")
+        .labels(&["direction", "outcome"]),
+    Meter::counter("chatwoot.presence.fallbacks", "Presence operations done without Redis")
+        .labels(&["op"]),
 ];
 
 const CACHES: &[Meter] = &[
@@ -114,6 +128,8 @@ const DATABASE: &[Meter] = &[
         .labels(&["name", "outcome"])
         .buckets(STORE_BUCKETS),
     Meter::counter("db.retries", "Transactions run again").labels(&["name", "reason"]),
+    Meter::counter("db.query.errors", "Statements that failed").labels(&["query"]),
+    Meter::summary("db.commit.group", "Transactions committed together").buckets(COUNT_BUCKETS),
     Meter::gauge("db.pool.connections", "Connections of a pool").labels(&["pool", "state"]),
     Meter::gauge("db.pool.max", "Connections a pool may have").labels(&["pool"]),
     Meter::gauge("db.pool.min", "Connections a pool keeps").labels(&["pool"]),

@@ -5,6 +5,8 @@
 //! of the server measures it.
 
 mod declarations;
+#[cfg(test)]
+mod emissions;
 
 use std::borrow::Cow;
 use std::fmt::Write;
