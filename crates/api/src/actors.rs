@@ -71,8 +71,10 @@ fn api_token(parts: &Parts) -> Option<&str> {
 
 /// The account in the path.
 async fn account_of(parts: &mut Parts) -> Result<AccountId, ApiError> {
-    let params = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| ApiError::not_found())?;
-    let id = params.iter().find(|(name, _)| *name == "account_id").and_then(|(_, id)| id.parse().ok());
+    let params =
+        RawPathParams::from_request_parts(parts, &()).await.map_err(|_| ApiError::not_found())?;
+    let id =
+        params.iter().find(|(name, _)| *name == "account_id").and_then(|(_, id)| id.parse().ok());
     id.map(AccountId).ok_or_else(ApiError::not_found)
 }
 
@@ -95,7 +97,12 @@ impl FromRequestParts<App> for Signed {
                 let token = token.to_owned();
                 match app.read(async move |tx| tokens::owner(tx, &token).await).await? {
                     Some(Owner::User(user)) => user,
-                    _ => return Err(ApiError::new(http::StatusCode::UNAUTHORIZED, "Invalid Access Token")),
+                    _ => {
+                        return Err(ApiError::new(
+                            http::StatusCode::UNAUTHORIZED,
+                            "Invalid Access Token",
+                        ));
+                    }
                 }
             }
             None => return Err(ApiError::unauthenticated()),
@@ -120,7 +127,11 @@ impl FromRequestParts<App> for Agent {
             })
             .await?;
         let context = context(parts);
-        context.actor(if scope.is_admin() { "administrator" } else { "agent" }, Some(scope.user_id().0), "token");
+        context.actor(
+            if scope.is_admin() { "administrator" } else { "agent" },
+            Some(scope.user_id().0),
+            "token",
+        );
         context.account(scope.account_id());
         Ok(Self(scope, account))
     }

@@ -28,7 +28,11 @@ pub(crate) fn routes() -> Routes {
 
 /// The number of the conversation in the path; what is no number names no conversation.
 pub(crate) fn display_id(params: &Params) -> Result<DisplayId, ApiError> {
-    params.text("conversation_id").and_then(|id| id.parse().ok()).map(DisplayId).ok_or_else(ApiError::not_found)
+    params
+        .text("conversation_id")
+        .and_then(|id| id.parse().ok())
+        .map(DisplayId)
+        .ok_or_else(ApiError::not_found)
 }
 
 fn filter(params: &Params) -> Filter {
@@ -59,7 +63,11 @@ fn counts_json(counts: Counts) -> Value {
 }
 
 /// The conversations that the member may see, a page at a time.
-async fn index(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn index(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let filter = filter(&params);
     let page = params.page();
     app.read(async move |tx| {
@@ -72,7 +80,11 @@ async fn index(Agent(scope, _): Agent, State(app): State<App>, params: Params) -
 }
 
 /// The counts beside the list.
-async fn meta(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn meta(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let filter = filter(&params);
     app.read(async move |tx| {
         Ok(Json(json!({"meta": counts_json(conversations::counts(tx, &scope, &filter).await?)})))
@@ -81,7 +93,11 @@ async fn meta(Agent(scope, _): Agent, State(app): State<App>, params: Params) ->
 }
 
 /// One conversation.
-async fn show(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn show(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     app.read(async move |tx| {
         let found = conversations::find(tx, &scope, id).await?;
@@ -93,7 +109,11 @@ async fn show(Agent(scope, _): Agent, State(app): State<App>, params: Params) ->
 
 /// Moves a conversation to a status; without one, open and resolved change places
 /// (`behaviours.md §8`, toggle_status).
-async fn toggle_status(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn toggle_status(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let wanted = params.present("status");
     let until = params.integer("snoozed_until").map(Timestamp::from_unix);
@@ -101,14 +121,16 @@ async fn toggle_status(Agent(scope, _): Agent, State(app): State<App>, params: P
         let mut c = conversations::lock(tx, &scope, id).await?;
         let by = performer(tx, &scope);
         let status = match wanted.as_deref() {
-            Some(name) => Status::named(name)
-                .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid status")))?,
+            Some(name) => Status::named(name).ok_or_else(|| {
+                ApiError::unprocessable(format!("'{name}' is not a valid status"))
+            })?,
             None if c.row.status == Status::Open => Status::Resolved,
             None => Status::Open,
         };
         conversations::set_status(tx, &scope, &mut c, status, until, &by).await?;
         // Whoever reopens a conversation as an agent takes it.
-        if status == Status::Open && !scope.is_admin() && c.row.assignee_id != Some(scope.user_id()) {
+        if status == Status::Open && !scope.is_admin() && c.row.assignee_id != Some(scope.user_id())
+        {
             let me = scope.member().clone();
             conversations::assign(tx, &scope, &mut c, Some(&me), &by).await?;
         }
@@ -123,7 +145,11 @@ async fn toggle_status(Agent(scope, _): Agent, State(app): State<App>, params: P
 }
 
 /// Assigns a conversation to a member, or to nobody.
-async fn assign(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn assign(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
     app.write(async move |tx| {
@@ -140,7 +166,11 @@ async fn assign(Agent(scope, _): Agent, State(app): State<App>, params: Params) 
 }
 
 /// Notes that the member looked.
-async fn update_last_seen(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn update_last_seen(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     app.write(async move |tx| {
         let mut c = conversations::lock(tx, &scope, id).await?;

@@ -72,7 +72,12 @@ impl ApiError {
     /// 400 for a request that can't be read.
     pub fn bad_request(text: impl Into<String>) -> Self {
         let text: String = text.into();
-        Self { status: StatusCode::BAD_REQUEST, body: Some(json!({"status": 400, "error": text})), class: "bad_request", retry_after: None }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            body: Some(json!({"status": 400, "error": text})),
+            class: "bad_request",
+            retry_after: None,
+        }
     }
 }
 
@@ -81,7 +86,9 @@ impl From<Error> for ApiError {
         match error {
             Error::Invalid(invalid) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
-                body: Some(json!({"message": invalid.to_string(), "attributes": invalid.attributes()})),
+                body: Some(
+                    json!({"message": invalid.to_string(), "attributes": invalid.attributes()}),
+                ),
                 class: "invalid",
                 retry_after: None,
             },
@@ -110,7 +117,10 @@ impl From<DbError> for ApiError {
             }
             ErrorKind::Timeout => {
                 tracing::warn!(%error, "a statement took too long");
-                Self { class: "db_timeout", ..Self::unprocessable("The request took too long to be answered") }
+                Self {
+                    class: "db_timeout",
+                    ..Self::unprocessable("The request took too long to be answered")
+                }
             }
             _ => {
                 tracing::error!(%error, "a request failed");

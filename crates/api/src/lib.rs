@@ -17,4 +17,5 @@ pub mod router;
 pub mod routes;
 
 pub use app::{App, Settings};
+pub use request_line::layer as request_line;
 pub use router::{router, table};

@@ -25,13 +25,18 @@ pub(crate) fn routes() -> Routes {
 }
 
 /// A stretch of the conversation, oldest first (`behaviours.md §9.1`).
-async fn index(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn index(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let (after, before) = (params.integer("after"), params.integer("before"));
     app.read(async move |tx| {
         let c = conversations::find(tx, &scope, id).await?;
         let found = messages::list(tx, &scope, c.row.id, after, before).await?;
-        let payload: Vec<Value> = found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
+        let payload: Vec<Value> =
+            found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
         let mut meta = json!({
             "labels": c.row.labels.0,
             "additional_attributes": c.row.additional_attributes.0,
@@ -48,9 +53,14 @@ async fn index(Agent(scope, _): Agent, State(app): State<App>, params: Params) -
 }
 
 /// Sends a message as the member, or, in an API inbox, as the contact (`behaviours.md §9.2`).
-async fn create(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn create(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
-    let kind = |name: &str, text: &str| ApiError::unprocessable(format!("'{text}' is not a valid {name}"));
+    let kind =
+        |name: &str, text: &str| ApiError::unprocessable(format!("'{text}' is not a valid {name}"));
     let message_type = match params.present("message_type") {
         None => MessageType::Outgoing,
         Some(name) => MessageType::named(&name).ok_or_else(|| kind("message_type", &name))?,
@@ -62,7 +72,9 @@ async fn create(Agent(scope, _): Agent, State(app): State<App>, params: Params) 
     app.write(async move |tx| {
         let mut c = conversations::lock(tx, &scope, id).await?;
         if message_type == MessageType::Incoming && c.inbox.channel_type != "Channel::Api" {
-            return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes"));
+            return Err(ApiError::unprocessable(
+                "Incoming messages are only allowed in Api inboxes",
+            ));
         }
         let sender = if message_type == MessageType::Outgoing {
             Sender::User(Box::new(scope.member().clone()))
@@ -72,7 +84,8 @@ async fn create(Agent(scope, _): Agent, State(app): State<App>, params: Params) 
         let mut new = NewMessage::text(message_type, params.text("content"), sender);
         new.content_type = content_type;
         new.private = params.flag("private").unwrap_or(false);
-        new.content_attributes = Value::Object(params.object("content_attributes").unwrap_or_default());
+        new.content_attributes =
+            Value::Object(params.object("content_attributes").unwrap_or_default());
         new.source_id = params.present("source_id");
         new.echo_id = params.get("echo_id").cloned();
         let echo_id = new.echo_id.clone();
@@ -84,7 +97,11 @@ async fn create(Agent(scope, _): Agent, State(app): State<App>, params: Params) 
 }
 
 /// Takes a message's content away.
-async fn destroy(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn destroy(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let message = params.text("message_id").and_then(|id| id.parse().ok()).map(MessageId);
     let message = message.ok_or_else(ApiError::not_found)?;

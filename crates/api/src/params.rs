@@ -43,7 +43,10 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             insert(&mut out.values, &key, Value::String(value))?;
         }
         let path = RawPathParams::from_request_parts(&mut parts, state).await.ok().map(|params| {
-            params.iter().map(|(k, v)| (k.to_owned(), Value::String(v.to_owned()))).collect::<Vec<_>>()
+            params
+                .iter()
+                .map(|(k, v)| (k.to_owned(), Value::String(v.to_owned())))
+                .collect::<Vec<_>>()
         });
         let content_type = parts
             .headers
@@ -59,7 +62,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             let body = Bytes::from_request(request, state).await.map_err(|e| {
                 ApiError::with_body(e.status(), serde_json::json!({"error": e.body_text()}))
             })?;
-            if content_type.contains("json") || (content_type.is_empty() && body.first() == Some(&b'{')) {
+            if content_type.contains("json")
+                || (content_type.is_empty() && body.first() == Some(&b'{'))
+            {
                 out.read_json(&body)?;
             } else if content_type.starts_with("application/x-www-form-urlencoded") {
                 for (key, value) in pairs(&body)? {
@@ -98,9 +103,16 @@ impl Params {
         }
     }
 
-    async fn read_multipart<S: Send + Sync>(&mut self, request: Request, state: &S) -> Result<(), ApiError> {
-        let broken = |e: &dyn std::fmt::Display| ApiError::bad_request(format!("The form can't be read: {e}"));
-        let mut form = Multipart::from_request(request, state).await.map_err(|e| broken(&e.body_text()))?;
+    async fn read_multipart<S: Send + Sync>(
+        &mut self,
+        request: Request,
+        state: &S,
+    ) -> Result<(), ApiError> {
+        let broken = |e: &dyn std::fmt::Display| {
+            ApiError::bad_request(format!("The form can't be read: {e}"))
+        };
+        let mut form =
+            Multipart::from_request(request, state).await.map_err(|e| broken(&e.body_text()))?;
         while let Some(field) = form.next_field().await.map_err(|e| broken(&e.body_text()))? {
             let name = field.name().unwrap_or_default().to_owned();
             let file = field.file_name().map(str::to_owned);
@@ -112,7 +124,10 @@ impl Params {
                         return Err(ApiError::bad_request("The form has too many files"));
                     }
                     let upload = Upload { filename, content_type, bytes };
-                    self.files.entry(name.trim_end_matches("[]").to_owned()).or_default().push(upload);
+                    self.files
+                        .entry(name.trim_end_matches("[]").to_owned())
+                        .or_default()
+                        .push(upload);
                 }
                 None => {
                     let text = String::from_utf8(bytes.to_vec())
@@ -157,8 +172,12 @@ impl Params {
     /// An integer, also as text.
     pub fn integer(&self, key: &str) -> Option<i64> {
         match self.values.get(key)? {
-            Value::Number(number) => {
-                #[expect(clippy::cast_possible_truncation, reason = "saturates, as Ruby's to_i has no limit either")]
+            Value::Number(number) =>
+            {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "saturates, as Ruby's to_i has no limit either"
+                )]
                 number.as_i64().or_else(|| number.as_f64().map(|f| f as i64))
             }
             Value::String(text) => leading_integer(text),
@@ -199,10 +218,14 @@ impl Params {
             .files
             .iter()
             .filter_map(|(name, uploads)| {
-                Some((name.strip_prefix(&prefix)?.trim_end_matches(']').to_owned(), uploads.clone()))
+                Some((
+                    name.strip_prefix(&prefix)?.trim_end_matches(']').to_owned(),
+                    uploads.clone(),
+                ))
             })
             .collect();
-        (self.values.contains_key(key) || !files.is_empty()).then_some(Self { values: object, files })
+        (self.values.contains_key(key) || !files.is_empty())
+            .then_some(Self { values: object, files })
     }
 
     /// The parameters under the record's name where the client wrapped them, else all of them
@@ -368,7 +391,8 @@ mod tests {
 
     #[test]
     fn reads_nested_keys_as_rails_does() {
-        let check = |query: &str, expected: Value| assert_eq!(parse(query).unwrap(), expected, "{query}");
+        let check =
+            |query: &str, expected: Value| assert_eq!(parse(query).unwrap(), expected, "{query}");
         check("a=1&b=x+y%20z", json!({"a": "1", "b": "x y z"}));
         check("a[b]=1&a[c][d]=2", json!({"a": {"b": "1", "c": {"d": "2"}}}));
         check("ids[]=1&ids[]=2", json!({"ids": ["1", "2"]}));

@@ -84,9 +84,14 @@ where
             request_id: ids.map(|ids| ids.id.to_string()).unwrap_or_default(),
             correlation_id: ids.map(|ids| ids.correlation.to_string()),
             trace_id: ids.map(|ids| format!("{:032x}", ids.trace.trace_id)),
-            client_address: request.extensions().get::<ClientIp>().map(|client| client.ip.to_string()),
+            client_address: request
+                .extensions()
+                .get::<ClientIp>()
+                .map(|client| client.ip.to_string()),
             user_agent: header(http::header::USER_AGENT).map(str::to_owned),
-            request_bytes: header(http::header::CONTENT_LENGTH).and_then(|n| n.parse().ok()).unwrap_or_default(),
+            request_bytes: header(http::header::CONTENT_LENGTH)
+                .and_then(|n| n.parse().ok())
+                .unwrap_or_default(),
             quiet: matches!(request.uri().path(), "/health" | "/livez" | "/readyz"),
             ..RequestLine::default()
         };
@@ -99,7 +104,13 @@ where
     }
 }
 
-fn finish(response: Response, mut line: RequestLine, known: RequestContext, usage: UsageScope, began: Instant) -> Response {
+fn finish(
+    response: Response,
+    mut line: RequestLine,
+    known: RequestContext,
+    usage: UsageScope,
+    began: Instant,
+) -> Response {
     line.status = response.status().as_u16();
     line.error = response.extensions().get::<ErrorClass>().map(|class| class.0);
     let used = usage.usage();
@@ -119,3 +130,7 @@ fn finish(response: Response, mut line: RequestLine, known: RequestContext, usag
     response.map(Body::new)
 }
 
+/// The layer, for between the edge's request id and its security headers.
+pub fn layer() -> RequestLineLayer {
+    RequestLineLayer
+}

@@ -26,14 +26,22 @@ pub fn table() -> Vec<Route> {
 /// The router of a server, without the edge.
 pub fn router(app: App) -> Router {
     let (router, _) = all().into_parts();
-    router.merge(crate::cable::routes()).fallback(no_route).layer(map_response(word_missing)).with_state(app)
+    router
+        .merge(crate::cable::routes())
+        .fallback(no_route)
+        .layer(map_response(word_missing))
+        .with_state(app)
 }
 
 /// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`).
 async fn no_route(request: Request) -> Response {
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("json") || request.uri().path().starts_with("/api/") {
-        return ApiError::with_body(StatusCode::NOT_FOUND, json!({"status": 404, "error": "Not Found"})).into_response();
+        return ApiError::with_body(
+            StatusCode::NOT_FOUND,
+            json!({"status": 404, "error": "Not Found"}),
+        )
+        .into_response();
     }
     (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not found</title><h1>The page you were looking for doesn't exist.</h1>"))
         .into_response()

@@ -89,7 +89,11 @@ impl Routes {
 
     /// A deleting route.
     #[must_use]
-    pub fn delete<H: Handler<T, App>, T: Signature + 'static>(self, path: &str, handler: H) -> Self {
+    pub fn delete<H: Handler<T, App>, T: Signature + 'static>(
+        self,
+        path: &str,
+        handler: H,
+    ) -> Self {
         self.add(Method::DELETE, path, handler)
     }
 

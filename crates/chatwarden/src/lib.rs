@@ -3,6 +3,7 @@
 pub mod allocator;
 pub mod commands;
 pub mod config;
+pub mod node;
 pub mod options;
 pub mod secrets;
 pub mod serve;

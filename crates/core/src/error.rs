@@ -45,7 +45,9 @@ impl From<DbError> for Error {
         match error.kind() {
             // Only lookups by something the caller gave ask for exactly one row.
             ErrorKind::NoRow => Self::NotFound,
-            ErrorKind::Value => Self::Unprocessable("A value can't be stored: it holds a NUL character or is out of range".to_owned()),
+            ErrorKind::Value => Self::Unprocessable(
+                "A value can't be stored: it holds a NUL character or is out of range".to_owned(),
+            ),
             _ => Self::Db(error),
         }
     }

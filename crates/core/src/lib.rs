@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod ids;
 pub mod inboxes;
+pub mod installation;
 pub mod messages;
 pub mod scope;
 pub mod store;
@@ -32,6 +33,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::lists::STATEMENTS,
         conversations::sql::STATEMENTS,
         inboxes::sql::STATEMENTS,
+        installation::sql::STATEMENTS,
         messages::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,

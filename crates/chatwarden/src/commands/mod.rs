@@ -2,7 +2,9 @@
 
 mod arguments;
 mod config;
+mod migrate;
 mod password;
+mod serve;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.sources(std::env::vars_os()), arguments.config.as_deref())?;
     match arguments.command() {
         Command::Config(command) => config::run(command, &config),
+        Command::Serve => serve::run(&config),
+        Command::Migrate(options) => migrate::run(*options, &config),
         command => anyhow::bail!("`{}` is not wired to the product yet", command.name()),
     }
 }

@@ -6,32 +6,109 @@ use super::Account;
 
 /// Names of the bits of `feature_flags`.
 const FLAGS: [&str; 63] = [
-    "inbound_emails", "channel_email", "channel_facebook", "conversation_unread_counts", "ip_lookup",
-    "disable_branding", "email_continuity_on_api_channel", "help_center", "agent_bots", "macros",
-    "agent_management", "team_management", "inbox_management", "labels", "custom_attributes", "automations",
-    "canned_responses", "integrations", "voice_recorder", "report_rollup", "channel_website", "campaigns",
-    "reports", "crm", "auto_resolve_conversations", "custom_reply_email", "custom_reply_domain", "audit_logs",
-    "custom_tools", "message_reply_to", "branded_email_templates", "inbox_view", "sla",
-    "help_center_embedding_search", "linear_integration", "captain_integration", "custom_roles", "chatwoot_v4",
-    "captain_v1_action_classifier", "contact_chatwoot_support_team", "shopify_integration", "search_with_gin",
-    "channel_instagram", "crm_integration", "channel_voice", "notion_integration", "captain_integration_v2",
-    "whatsapp_embedded_signup", "whatsapp_campaign", "crm_v2", "assignment_v2", "captain_document_auto_sync",
-    "advanced_search", "saml", "advanced_search_indexing", "reply_mailer_migration", "unread_count_for_filters",
-    "companies", "channel_tiktok", "csat_review_notes", "captain_tasks", "conversation_required_attributes",
+    "inbound_emails",
+    "channel_email",
+    "channel_facebook",
+    "conversation_unread_counts",
+    "ip_lookup",
+    "disable_branding",
+    "email_continuity_on_api_channel",
+    "help_center",
+    "agent_bots",
+    "macros",
+    "agent_management",
+    "team_management",
+    "inbox_management",
+    "labels",
+    "custom_attributes",
+    "automations",
+    "canned_responses",
+    "integrations",
+    "voice_recorder",
+    "report_rollup",
+    "channel_website",
+    "campaigns",
+    "reports",
+    "crm",
+    "auto_resolve_conversations",
+    "custom_reply_email",
+    "custom_reply_domain",
+    "audit_logs",
+    "custom_tools",
+    "message_reply_to",
+    "branded_email_templates",
+    "inbox_view",
+    "sla",
+    "help_center_embedding_search",
+    "linear_integration",
+    "captain_integration",
+    "custom_roles",
+    "chatwoot_v4",
+    "captain_v1_action_classifier",
+    "contact_chatwoot_support_team",
+    "shopify_integration",
+    "search_with_gin",
+    "channel_instagram",
+    "crm_integration",
+    "channel_voice",
+    "notion_integration",
+    "captain_integration_v2",
+    "whatsapp_embedded_signup",
+    "whatsapp_campaign",
+    "crm_v2",
+    "assignment_v2",
+    "captain_document_auto_sync",
+    "advanced_search",
+    "saml",
+    "advanced_search_indexing",
+    "reply_mailer_migration",
+    "unread_count_for_filters",
+    "companies",
+    "channel_tiktok",
+    "csat_review_notes",
+    "captain_tasks",
+    "conversation_required_attributes",
     "advanced_assignment",
 ];
 
 /// Names of the bits of `feature_flags_ext_1`.
-const FLAGS_EXT_1: [&str; 5] =
-    ["whatsapp_manual_transfer", "data_import", "api_and_webhooks", "whatsapp_reconfigure", "whatsapp_embedded_signup_inbox_creation"];
+const FLAGS_EXT_1: [&str; 5] = [
+    "whatsapp_manual_transfer",
+    "data_import",
+    "api_and_webhooks",
+    "whatsapp_reconfigure",
+    "whatsapp_embedded_signup_inbox_creation",
+];
 
 /// On in a new account.
 const DEFAULT: [&str; 27] = [
-    "inbound_emails", "channel_email", "channel_facebook", "help_center", "agent_bots", "macros", "agent_management",
-    "team_management", "inbox_management", "labels", "custom_attributes", "automations", "canned_responses",
-    "integrations", "voice_recorder", "channel_website", "campaigns", "reports", "crm", "auto_resolve_conversations",
-    "chatwoot_v4", "contact_chatwoot_support_team", "channel_instagram", "assignment_v2", "channel_tiktok",
-    "captain_tasks", "api_and_webhooks",
+    "inbound_emails",
+    "channel_email",
+    "channel_facebook",
+    "help_center",
+    "agent_bots",
+    "macros",
+    "agent_management",
+    "team_management",
+    "inbox_management",
+    "labels",
+    "custom_attributes",
+    "automations",
+    "canned_responses",
+    "integrations",
+    "voice_recorder",
+    "channel_website",
+    "campaigns",
+    "reports",
+    "crm",
+    "auto_resolve_conversations",
+    "chatwoot_v4",
+    "contact_chatwoot_support_team",
+    "channel_instagram",
+    "assignment_v2",
+    "channel_tiktok",
+    "captain_tasks",
+    "api_and_webhooks",
 ];
 
 /// The flags of an account: (`feature_flags`, `feature_flags_ext_1`).
@@ -56,7 +133,9 @@ impl Features {
 
     /// Whether the flag `name` is on; unknown flags are off.
     pub fn has(self, name: &str) -> bool {
-        let bit = |names: &[&str], flags: i64| names.iter().position(|n| *n == name).is_some_and(|i| flags >> i & 1 == 1);
+        let bit = |names: &[&str], flags: i64| {
+            names.iter().position(|n| *n == name).is_some_and(|i| flags >> i & 1 == 1)
+        };
         bit(&FLAGS, self.0) || bit(&FLAGS_EXT_1, self.1)
     }
 

@@ -55,10 +55,17 @@ chatwarden_db::joined! {
 /// # Errors
 /// [`Error::NotFound`] where there is no such account; [`Error::Unauthorized`] where the user is no member of
 /// it, or it is suspended.
-pub async fn enter(tx: &mut Tx<'_>, account: AccountId, user: UserId) -> Result<(Account, Scope<Agent>)> {
-    let found = tx.opt(&sql::ENTER, chatwarden_db::args![account, user]).await?.ok_or(Error::NotFound)?;
+pub async fn enter(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    user: UserId,
+) -> Result<(Account, Scope<Agent>)> {
+    let found =
+        tx.opt(&sql::ENTER, chatwarden_db::args![account, user]).await?.ok_or(Error::NotFound)?;
     let Some(member) = found.member else {
-        return Err(Error::Unauthorized("You are not authorized to access this account".to_owned()));
+        return Err(Error::Unauthorized(
+            "You are not authorized to access this account".to_owned(),
+        ));
     };
     if found.account.status == Status::Suspended {
         return Err(Error::Unauthorized("Account is suspended".to_owned()));

@@ -66,5 +66,10 @@ pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: &mut Contact) -
 
 /// Tells the account's members of a contact.
 pub fn announce(tx: &mut WriteTx<'_>, scope: &Scope, event: &'static str, contact: &Contact) {
-    events::emit(tx, scope, &Event::new(event, Audience::account(scope)), &ContactPush::of(contact));
+    events::emit(
+        tx,
+        scope,
+        &Event::new(event, Audience::account(scope)),
+        &ContactPush::of(contact),
+    );
 }

@@ -26,12 +26,25 @@ statements! {
 }
 
 /// Notes activity.
-pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: ContactId) -> Result<u64, DbError> {
+pub async fn touch(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: ContactId,
+) -> Result<u64, DbError> {
     let now = tx.now();
     tx.run(&TOUCH, args![scope.account_id(), contact, now]).await
 }
 
 /// The socket tokens of a contact's proved identities.
-pub async fn verified_tokens(tx: &mut Tx<'_>, scope: &Scope, contact: ContactId) -> Result<Vec<String>, DbError> {
-    Ok(tx.all(&VERIFIED_TOKENS, args![scope.account_id(), contact]).await?.into_iter().map(|(token,)| token).collect())
+pub async fn verified_tokens(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contact: ContactId,
+) -> Result<Vec<String>, DbError> {
+    Ok(tx
+        .all(&VERIFIED_TOKENS, args![scope.account_id(), contact])
+        .await?
+        .into_iter()
+        .map(|(token,)| token)
+        .collect())
 }

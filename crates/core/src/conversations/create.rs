@@ -77,7 +77,12 @@ pub async fn create(
 ///
 /// # Errors
 /// What the database says.
-pub async fn announce_created(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation, by: &Performer) -> Result<()> {
+pub async fn announce_created(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    by: &Performer,
+) -> Result<()> {
     push::announce(tx, scope, c, &["conversation.created"], by).await?;
     if c.row.assignee_id.is_some() {
         push::announce(tx, scope, c, &["assignee.changed"], by).await?;

@@ -87,7 +87,12 @@ statements! {
 ///
 /// # Errors
 /// What the database says.
-pub async fn page(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: &Filter, page: i64) -> Result<Vec<Page>> {
+pub async fn page(
+    tx: &mut Tx<'_>,
+    scope: &Scope<Agent>,
+    filter: &Filter,
+    page: i64,
+) -> Result<Vec<Page>> {
     let size = crate::desk::desk(tx).conversations_per_page;
     let assigned: i64 = match filter.assignee {
         Assigned::All => 0,
@@ -122,7 +127,13 @@ pub async fn counts(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: &Filter) -> R
     let (mine, unassigned, all) = tx
         .one(
             &COUNTS,
-            args![scope.account_id(), scope.user_id(), scope.is_admin(), filter.status, filter.inbox],
+            args![
+                scope.account_id(),
+                scope.user_id(),
+                scope.is_admin(),
+                filter.status,
+                filter.inbox
+            ],
         )
         .await?;
     Ok(Counts { mine, unassigned, all })
@@ -138,7 +149,11 @@ pub async fn show(tx: &mut Tx<'_>, scope: &Scope, conversation: Conversation) ->
 }
 
 /// The newest messages of all of them in one statement.
-pub(crate) async fn with_last_messages(tx: &mut Tx<'_>, scope: &Scope, found: Vec<Conversation>) -> Result<Vec<Page>> {
+pub(crate) async fn with_last_messages(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    found: Vec<Conversation>,
+) -> Result<Vec<Page>> {
     let mut ids: Vec<i64> = found
         .iter()
         .flat_map(|c| [c.row.last_message_id, c.row.last_non_activity_message_id])
@@ -148,7 +163,8 @@ pub(crate) async fn with_last_messages(tx: &mut Tx<'_>, scope: &Scope, found: Ve
     ids.sort_unstable();
     ids.dedup();
     let sent = if ids.is_empty() { Vec::new() } else { messages::by_ids(tx, scope, &ids).await? };
-    let pick = |id: Option<crate::ids::MessageId>| sent.iter().find(|s| Some(s.message.id) == id).cloned();
+    let pick =
+        |id: Option<crate::ids::MessageId>| sent.iter().find(|s| Some(s.message.id) == id).cloned();
     Ok(found
         .into_iter()
         .map(|conversation| Page {

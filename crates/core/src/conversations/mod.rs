@@ -18,7 +18,8 @@ use serde_json::Value;
 use crate::contacts::{Contact, ContactInbox};
 use crate::error::{Error, Result};
 use crate::ids::{
-    AccountId, AgentBotId, ContactId, ContactInboxId, ConversationId, DisplayId, InboxId, MessageId, TeamId, UserId,
+    AccountId, AgentBotId, ContactId, ContactInboxId, ConversationId, DisplayId, InboxId,
+    MessageId, TeamId, UserId,
 };
 use crate::scope::{Agent, Scope};
 use crate::users::{Member, MemberRow};
@@ -157,7 +158,11 @@ pub async fn find(tx: &mut Tx<'_>, scope: &Scope<Agent>, id: DisplayId) -> Resul
 ///
 /// # Errors
 /// As [`find`].
-pub async fn lock(tx: &mut WriteTx<'_>, scope: &Scope<Agent>, id: DisplayId) -> Result<Conversation> {
+pub async fn lock(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Agent>,
+    id: DisplayId,
+) -> Result<Conversation> {
     let found = sql::lock(tx, scope, id, scope.user_id()).await?.ok_or(Error::NotFound)?;
     if scope.is_admin() || found.access.inbox_member {
         Ok(found.conversation)

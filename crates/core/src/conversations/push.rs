@@ -53,7 +53,8 @@ impl<'a> ConversationPush<'a> {
     /// Of a conversation and the newest of its public messages.
     pub fn of(tx: &Tx<'_>, c: &'a Conversation, last: Option<&'a Sent>) -> Self {
         let row = &c.row;
-        let unix0 = |t: Option<chatwarden_db::Timestamp>| t.map_or(0, chatwarden_db::Timestamp::unix);
+        let unix0 =
+            |t: Option<chatwarden_db::Timestamp>| t.map_or(0, chatwarden_db::Timestamp::unix);
         let assignee = c.assignee().map(|member| UserPush::of(tx, &member));
         Self {
             additional_attributes: &row.additional_attributes.0,
@@ -90,7 +91,12 @@ impl<'a> ConversationPush<'a> {
 
 /// Those who hear of a conversation: its inbox's members, the administrators, and, for what the
 /// contact may see, the contact's socket.
-pub async fn audience(tx: &mut Tx<'_>, scope: &Scope, c: &Conversation, contact_too: bool) -> Result<Audience> {
+pub async fn audience(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    contact_too: bool,
+) -> Result<Audience> {
     let agents = Audience::inbox(scope, c.row.inbox_id);
     if !contact_too {
         return Ok(agents);
@@ -137,7 +143,10 @@ pub async fn announce_with(
     };
     let last = last.or(loaded.as_ref());
     for &event in what {
-        let contact_too = matches!(event, "conversation.created" | "conversation.updated" | "conversation.status_changed");
+        let contact_too = matches!(
+            event,
+            "conversation.created" | "conversation.updated" | "conversation.status_changed"
+        );
         let audience = audience(tx, scope, c, contact_too).await?;
         // Recomputed events never carry who acted (`realtime.md §5`).
         let recomputed = !matches!(event, "conversation.created" | "conversation.contact_changed");

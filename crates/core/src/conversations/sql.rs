@@ -86,12 +86,22 @@ statements! {
 }
 
 /// A conversation by the number its account gave it, and whether `user` is in its inbox.
-pub async fn find(tx: &mut Tx<'_>, scope: &Scope, id: DisplayId, user: UserId) -> Result<Option<Found>, DbError> {
+pub async fn find(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: DisplayId,
+    user: UserId,
+) -> Result<Option<Found>, DbError> {
     tx.opt(&FIND, args![scope.account_id(), id, user]).await
 }
 
 /// The same, locked until the transaction ends.
-pub async fn lock(tx: &mut WriteTx<'_>, scope: &Scope, id: DisplayId, user: UserId) -> Result<Option<Found>, DbError> {
+pub async fn lock(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    id: DisplayId,
+    user: UserId,
+) -> Result<Option<Found>, DbError> {
     tx.opt(&LOCK, args![scope.account_id(), id, user]).await
 }
 
@@ -116,7 +126,11 @@ pub async fn latest_of_contact_inbox(
 }
 
 /// A conversation by its row's id.
-pub async fn get(tx: &mut Tx<'_>, scope: &Scope, id: ConversationId) -> Result<Option<Conversation>, DbError> {
+pub async fn get(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: ConversationId,
+) -> Result<Option<Conversation>, DbError> {
     tx.opt(&GET, args![scope.account_id(), id]).await
 }
 
@@ -160,7 +174,11 @@ pub async fn insert(
 }
 
 /// Writes what may have changed.
-pub async fn update(tx: &mut WriteTx<'_>, scope: &Scope, c: &super::ConversationRow) -> Result<u64, DbError> {
+pub async fn update(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &super::ConversationRow,
+) -> Result<u64, DbError> {
     tx.run(
         &UPDATE,
         args![

@@ -13,7 +13,8 @@ use crate::users::Member;
 /// The events that a change of the row causes (`realtime.md §6`).
 pub(crate) fn events_of(before: &ConversationRow, after: &ConversationRow) -> Vec<&'static str> {
     let mut out = Vec::new();
-    let language = |row: &ConversationRow| row.additional_attributes.0.get("conversation_language").cloned();
+    let language =
+        |row: &ConversationRow| row.additional_attributes.0.get("conversation_language").cloned();
     if before.status != after.status {
         out.push("conversation.status_changed");
     }
@@ -82,7 +83,8 @@ pub async fn set_status(
     if before.status != status
         && let Some(text) = status_text(status, by)
     {
-        let attributes = json!({"activity": {"type": "conversation_status_changed", "status": status}});
+        let attributes =
+            json!({"activity": {"type": "conversation_status_changed", "status": status}});
         messages::activity(tx, scope, c, &text, attributes).await?;
     }
     save(tx, scope, c, &before, by).await
@@ -142,11 +144,21 @@ fn assignee_text(assignee: Option<&Member>, by: &Performer) -> Option<String> {
 ///
 /// # Errors
 /// What the database says.
-pub async fn mark_seen(tx: &mut WriteTx<'_>, scope: &Scope, c: &mut Conversation, member: &Member) -> Result<()> {
+pub async fn mark_seen(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    member: &Member,
+) -> Result<()> {
     let now = tx.now();
     let assigned_to_me = c.row.assignee_id == Some(member.id);
-    let seen = if assigned_to_me { c.row.assignee_last_seen_at.min(c.row.agent_last_seen_at) } else { c.row.agent_last_seen_at };
-    let stale = |at: Option<Timestamp>| at.is_none_or(|at| now.micros() - at.micros() >= 3_600_000_000);
+    let seen = if assigned_to_me {
+        c.row.assignee_last_seen_at.min(c.row.agent_last_seen_at)
+    } else {
+        c.row.agent_last_seen_at
+    };
+    let stale =
+        |at: Option<Timestamp>| at.is_none_or(|at| now.micros() - at.micros() >= 3_600_000_000);
     if seen.is_none_or(|at| c.row.last_activity_at > at) || stale(seen) {
         let before = c.row.clone();
         c.row.agent_last_seen_at = Some(now);

@@ -80,5 +80,9 @@ pub async fn door(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Do
         .opt(&sql::BY_TOKEN, chatwarden_db::args![channel_type, token])
         .await?
         .ok_or(Error::NotFound)?;
-    Ok(Door { scope: Scope::of_account(found.inbox.account_id), inbox: found.inbox, channel: found.channel })
+    Ok(Door {
+        scope: Scope::of_account(found.inbox.account_id),
+        inbox: found.inbox,
+        channel: found.channel,
+    })
 }

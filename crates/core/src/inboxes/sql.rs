@@ -28,6 +28,10 @@ statements! {
 }
 
 /// An inbox of the account.
-pub async fn get(tx: &mut Tx<'_>, scope: &Scope, id: InboxId) -> Result<Option<InboxWithChannel>, DbError> {
+pub async fn get(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: InboxId,
+) -> Result<Option<InboxWithChannel>, DbError> {
     tx.opt(&GET, args![scope.account_id(), id]).await
 }

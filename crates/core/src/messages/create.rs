@@ -3,7 +3,10 @@
 use chatwarden_db::WriteTx;
 use serde_json::{Value, json};
 
-use super::{ContentType, DeliveryStatus, Message, MessagePush, MessageType, Sent, SenderBot, SenderUser, sql};
+use super::{
+    ContentType, DeliveryStatus, Message, MessagePush, MessageType, SenderBot, SenderUser, Sent,
+    sql,
+};
 use crate::contacts::{self, Contact};
 use crate::conversations::{self, Conversation, Status, push};
 use crate::desk::desk;
@@ -181,7 +184,9 @@ async fn announce(
     by: &Performer,
 ) -> Result<()> {
     let message = &sent.message;
-    let contact_too = !message.private && message.message_type != MessageType::Activity && event != "first.reply.created";
+    let contact_too = !message.private
+        && message.message_type != MessageType::Activity
+        && event != "first.reply.created";
     let audience = push::audience(tx, scope, c, contact_too).await?;
     let announced = Event::new(event, audience).by(by).context(json!({
         "message_id": message.id, "conversation_id": c.row.id,
@@ -208,12 +213,15 @@ pub async fn create(
     new.check()?;
     let flood = desk(tx).messages_per_minute;
     let minute_ago = tx.now().plus_seconds(-60);
-    if c.row.last_activity_at >= minute_ago && sql::count_since(tx, scope, c.row.id, minute_ago).await? >= flood {
+    if c.row.last_activity_at >= minute_ago
+        && sql::count_since(tx, scope, c.row.id, minute_ago).await? >= flood
+    {
         return Err(Error::Unprocessable("Validation failed: Too many messages".to_owned()));
     }
     let now = tx.now();
     let echo_id = new.echo_id.clone();
-    let (incoming, outgoing) = (new.message_type == MessageType::Incoming, new.message_type == MessageType::Outgoing);
+    let (incoming, outgoing) =
+        (new.message_type == MessageType::Incoming, new.message_type == MessageType::Outgoing);
     let human = matches!(new.sender, Sender::User(_));
     let public = !new.private;
     let sent = insert(tx, scope, c, new).await?;
@@ -239,7 +247,10 @@ pub async fn create(
     let mut first_reply = false;
     if incoming {
         c.row.waiting_since.get_or_insert(now);
-    } else if outgoing && public && !matches!(sent.message.sender_type.as_deref(), None | Some("Contact")) {
+    } else if outgoing
+        && public
+        && !matches!(sent.message.sender_type.as_deref(), None | Some("Contact"))
+    {
         first_reply = human && c.row.first_reply_created_at.is_none();
         if first_reply {
             c.row.first_reply_created_at = Some(now);
@@ -249,8 +260,16 @@ pub async fn create(
     let clocks = conversations::events_of(&before, &c.row);
 
     if reopened && c.inbox.channel_type == "Channel::Api" {
-        let attributes = json!({"activity": {"type": "conversation_status_changed", "status": Status::Open}});
-        activity(tx, scope, c, "System reopened the conversation due to a new incoming message.", attributes).await?;
+        let attributes =
+            json!({"activity": {"type": "conversation_status_changed", "status": Status::Open}});
+        activity(
+            tx,
+            scope,
+            c,
+            "System reopened the conversation due to a new incoming message.",
+            attributes,
+        )
+        .await?;
     }
     c.row.updated_at = now;
     crate::conversations::sql::update(tx, scope, &c.row).await?;

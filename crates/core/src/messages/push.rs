@@ -4,7 +4,7 @@ use chatwarden_db::Tx;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{ContentType, DeliveryStatus, Sent, SenderUser};
+use super::{ContentType, DeliveryStatus, SenderUser, Sent};
 use crate::contacts::ContactPush;
 use crate::conversations::Conversation;
 use crate::desk::desk;
@@ -81,7 +81,8 @@ impl SenderUser {
     pub fn push(&self, tx: &Tx<'_>, account: AccountId) -> UserPush {
         let status = match (self.availability, self.auto_offline) {
             (Some(availability), Some(auto_offline)) => {
-                let present = !auto_offline || desk(tx).presence.user_online(account, self.id, tx.now());
+                let present =
+                    !auto_offline || desk(tx).presence.user_online(account, self.id, tx.now());
                 Some(if present { availability } else { Availability::Offline })
             }
             _ => None,
@@ -89,7 +90,11 @@ impl SenderUser {
         UserPush {
             id: self.id,
             name: self.name.clone(),
-            available_name: self.display_name.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| self.name.clone()),
+            available_name: self
+                .display_name
+                .clone()
+                .filter(|n| !n.is_empty())
+                .unwrap_or_else(|| self.name.clone()),
             avatar_url: String::new(),
             kind: "user",
             availability_status: status,
@@ -107,7 +112,12 @@ impl Sent {
         if let Some(contact) = &self.contact {
             return Some(SenderPush::Contact(ContactPush::of(contact)));
         }
-        self.bot.as_ref().map(|bot| SenderPush::Bot { id: bot.id, name: &bot.name, avatar_url: "", kind: "agent_bot" })
+        self.bot.as_ref().map(|bot| SenderPush::Bot {
+            id: bot.id,
+            name: &bot.name,
+            avatar_url: "",
+            kind: "agent_bot",
+        })
     }
 }
 

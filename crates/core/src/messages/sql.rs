@@ -126,10 +126,20 @@ pub async fn list(
 ) -> Result<Vec<Sent>, DbError> {
     let account = scope.account_id();
     match (after, before) {
-        (Some(after), None) => tx.all(&BETWEEN, args![account, conversation, after.saturating_add(1), i64::MAX, 100_i64]).await,
-        (Some(after), Some(before)) => tx.all(&BETWEEN, args![account, conversation, after, before, 1000_i64]).await,
+        (Some(after), None) => {
+            tx.all(
+                &BETWEEN,
+                args![account, conversation, after.saturating_add(1), i64::MAX, 100_i64],
+            )
+            .await
+        }
+        (Some(after), Some(before)) => {
+            tx.all(&BETWEEN, args![account, conversation, after, before, 1000_i64]).await
+        }
         (None, before) => {
-            let mut found = tx.all(&BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64]).await?;
+            let mut found = tx
+                .all(&BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64])
+                .await?;
             found.reverse();
             Ok(found)
         }
@@ -146,15 +156,23 @@ pub async fn list_public(
 ) -> Result<Vec<Sent>, DbError> {
     let account = scope.account_id();
     if let Some(after) = after {
-        return tx.all(&PUBLIC_FROM, args![account, conversation, after.saturating_add(1), 100_i64]).await;
+        return tx
+            .all(&PUBLIC_FROM, args![account, conversation, after.saturating_add(1), 100_i64])
+            .await;
     }
-    let mut found = tx.all(&PUBLIC_BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64]).await?;
+    let mut found = tx
+        .all(&PUBLIC_BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64])
+        .await?;
     found.reverse();
     Ok(found)
 }
 
 /// Writes what may change of a message.
-pub async fn update(tx: &mut WriteTx<'_>, scope: &Scope, message: &Message) -> Result<u64, DbError> {
+pub async fn update(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    message: &Message,
+) -> Result<u64, DbError> {
     tx.run(
         &UPDATE,
         args![

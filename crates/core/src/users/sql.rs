@@ -26,17 +26,34 @@ statements! {
 }
 
 /// A member of the account.
-pub async fn member(tx: &mut Tx<'_>, scope: &Scope, user: UserId) -> Result<Option<Member>, DbError> {
+pub async fn member(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    user: UserId,
+) -> Result<Option<Member>, DbError> {
     Ok(tx.opt(&MEMBER, args![scope.account_id(), user]).await?.map(Member::from))
 }
 
 /// Those of `users` that are members of the account.
-pub async fn members(tx: &mut Tx<'_>, scope: &Scope, users: &[UserId]) -> Result<Vec<Member>, DbError> {
+pub async fn members(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    users: &[UserId],
+) -> Result<Vec<Member>, DbError> {
     let users: Vec<i64> = users.iter().map(|u| u.0).collect();
-    Ok(tx.all(&MEMBERS, args![scope.account_id(), users]).await?.into_iter().map(Member::from).collect())
+    Ok(tx
+        .all(&MEMBERS, args![scope.account_id(), users])
+        .await?
+        .into_iter()
+        .map(Member::from)
+        .collect())
 }
 
 /// A member of the account, as the row.
-pub async fn member_row(tx: &mut Tx<'_>, scope: &Scope, user: UserId) -> Result<Option<MemberRow>, DbError> {
+pub async fn member_row(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    user: UserId,
+) -> Result<Option<MemberRow>, DbError> {
     tx.opt(&MEMBER, args![scope.account_id(), user]).await
 }

@@ -1,0 +1,181 @@
+//! `serve`: the whole server.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use chatwarden_api::Settings;
+use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, Signal};
+use chatwarden_core::desk::{Desk, NobodyPresent};
+use chatwarden_db::{Ambient, Db};
+use chatwarden_guard::{Edge, RateLimiter};
+use chatwarden_telemetry::clock::SystemClock;
+use chatwarden_telemetry::logs;
+use chatwarden_telemetry::meters::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::node::{Node, Parts};
+use crate::options;
+use crate::secrets::Secrets;
+use crate::serve::{self, Aborted, Limits, Signals};
+
+/// How long connections to sockets are spread over while draining (operations.md §3.5).
+const SOCKET_SPREAD: Duration = Duration::from_secs(5);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting; being stopped without a drain.
+pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(config));
+    // Blocking threads may hold on for long; what they had to do is done or given up.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let instance = instance_name();
+    let log = logs::install(
+        options::logs(config, &instance),
+        Box::new(std::io::stdout()),
+        SystemClock::shared(),
+    )
+    .context("setting up the log")?;
+    // Before any statement runs: meters keep their handles from the first use.
+    let meters = Registry::new(options::meters(config), SystemClock::shared());
+    meters.install().context("setting up the meters")?;
+    let secrets = Secrets::load(config)?;
+    let desk = Arc::new(desk(config, &secrets));
+    let db = open(config, desk.clone()).await?;
+    let epoch = epoch(&db).await?;
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let (bus, signals) = bus(config, &db, &instance, &tasks, &stop)?;
+    let limits = options::rate_limits(config, &secrets.key_base)?;
+    let guard_ambient = chatwarden_guard::Ambient::system();
+    let limiter = match options::redis_url(config) {
+        Some(url) => RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?,
+        None => RateLimiter::local(limits, guard_ambient.clone()),
+    };
+    let node = Node::assemble(Parts {
+        db: db.clone(),
+        desk,
+        bus,
+        epoch,
+        limiter: limiter.clone(),
+        settings: Settings { environment: config.server.environment.name().to_owned() },
+    });
+    if let Some(signals) = signals {
+        tasks.spawn(stop.clone().run_until_cancelled_owned(node.hub.clone().listen(signals)));
+    }
+    let edge = Edge::new(options::edge(config), limiter, guard_ambient);
+    let router: Router = edge.wrap_with(node.router(), chatwarden_api::request_line());
+
+    let address = config.server.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} (LISTEN)"))?;
+    let bound = listener.local_addr().unwrap_or(address);
+    let hub = node.hub.clone();
+    let lifecycle = options::lifecycle(config)
+        .sockets(move || async move { hub.drain(SOCKET_SPREAD).await })
+        .workers({
+            let (node_stop, node_tasks) = (node.stop.clone(), node.tasks.clone());
+            move || async move {
+                node_stop.cancel();
+                stop.cancel();
+                node_tasks.close();
+                tasks.close();
+                node_tasks.wait().await;
+                tasks.wait().await;
+            }
+        })
+        .flush(move || async move {
+            db.close().await;
+            log.flush(Duration::from_secs(1));
+        });
+    let signals = Signals::catch(&lifecycle)?;
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
+    say_hello(config, bound)?;
+    match serve::serve(vec![(listener, router)], Limits::default(), lifecycle).await {
+        Ok(_) => Ok(()),
+        Err(Aborted) => bail!("stopped without draining"),
+    }
+}
+
+/// Names this process among its like: host and process id.
+fn instance_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
+}
+
+/// What operations know of the installation.
+pub(crate) fn desk(config: &Config, secrets: &Secrets) -> Desk {
+    Desk {
+        frontend_url: config.server.frontend_url.as_str().trim_end_matches('/').to_owned(),
+        default_locale: config.accounts.default_locale.as_str().to_owned(),
+        secret: Arc::from(secrets.key_base.expose()),
+        presence: Arc::new(NobodyPresent),
+        ..Desk::default()
+    }
+}
+
+/// Opens the database and brings its schema up to date.
+pub(crate) async fn open(config: &Config, desk: Arc<Desk>) -> anyhow::Result<Db> {
+    let ambient = Ambient { lent: desk, ..Ambient::default() };
+    let db = Db::open(options::database(config), ambient)
+        .context("opening the database (DATABASE_URL)")?;
+    for name in chatwarden_db::migrate(&db).await.context("migrating the database")? {
+        tracing::info!(migration = name, "applied a migration");
+    }
+    Ok(db)
+}
+
+/// The name of this database, made with it: sockets resume only where they were.
+async fn epoch(db: &Db) -> anyhow::Result<String> {
+    Ok(db.write(async |tx| chatwarden_core::installation::epoch(tx).await).await?)
+}
+
+/// How this node hears from the others: through Redis where there is one.
+fn bus(
+    config: &Config,
+    db: &Db,
+    instance: &str,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Signal>>)> {
+    let Some(url) = options::redis_url(config) else {
+        return Ok((Arc::new(InProcess::new()), None));
+    };
+    let ambient = db.ambient().clone();
+    let (bus, signals) = RedisBus::start(
+        RedisBusConfig {
+            url: url.expose().to_owned(),
+            prefix: "chatwarden".to_owned(),
+            node: instance.to_owned(),
+            clock: Arc::new(move || ambient.now().micros()),
+        },
+        tasks,
+        stop.clone(),
+    )?;
+    Ok((bus, Some(signals)))
+}
+
+/// Says where the server is; with the standard output gone there is nobody to tell.
+fn say_hello(config: &Config, bound: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "Chatwarden listens on http://{bound} and is reached at {}",
+        config.server.frontend_url.as_str()
+    )?;
+    Ok(())
+}
