@@ -3,6 +3,7 @@
 //! `serve` assembles it from the configuration, tests from parts of their own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use chatwarden_api::{App, Settings};
@@ -11,9 +12,13 @@ use chatwarden_core::desk::Desk;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
 use chatwarden_guard::RateLimiter;
-use chatwarden_jobs::outbox::Stored;
+use chatwarden_jobs::outbox::{Relay, Stored};
+use chatwarden_jobs::{Limits, Worker};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How long running jobs get when the server ends (operations.md §3.5).
+const RUNNING_JOBS: Duration = Duration::from_secs(10);
 
 /// What a node is made of.
 pub struct Parts {
@@ -29,6 +34,8 @@ pub struct Parts {
     pub limiter: RateLimiter,
     /// How the server answers.
     pub settings: Settings,
+    /// Names this node among all that ever were.
+    pub name: String,
 }
 
 /// A node, ready to serve.
@@ -37,6 +44,8 @@ pub struct Node {
     pub app: App,
     /// The sockets.
     pub hub: Arc<Hub>,
+    /// Who does the jobs.
+    pub worker: Worker,
     /// The background tasks.
     pub tasks: TaskTracker,
     /// Ends the background tasks.
@@ -64,7 +73,7 @@ impl Publisher for ToHub {
 fn publication(stored: Stored) -> Publication {
     Publication {
         id: stored.id,
-        at: 0,
+        at: stored.at.micros(),
         streams: stored.entry.streams.into_iter().map(Arc::from).collect(),
         except: stored.entry.except.map(Arc::from),
         message: Arc::from(stored.entry.message),
@@ -79,10 +88,38 @@ impl Node {
         let ambient = parts.db.ambient().clone();
         let clock: chatwarden_cable::Clock = Arc::new(move || ambient.now().micros());
         let hub = Hub::start(HubConfig::new(parts.epoch, clock), parts.bus, &tasks, &stop);
-        let store = Store::new(parts.db, Arc::new(ToHub(hub.clone())));
+        let store = Store::new(parts.db.clone(), Arc::new(ToHub(hub.clone())));
+        let relay = Relay::new(parts.db.clone(), chatwarden_core::jobs::routing());
+        let again = ToHub(hub.clone());
+        let worker = Worker::new(
+            parts.db,
+            chatwarden_core::jobs::registry(&store),
+            relay,
+            chatwarden_core::jobs::SCHEDULES,
+            Limits::default(),
+            parts.name,
+            // Those that were published after all are dropped as repeats.
+            move |overdue| again.publish(overdue),
+        );
         let channels = Arc::new(Channels::new());
         let app = App::new(store, parts.desk, hub.clone(), channels, parts.limiter, parts.settings);
-        Self { app, hub, tasks, stop }
+        Self { app, hub, worker, tasks, stop }
+    }
+
+    /// Starts the workers: jobs are done as they come. Tests do them when they say so.
+    pub fn work(&self) {
+        self.worker.start(&self.tasks, &self.stop);
+    }
+
+    /// Ends what runs in the background: running jobs may finish, what does not is given back.
+    pub async fn rest(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(RUNNING_JOBS, self.tasks.wait()).await.is_err()
+            && let Err(error) = self.worker.give_back().await
+        {
+            tracing::warn!(%error, "jobs can't be given back; their leases will run out");
+        }
     }
 
     /// The routes, without the edge.

@@ -15,6 +15,7 @@ pub mod events;
 pub mod ids;
 pub mod inboxes;
 pub mod installation;
+pub mod jobs;
 pub mod messages;
 pub mod scope;
 pub mod store;

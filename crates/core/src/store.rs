@@ -73,6 +73,7 @@ impl Store {
                     tx.after_commit(move || {
                         if !stored.is_empty() {
                             publisher.publish(stored);
+                            chatwarden_jobs::Wake::relay();
                         }
                         if !refreshes.is_empty() {
                             publisher.refresh(refreshes);

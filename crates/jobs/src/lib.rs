@@ -1,35 +1,28 @@
-//! stub
-pub mod outbox {
-    //! stub
-    use chatwarden_db::{DbError, WriteTx};
-    /// e
-    #[derive(Debug, Clone)]
-    pub struct Entry {
-        /// e
-        pub account_id: i64,
-        /// e
-        pub event: String,
-        /// e
-        pub streams: Vec<String>,
-        /// e
-        pub except: Option<String>,
-        /// e
-        pub message: String,
-        /// e
-        pub context: serde_json::Value,
-    }
-    /// e
-    #[derive(Debug, Clone)]
-    pub struct Stored {
-        /// e
-        pub id: i64,
-        /// e
-        pub entry: Entry,
-    }
-    /// e
-    pub fn push(_tx: &mut WriteTx<'_>, _e: Entry) {}
-    /// e
-    pub async fn flush(_tx: &mut WriteTx<'_>) -> Result<Vec<Stored>, DbError> {
-        Ok(vec![])
-    }
+//! Durable jobs, schedules and the outbox relay, on the database.
+//!
+//! A job exists exactly when the change that caused it does: it is a row of the same transaction, or
+//! of the relay's that turns an event into jobs. It is run at least once: a worker leases it, keeps the
+//! lease alive, and finishes it only while it still holds it. This crate does not know what any job
+//! does.
+//!
+//! | what fails | what happens |
+//! |---|---|
+//! | the handler, with [`JobError::Retry`] | again, later each time, until `max_attempts`; then it is dead |
+//! | the handler, with [`JobError::Fail`] | it is dead at once |
+//! | the worker's process | its leases run out; the jobs are ready again, or dead after `max_attempts` |
+//! | the relay, between commit and job | the event is still marked as waiting; the next relay takes it |
+
+pub mod leases;
+pub mod outbox;
+pub mod queue;
+pub mod schedules;
+mod worker;
+
+pub use queue::{Dead, JobId, NewJob, dead, discard, enqueue, enqueue_all, retry_dead};
+pub use schedules::{Every, Schedule};
+pub use worker::{Handler, Job, JobError, Limits, Registry, Wake, Worker};
+
+/// Every statement of this crate, for the checks that walk them all.
+pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
+    [leases::STATEMENTS, outbox::sql::STATEMENTS, queue::sql::STATEMENTS, schedules::STATEMENTS].concat()
 }

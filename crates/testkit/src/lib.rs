@@ -3,7 +3,16 @@
 //! Everything that needs the server stands behind the feature `server` (on by default):
 //! `cargo xtask` takes [`services`] alone, so that it builds while the server does not.
 
+#[cfg(feature = "server")]
+mod app;
 mod golden;
+#[cfg(feature = "server")]
+mod reply;
 pub mod services;
+
+#[cfg(feature = "server")]
+pub use app::{Actor, App, BEGINNING, TestClock, engine};
+#[cfg(feature = "server")]
+pub use reply::Reply;
 
 pub use golden::{REFERENCE_TESTS, REWRITE, golden};

@@ -72,7 +72,10 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         epoch,
         limiter: limiter.clone(),
         settings: Settings { environment: config.server.environment.name().to_owned() },
+        name: instance.clone(),
     });
+    node.work();
+    let node = Arc::new(node);
     if let Some(signals) = signals {
         tasks.spawn(stop.clone().run_until_cancelled_owned(node.hub.clone().listen(signals)));
     }
@@ -88,13 +91,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let lifecycle = options::lifecycle(config)
         .sockets(move || async move { hub.drain(SOCKET_SPREAD).await })
         .workers({
-            let (node_stop, node_tasks) = (node.stop.clone(), node.tasks.clone());
+            let node = node.clone();
             move || async move {
-                node_stop.cancel();
+                node.rest().await;
                 stop.cancel();
-                node_tasks.close();
                 tasks.close();
-                node_tasks.wait().await;
                 tasks.wait().await;
             }
         })

@@ -1,0 +1,80 @@
+//! The outbox read as a log: by nodes that missed something, and by sockets that resume.
+
+use chatwarden_db::{Db, DbError, Timestamp, Tx, args};
+
+use super::{Stored, sql};
+
+/// How far before its position a resume begins: longer than a transaction may take and a relay may
+/// lag, so that it may repeat but never skips (docs/decisions/0003-positions-without-a-counter.md).
+const REWIND_SECONDS: i64 = 15;
+/// How long entries are kept; a resume from before is refused.
+pub(crate) const KEPT_SECONDS: i64 = 600;
+/// More than this is not replayed: the client fetches its state anew.
+const HISTORY_LIMIT: i64 = 2000;
+/// Entries read at a time.
+const BATCH: i64 = 500;
+
+/// Follows the log from where it was when the tail began.
+#[derive(Debug, Clone, Copy)]
+pub struct Tail {
+    xid: i64,
+    id: i64,
+}
+
+impl Tail {
+    /// A tail that begins at the end of the log.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn from_end(db: &Db) -> Result<Self, DbError> {
+        let (xid, id) = db.read(async |tx| tx.one(&sql::LOG_END, []).await).await?;
+        Ok(Self { xid, id })
+    }
+
+    /// What was committed since the last call, oldest first; some hundred entries at most. An empty answer
+    /// is the end of the log.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn next(&mut self, db: &Db) -> Result<Vec<Stored>, DbError> {
+        let (xid, id) = (self.xid, self.id);
+        let rows = db.read(async move |tx| tx.all(&sql::LOG, args![xid, id, BATCH]).await).await?;
+        if let Some(last) = rows.last() {
+            (self.xid, self.id) = (last.xid, last.id);
+        }
+        Ok(rows.into_iter().map(Stored::from).collect())
+    }
+}
+
+/// From where a socket wants to resume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// After this position.
+    Position(i64),
+    /// From this moment on.
+    Time(Timestamp),
+}
+
+/// What happened in an account since, oldest first: it may begin earlier and has no holes. `None`
+/// where the outbox does not reach back so far, or too much happened.
+///
+/// # Errors
+/// What the database says.
+pub async fn history(tx: &mut Tx<'_>, account_id: i64, since: Since) -> Result<Option<Vec<Stored>>, DbError> {
+    let at = match since {
+        Since::Time(at) => at,
+        Since::Position(id) => match tx.opt(&sql::WRITTEN_AT, args![id]).await? {
+            Some((at,)) => at,
+            None => return Ok(None),
+        },
+    };
+    if at < tx.now().plus_seconds(REWIND_SECONDS - KEPT_SECONDS) {
+        return Ok(None);
+    }
+    let from = at.plus_seconds(-REWIND_SECONDS);
+    let rows = tx.all(&sql::SINCE, args![account_id, from, HISTORY_LIMIT + 1]).await?;
+    if rows.len() > usize::try_from(HISTORY_LIMIT).unwrap_or(usize::MAX) {
+        return Ok(None);
+    }
+    Ok(Some(rows.into_iter().map(Stored::from).collect()))
+}

@@ -1,0 +1,152 @@
+//! The queue: what is to be done, by whom it is held, what died.
+
+pub(crate) mod sql;
+
+use chatwarden_db::{DbError, Json, Timestamp, WriteTx, args, id};
+use serde_json::{Value, json};
+
+use crate::worker::Wake;
+
+id! {
+    /// A job.
+    JobId,
+}
+
+/// The queue of jobs that don't say another.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// A job to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// The tenant; 0 for none. Tenants take turns.
+    pub account_id: i64,
+    /// The queue; each has workers of its own.
+    pub queue: &'static str,
+    /// Which handler does it.
+    pub kind: &'static str,
+    /// What the handler needs.
+    pub payload: Value,
+    /// Lower comes first within the tenant; 0 is ordinary.
+    pub priority: i64,
+    /// Not before; `None` is at once.
+    pub run_at: Option<Timestamp>,
+    /// After so many tries it is dead.
+    pub max_attempts: i64,
+    /// Of the jobs that are not dead, one has this key: more are dropped.
+    pub unique_key: Option<String>,
+    /// The trace of the request that caused it.
+    pub trace_id: Option<String>,
+}
+
+impl NewJob {
+    /// A job of a tenant, ordinary in all else.
+    pub fn new(account_id: i64, kind: &'static str, payload: Value) -> Self {
+        Self {
+            account_id,
+            queue: DEFAULT_QUEUE,
+            kind,
+            payload,
+            priority: 0,
+            run_at: None,
+            max_attempts: 10,
+            unique_key: None,
+            trace_id: None,
+        }
+    }
+
+    /// With a key that only one live job may have.
+    #[must_use]
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    /// Not before `at`.
+    #[must_use]
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.run_at = Some(at);
+        self
+    }
+
+    /// On another queue.
+    #[must_use]
+    pub fn on(mut self, queue: &'static str) -> Self {
+        self.queue = queue;
+        self
+    }
+}
+
+/// Adds a job with the transaction; `false` where a live one has its unique key.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue(tx: &mut WriteTx<'_>, job: &NewJob) -> Result<bool, DbError> {
+    enqueue_all(tx, std::slice::from_ref(job)).await.map(|added| added > 0)
+}
+
+/// Adds jobs in one statement; how many were added.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue_all(tx: &mut WriteTx<'_>, jobs: &[NewJob]) -> Result<u64, DbError> {
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let now = tx.now();
+    let rows: Vec<Value> = jobs
+        .iter()
+        .map(|job| {
+            json!({
+                "account_id": job.account_id, "queue": job.queue, "kind": job.kind, "payload": job.payload,
+                "priority": job.priority, "run_at": job.run_at.unwrap_or(now), "max_attempts": job.max_attempts,
+                "unique_key": job.unique_key, "trace_id": job.trace_id,
+            })
+        })
+        .collect();
+    let added = tx.run(&sql::ENQUEUE, args![Json(rows), now]).await?;
+    if added > 0 {
+        tx.after_commit(Wake::all);
+    }
+    Ok(added)
+}
+
+chatwarden_db::row! {
+    /// A job that is not tried any more.
+    pub struct Dead {
+        pub id: JobId,
+        pub account_id: i64,
+        pub queue: String,
+        pub kind: String,
+        pub payload: Json<Value>,
+        pub attempts: i64,
+        pub last_error: Option<String>,
+        pub updated_at: Timestamp,
+    }
+}
+
+/// Dead jobs, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn dead(tx: &mut chatwarden_db::Tx<'_>, limit: i64) -> Result<Vec<Dead>, DbError> {
+    tx.all(&sql::DEAD, args![limit]).await
+}
+
+/// Gives a dead job its attempts back; `false` where there is none of that id.
+///
+/// # Errors
+/// What the database says; a live job with its unique key is a broken constraint.
+pub async fn retry_dead(tx: &mut WriteTx<'_>, id: JobId) -> Result<bool, DbError> {
+    let now = tx.now();
+    let changed = tx.run(&sql::RETRY_DEAD, args![id, now]).await?;
+    tx.after_commit(Wake::all);
+    Ok(changed > 0)
+}
+
+/// Removes a dead job; `false` where there is none of that id.
+///
+/// # Errors
+/// What the database says.
+pub async fn discard(tx: &mut WriteTx<'_>, id: JobId) -> Result<bool, DbError> {
+    tx.run(&sql::DISCARD, args![id]).await.map(|changed| changed > 0)
+}

@@ -1,0 +1,329 @@
+//! A server in process, for one test: a database of its own, the test's clock and randomness.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use chatwarden::node::{Node, Parts};
+use chatwarden_api::Settings;
+use chatwarden_cable::InProcess;
+use chatwarden_core::desk::Desk;
+use chatwarden_db::{Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp};
+use chatwarden_guard::RateLimiter;
+use chatwarden_guard::rate_limit::RateLimitConfig;
+use http::{HeaderName, HeaderValue, Method, Request};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::reply::Reply;
+use crate::services::{Database, Postgres};
+
+/// Where every test's clock begins: 2026-01-05 09:00:00 UTC, a Monday.
+pub const BEGINNING: Timestamp = Timestamp::from_unix(1_767_603_600);
+
+/// The clock of a test: it stands still until it is moved.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The randomness of a test: the same in every run.
+#[derive(Debug)]
+struct TestEntropy(Mutex<StdRng>);
+
+impl Entropy for TestEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.0.lock().fill_bytes(buffer);
+    }
+}
+
+/// A server in process. Clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    router: Router,
+    db: Db,
+    clock: Arc<TestClock>,
+    platform_token: String,
+    names: AtomicU64,
+    _database: Held,
+}
+
+/// What goes away with the test.
+enum Held {
+    Sqlite { _folder: tempfile::TempDir },
+    Postgres { _database: Database },
+}
+
+/// Whether tests run on PostgreSQL (`CHATWARDEN_TEST_DB=postgres`).
+pub fn engine() -> Engine {
+    match std::env::var("CHATWARDEN_TEST_DB").as_deref() {
+        Ok("postgres") => Engine::Postgres,
+        _ => Engine::Sqlite,
+    }
+}
+
+/// A migrated database for one test, opened with `ambient`.
+async fn database(ambient: Ambient) -> anyhow::Result<(Db, Held)> {
+    match engine() {
+        Engine::Sqlite => {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("test.sqlite3");
+            std::fs::copy(template().await?, &path)?;
+            let mut options = SqliteOptions::new(path);
+            options.full_sync = false;
+            options.readers = 2;
+            Ok((Db::open(Options::Sqlite(options), ambient)?, Held::Sqlite { _folder: folder }))
+        }
+        Engine::Postgres => {
+            let shared = Postgres::shared()?;
+            let database = shared.database_from("chatwarden_it", |url| {
+                let url = url.to_owned();
+                // The template is filled outside the test's runtime: this closure is not async.
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(async {
+                        let db = Db::open(Options::Postgres(PostgresOptions::new(url)), Ambient::default())?;
+                        chatwarden_db::migrate(&db).await?;
+                        db.close().await;
+                        anyhow::Ok(())
+                    })
+                })
+                .join()
+                .map_err(|_| anyhow::anyhow!("migrating the template panicked"))?
+            })?;
+            let mut options = PostgresOptions::new(database.url());
+            options.connections = 6;
+            Ok((Db::open(Options::Postgres(options), ambient)?, Held::Postgres { _database: database }))
+        }
+    }
+}
+
+/// The migrated SQLite file that tests copy, made once a process.
+async fn template() -> anyhow::Result<PathBuf> {
+    static TEMPLATE: tokio::sync::OnceCell<(tempfile::TempDir, PathBuf)> = tokio::sync::OnceCell::const_new();
+    let (_, path) = TEMPLATE
+        .get_or_try_init(|| async {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("template.sqlite3");
+            let db = Db::open(Options::Sqlite(SqliteOptions::new(&path)), Ambient::default())?;
+            chatwarden_db::migrate(&db).await?;
+            // Closing writes the log back into the file.
+            db.close().await;
+            anyhow::Ok((folder, path))
+        })
+        .await?;
+    Ok(path.clone())
+}
+
+impl App {
+    /// A server with an account and its administrator.
+    pub async fn start() -> (Self, Actor) {
+        let app = Self::empty().await;
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        (app, admin)
+    }
+
+    /// A server without accounts.
+    pub async fn empty() -> Self {
+        Self::open().await.expect("a server in process starts")
+    }
+
+    async fn open() -> anyhow::Result<Self> {
+        let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING.micros())));
+        let desk = Arc::new(Desk {
+            secret: Arc::from("a secret of the tests, long enough to sign with"),
+            ..Desk::default()
+        });
+        let ambient = Ambient {
+            clock: clock.clone(),
+            entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(7)))),
+            lent: desk.clone(),
+        };
+        let (db, held) = database(ambient).await?;
+        let limiter =
+            RateLimiter::local(RateLimitConfig::default(), chatwarden_guard::Ambient::system());
+        let node = Node::assemble(Parts {
+            db: db.clone(),
+            desk,
+            bus: Arc::new(InProcess::new()),
+            epoch: "test".to_owned(),
+            limiter,
+            settings: Settings::default(),
+            name: "test".to_owned(),
+        });
+        let platform_token =
+            db.write(async |tx| chatwarden_core::platform::create_app(tx, "tests").await).await?;
+        Ok(Self(Arc::new(Inner {
+            router: node.router(),
+            node,
+            db,
+            clock,
+            platform_token,
+            names: AtomicU64::new(1),
+            _database: held,
+        })))
+    }
+
+    /// The database, for what no route shows.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    /// The present moment of this test.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: std::time::Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.0.clock.0.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Does what is to be done in the background: events, jobs, schedules, until nothing is due.
+    pub async fn settle(&self) -> usize {
+        self.0.node.worker.settle().await.expect("the background work is done")
+    }
+
+    /// Whoever shows no credential.
+    pub fn anyone(&self) -> Actor {
+        Actor { app: self.clone(), account: None, id: None, email: None, headers: Vec::new() }
+    }
+
+    /// The platform app of the tests.
+    pub fn platform(&self) -> Actor {
+        self.anyone().with_header("api_access_token", &self.0.platform_token)
+    }
+
+    /// A new account.
+    pub async fn account(&self, name: &str) -> i64 {
+        let made = self.platform().post("/platform/api/v1/accounts", serde_json::json!({"name": name})).await.ok();
+        made["id"].as_i64().expect("an id")
+    }
+
+    /// A new user who is a member of `account` in `role`.
+    pub async fn member(&self, account: i64, name: &str, role: &str) -> Actor {
+        let number = self.0.names.fetch_add(1, Ordering::Relaxed);
+        let email = format!("{}.{number}@example.com", name.to_lowercase());
+        let platform = self.platform();
+        let user = platform
+            .post(
+                "/platform/api/v1/users",
+                serde_json::json!({"name": name, "email": email, "password": "Passw0rd!23"}),
+            )
+            .await
+            .ok();
+        let id = user["id"].as_i64().expect("an id");
+        let path = format!("/platform/api/v1/accounts/{account}/account_users");
+        platform.post(&path, serde_json::json!({"user_id": id, "role": role})).await.ok();
+        let token = platform.post(&format!("/platform/api/v1/users/{id}/token"), Value::Null).await.ok();
+        let token = token["access_token"].as_str().expect("a token").to_owned();
+        let mut actor = self.anyone().with_header("api_access_token", &token);
+        actor.account = Some(account);
+        actor.id = Some(id);
+        actor.email = Some(email);
+        actor
+    }
+}
+
+/// Somebody who calls: which headers they send, and where.
+#[derive(Clone)]
+pub struct Actor {
+    app: App,
+    /// The account whose routes `/…` below means.
+    pub account: Option<i64>,
+    /// The user's id.
+    pub id: Option<i64>,
+    /// The user's address.
+    pub email: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Actor {
+    /// The same with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, Value::Null).await
+    }
+
+    /// Creates or acts.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Updates.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, body).await
+    }
+
+    /// Replaces.
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PUT, path, body).await
+    }
+
+    /// Deletes.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, Value::Null).await
+    }
+
+    /// Sends JSON; null is no body. A path that is none of the API's own is one of the actor's account.
+    pub async fn send(&self, method: Method, path: &str, body: Value) -> Reply {
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        self.send_raw(method, path, "application/json", body).await
+    }
+
+    /// Sends bytes of any type.
+    pub async fn send_raw(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Reply {
+        let own = ["/api/", "/public/", "/platform/", "/auth/", "/widget", "/cable", "/health", "/livez", "/readyz"];
+        let uri = match self.account {
+            Some(account) if !own.iter().any(|prefix| path.starts_with(prefix)) => {
+                format!("/api/v1/accounts/{account}{path}")
+            }
+            _ => path.to_owned(),
+        };
+        let mut request = Request::builder().method(method.clone()).uri(&uri);
+        if !body.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, content_type);
+        }
+        let mut request = request
+            .header(http::header::ACCEPT, "application/json")
+            .body(Body::from(body))
+            .expect("a request");
+        for (name, value) in &self.headers {
+            request.headers_mut().append(
+                HeaderName::from_bytes(name.as_bytes()).expect("a header name"),
+                HeaderValue::from_str(value).expect("a header value"),
+            );
+        }
+        let response = self.app.0.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole answer").to_bytes();
+        Reply::new(format!("{method} {uri}"), parts.status, parts.headers, bytes)
+    }
+}
