@@ -13,10 +13,12 @@ mod install;
 mod postgres;
 mod process;
 mod redis;
+mod server;
 
 pub use postgres::{Database, Durability, Postgres};
 pub use process::{Service, free_port, wait_until};
 pub use redis::Redis;
+pub use server::{Answer, Server, call};
 pub use rustix::process::Signal;
 
 /// Environment variable with the URL of a started PostgreSQL that tests may make databases on.

@@ -115,6 +115,11 @@ impl Postgres {
         &self.url
     }
 
+    /// The file with what it logs; `None` for a server that another process started.
+    pub fn log(&self) -> Option<PathBuf> {
+        Some(self.own.as_ref()?.directory.path().join("log"))
+    }
+
     /// The URL of the database `name` of this server.
     pub fn url_of(&self, name: &str) -> String {
         with_database(&self.url, name)
