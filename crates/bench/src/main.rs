@@ -1,0 +1,71 @@
+//! Load runs against a release server, as ratios to what the machine can do, measured in the same
+//! run: PostgreSQL's own pgbench with the very statements the server ran, and a bare loop on SQLite.
+//!
+//! `cargo xtask bench` builds what it needs and runs all of it; the results go to
+//! `docs/performance.md`.
+
+#![expect(clippy::print_stdout, reason = "a command line speaks on it")]
+
+mod client;
+mod desk;
+mod fanout;
+mod messages;
+mod pgbench;
+mod start;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// What to measure, and how long.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The release build of the server
+    #[arg(long)]
+    server: PathBuf,
+    /// The bare SQLite loop (`cargo bench -p chatwarden-db --bench sqlite_loop --no-run`)
+    #[arg(long)]
+    sqlite_loop: PathBuf,
+    /// Seconds a rate is measured over
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Only the runs whose name contains this
+    #[arg(default_value = "")]
+    only: String,
+}
+
+/// One line of the result.
+#[derive(Debug)]
+struct Measured {
+    what: &'static str,
+    value: String,
+    wanted: &'static str,
+    met: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let lasting = Duration::from_secs(arguments.seconds);
+    let wanted = |name: &str| name.contains(&arguments.only);
+    let mut results = Vec::new();
+    if wanted("postgres") {
+        results.extend(messages::postgres(&runtime, &arguments.server, lasting)?);
+    }
+    if wanted("sqlite") {
+        results.push(messages::sqlite(&runtime, &arguments.server, &arguments.sqlite_loop, lasting)?);
+    }
+    if wanted("fanout") {
+        results.push(fanout::run(&runtime, &arguments.server)?);
+    }
+    if wanted("start") {
+        results.extend(start::run(&runtime, &arguments.server)?);
+    }
+    println!("\n| what | measured | at least | met |\n|---|---|---|---|");
+    for line in &results {
+        println!("| {} | {} | {} | {} |", line.what, line.value, line.wanted, if line.met { "yes" } else { "**no**" });
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Messages a second through HTTP, against what each database does with the same statements.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use chatwarden_testkit::services::{Durability, Postgres, Server};
+use tokio::runtime::Runtime;
+
+use crate::client::{Load, load};
+use crate::desk::{Desk, Desks};
+use crate::{Measured, pgbench};
+
+/// Connections, and conversations that are written in.
+const CONNECTIONS: usize = 16;
+
+fn per_cent(of: f64, whole: f64) -> f64 {
+    100.0 * of / whole
+}
+
+fn shown(load: &Load) -> String {
+    format!("{:.0}/s, p50 {:.1} ms, p99 {:.1} ms", load.rate, ms(load.quantile(0.5)), ms(load.quantile(0.99)))
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// On PostgreSQL: against pgbench, and one account against many.
+pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<Vec<Measured>> {
+    let postgres = Postgres::start(Durability::Full)?;
+    let mut server = Server::new(program, &settings(postgres.url()))?;
+    server.start()?;
+    let mut desks = Desks::new(&server)?;
+    let one = desks.desk(CONNECTIONS)?;
+    let many = (0..CONNECTIONS).map(|_| desks.desk(1)).collect::<Result<Vec<Desk>>>()?;
+    let of_one: Vec<Vec<u8>> = one.conversations.iter().map(|c| one.message(*c)).collect();
+    let of_many: Vec<Vec<u8>> =
+        many.iter().flat_map(|desk| desk.conversations.iter().map(|c| desk.message(*c))).collect();
+
+    let first = runtime.block_on(load(server.port(), of_one.clone(), lasting))?;
+    let spread = runtime.block_on(load(server.port(), of_many, lasting))?;
+    let scripts = one
+        .conversations
+        .iter()
+        .map(|conversation| {
+            let request = one.message(*conversation);
+            pgbench::capture(&postgres, || {
+                runtime.block_on(async {
+                    let (status, _) = crate::client::Client::connect(server.port()).await?.send(&request).await?;
+                    ensure!(status == 200, "{status}");
+                    Ok(())
+                })
+            })
+        })
+        .collect::<Result<Vec<String>>>()?;
+    println!("\nthe statements of a message, as pgbench runs them:\n{}", scripts.first().map_or("", String::as_str));
+    server.stop()?;
+    let bare = pgbench::run(&postgres, &scripts, lasting)?;
+    println!("postgres: {} · 16 accounts: {} · pgbench: {bare:.0}/s", shown(&first), shown(&spread));
+    let share = per_cent(first.rate, bare);
+    let alone = per_cent(first.rate, spread.rate);
+    Ok(vec![
+        Measured {
+            what: "creating a message through HTTP, PostgreSQL, 16 connections",
+            value: format!("{} = {share:.0} % of pgbench's {bare:.0}/s", shown(&first)),
+            wanted: "60 %",
+            met: share >= 60.0,
+        },
+        Measured {
+            what: "16 conversations of one account against 16 accounts",
+            value: format!("{:.0}/s against {:.0}/s = {alone:.0} %", first.rate, spread.rate),
+            wanted: "80 %",
+            met: alone >= 80.0,
+        },
+    ])
+}
+
+/// On SQLite with `synchronous=FULL`: against a bare loop that commits every 32 transactions.
+pub fn sqlite(runtime: &Runtime, program: &Path, bare: &Path, lasting: Duration) -> Result<Measured> {
+    let mut server = Server::new(program, &quiet())?;
+    server.start()?;
+    let desk = Desks::new(&server)?.desk(CONNECTIONS)?;
+    let requests = desk.conversations.iter().map(|c| desk.message(*c)).collect();
+    let load = runtime.block_on(load(server.port(), requests, lasting))?;
+    server.stop()?;
+    let output = Command::new(bare).args(["--seconds", &lasting.as_secs().to_string()]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "the bare loop failed: {}", String::from_utf8_lossy(&output.stderr));
+    let rate: f64 = text.lines().last().context("the bare loop said no rate")?.trim().parse()?;
+    println!("sqlite: {} · bare loop: {rate:.0}/s", shown(&load));
+    let share = per_cent(load.rate, rate);
+    Ok(Measured {
+        what: "the same on SQLite, synchronous=FULL",
+        value: format!("{} = {share:.0} % of the bare loop's {rate:.0}/s", shown(&load)),
+        wanted: "60 %",
+        met: share >= 60.0,
+    })
+}
+
+/// Without limits by address, and with the log of every request left out, as where load is measured.
+fn quiet() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
+        ("LOG_LEVEL", "warn"),
+        ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "100000000"),
+    ]
+}
+
+fn settings(database: &str) -> Vec<(&'static str, &str)> {
+    let mut settings = quiet();
+    settings.push(("DATABASE_URL", database));
+    settings
+}
