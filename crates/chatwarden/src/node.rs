@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use axum::Router;
 use chatwarden_api::{App, Settings};
-use chatwarden_cable::{Bus, Channels, Hub, HubConfig, Publication};
+use chatwarden_cable::{Bus, Channels, Hub, HubConfig, Link, Publication, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
 use chatwarden_guard::RateLimiter;
-use chatwarden_jobs::outbox::{Relay, Stored};
+use chatwarden_jobs::outbox::{Relay, Stored, Tail};
 use chatwarden_jobs::{Limits, Worker};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,6 +72,52 @@ impl Publisher for ToHub {
     }
 }
 
+/// How often the log is looked at while the nodes hear each other: a node that is cut off can't
+/// tell the others what they miss.
+const FOLLOW_CALM: Duration = Duration::from_secs(5);
+/// How often, while they do not.
+const FOLLOW_DEAF: Duration = Duration::from_millis(250);
+
+/// Tells this node's sockets what the others committed, from the database; what the bus told already
+/// is dropped as a repeat.
+async fn follow(db: Db, hub: Arc<Hub>) {
+    let mut state = hub.bus().state();
+    let mut tail = None;
+    loop {
+        let mut at = match tail {
+            Some(at) => at,
+            None => match Tail::from_end(&db).await {
+                Ok(at) => at,
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox can't be followed");
+                    tokio::time::sleep(FOLLOW_DEAF).await;
+                    continue;
+                }
+            },
+        };
+        match at.next(&db).await {
+            Ok(stored) if stored.is_empty() => {
+                let deaf = matches!(state.borrow_and_update().link, Link::Down { .. });
+                tokio::select! {
+                    () = tokio::time::sleep(if deaf { FOLLOW_DEAF } else { FOLLOW_CALM }) => {}
+                    // It went down or came back, or something was missed.
+                    _ = state.changed() => {}
+                }
+            }
+            Ok(stored) => {
+                for entry in stored {
+                    hub.deliver(Arc::new(publication(entry)));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the outbox can't be followed");
+                tokio::time::sleep(FOLLOW_DEAF).await;
+            }
+        }
+        tail = Some(at);
+    }
+}
+
 /// An outbox entry as the sockets know it.
 fn publication(stored: Stored) -> Publication {
     Publication {
@@ -109,6 +158,14 @@ impl Node {
     /// Starts the workers: jobs are done as they come. Tests do them when they say so.
     pub fn work(&self) {
         self.worker.start(&self.tasks, &self.stop);
+    }
+
+    /// Listens to the other nodes: by the bus's signals, and by the database for what the bus missed.
+    pub fn listen(&self, signals: mpsc::Receiver<Signal>) {
+        let until =
+            |future: BoxFuture<'static, ()>| self.stop.clone().run_until_cancelled_owned(future);
+        self.tasks.spawn(until(self.hub.clone().listen(signals).boxed()));
+        self.tasks.spawn(until(follow(self.app.db().clone(), self.hub.clone()).boxed()));
     }
 
     /// Ends what runs in the background: running jobs may finish, what does not is given back.

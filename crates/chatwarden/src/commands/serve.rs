@@ -77,7 +77,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     node.work();
     let node = Arc::new(node);
     if let Some(signals) = signals {
-        tasks.spawn(stop.clone().run_until_cancelled_owned(node.hub.clone().listen(signals)));
+        node.listen(signals);
     }
     let edge = Edge::new(options::edge(config), limiter, guard_ambient);
     let router: Router = edge.wrap_with(node.router(), chatwarden_api::request_line());

@@ -22,7 +22,9 @@ fn seeds() -> u64 {
 
 #[expect(clippy::disallowed_methods, reason = "the server under test has the machine's clock")]
 fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
 }
 
 fn crash(mut server: Server) -> Result<()> {
@@ -35,7 +37,8 @@ fn crash(mut server: Server) -> Result<()> {
         let mut chance = StdRng::seed_from_u64(seed);
         let since = unix_now() - 1;
         let mut socket = Socket::open(port, &desk, None)?;
-        let acknowledged: Vec<Mutex<Vec<String>>> = (0..WRITERS).map(|_| Mutex::default()).collect();
+        let acknowledged: Vec<Mutex<Vec<String>>> =
+            (0..WRITERS).map(|_| Mutex::default()).collect();
         // Killed after a number of acknowledgements: early, late, in the middle of a burst.
         let enough = chance.random_range(1..120_usize);
         std::thread::scope(|scope| -> Result<()> {
@@ -52,7 +55,8 @@ fn crash(mut server: Server) -> Result<()> {
                 });
             }
             loop {
-                let count: usize = acknowledged.iter().map(|l| l.lock().expect("no writer panics").len()).sum();
+                let count: usize =
+                    acknowledged.iter().map(|l| l.lock().expect("no writer panics").len()).sum();
                 if count >= enough {
                     break;
                 }
@@ -68,12 +72,17 @@ fn crash(mut server: Server) -> Result<()> {
         });
         told_before += heard.len();
         server.start()?;
-        let lists: Vec<Vec<String>> =
-            acknowledged.into_iter().map(|list| list.into_inner().expect("no writer panics")).collect();
+        let lists: Vec<Vec<String>> = acknowledged
+            .into_iter()
+            .map(|list| list.into_inner().expect("no writer panics"))
+            .collect();
 
         let mut socket = Socket::open(port, &desk, Some(since))?;
         let missing = socket.hear(&lists.concat(), Duration::from_secs(20))?;
-        ensure!(missing.is_empty(), "seed {seed}: acknowledged, but never told after the restart: {missing:?}");
+        ensure!(
+            missing.is_empty(),
+            "seed {seed}: acknowledged, but never told after the restart: {missing:?}"
+        );
 
         for (writer, list) in lists.into_iter().enumerate() {
             let expected = expected.get_mut(writer).context("a writer")?;
@@ -90,12 +99,18 @@ fn crash(mut server: Server) -> Result<()> {
             let mut once = found.clone();
             once.sort_unstable();
             once.dedup();
-            ensure!(once.len() == found.len(), "seed {seed}: a message of writer {writer} stands twice");
+            ensure!(
+                once.len() == found.len(),
+                "seed {seed}: a message of writer {writer} stands twice"
+            );
             *expected = found;
         }
     }
     let count: usize = expected.iter().map(Vec::len).sum();
-    eprintln!("{} crashes, {count} messages, {told_before} of them told before their server died", seeds());
+    eprintln!(
+        "{} crashes, {count} messages, {told_before} of them told before their server died",
+        seeds()
+    );
     server.stop()
 }
 

@@ -33,7 +33,12 @@ pub struct Desk {
 fn call(server: &Server, token: &str, method: &str, path: &str, body: &Value) -> Result<Value> {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let answer = server.call(method, path, &[("api_access_token", token)], &text)?;
-    ensure!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
+    ensure!(
+        (200..300).contains(&answer.status),
+        "{method} {path}: {} {}",
+        answer.status,
+        answer.body
+    );
     Ok(serde_json::from_str(&answer.body).unwrap_or(Value::Null))
 }
 
@@ -50,16 +55,28 @@ impl Desk {
     pub fn make(server: &Server, conversations: usize) -> Result<Self> {
         let platform = server.platform_token()?;
         let p = platform.as_str();
-        let account = id(&call(server, p, "POST", "/platform/api/v1/accounts", &json!({"name": "Acme"}))?, "id")?;
+        let account = id(
+            &call(server, p, "POST", "/platform/api/v1/accounts", &json!({"name": "Acme"}))?,
+            "id",
+        )?;
         let person = json!({"name": "Ada", "email": "ada@example.com", "password": "Passw0rd!23"});
         let user = id(&call(server, p, "POST", "/platform/api/v1/users", &person)?, "id")?;
         let member = json!({"user_id": user, "role": "administrator"});
-        call(server, p, "POST", &format!("/platform/api/v1/accounts/{account}/account_users"), &member)?;
-        let token = call(server, p, "POST", &format!("/platform/api/v1/users/{user}/token"), &json!({}))?;
+        call(
+            server,
+            p,
+            "POST",
+            &format!("/platform/api/v1/accounts/{account}/account_users"),
+            &member,
+        )?;
+        let token =
+            call(server, p, "POST", &format!("/platform/api/v1/users/{user}/token"), &json!({}))?;
         let token = text(&token, "access_token")?;
-        let pubsub_token = text(&call(server, &token, "GET", "/api/v1/profile", &Value::Null)?, "pubsub_token")?;
+        let pubsub_token =
+            text(&call(server, &token, "GET", "/api/v1/profile", &Value::Null)?, "pubsub_token")?;
         let channel = json!({"name": "Desk", "channel": {"type": "api", "webhook_url": ""}});
-        let inbox = call(server, &token, "POST", &format!("/api/v1/accounts/{account}/inboxes"), &channel)?;
+        let inbox =
+            call(server, &token, "POST", &format!("/api/v1/accounts/{account}/inboxes"), &channel)?;
         let mut desk = Self {
             account,
             user,
@@ -70,9 +87,16 @@ impl Desk {
         };
         for index in 0..conversations {
             let contacts = format!("/public/api/v1/inboxes/{}/contacts", desk.inbox);
-            let visitor = call(server, "", "POST", &contacts, &json!({"name": format!("Vera {index}")}))?;
+            let visitor =
+                call(server, "", "POST", &contacts, &json!({"name": format!("Vera {index}")}))?;
             let source = text(&visitor, "source_id")?;
-            let opened = call(server, "", "POST", &format!("{contacts}/{source}/conversations"), &json!({}))?;
+            let opened = call(
+                server,
+                "",
+                "POST",
+                &format!("{contacts}/{source}/conversations"),
+                &json!({}),
+            )?;
             desk.conversations.push((source, id(&opened, "id")?));
         }
         Ok(desk)
@@ -81,8 +105,10 @@ impl Desk {
     /// A visitor writes; whether the server acknowledged it.
     pub fn write(&self, server_port: u16, conversation: usize, content: &str) -> bool {
         let Some((source, number)) = self.conversations.get(conversation) else { return false };
-        let path =
-            format!("/public/api/v1/inboxes/{}/contacts/{source}/conversations/{number}/messages", self.inbox);
+        let path = format!(
+            "/public/api/v1/inboxes/{}/contacts/{source}/conversations/{number}/messages",
+            self.inbox
+        );
         let body = json!({"content": content}).to_string();
         chatwarden_testkit::services::call(server_port, "POST", &path, &[], &body)
             .is_ok_and(|answer| answer.status == 200)
@@ -94,8 +120,10 @@ impl Desk {
         let mut out = Vec::new();
         let mut after = 0;
         loop {
-            let path =
-                format!("/api/v1/accounts/{}/conversations/{number}/messages?after={after}", self.account);
+            let path = format!(
+                "/api/v1/accounts/{}/conversations/{number}/messages?after={after}",
+                self.account
+            );
             let answer = call(server, &self.token, "GET", &path, &Value::Null)?;
             let page = answer["payload"].as_array().context("no payload")?.clone();
             let Some(last) = page.last() else { return Ok(out) };

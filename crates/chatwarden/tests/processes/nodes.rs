@@ -16,7 +16,11 @@ fn a_message_through_one_node_reaches_a_socket_on_the_other() -> Result<()> {
     let redis = Redis::start()?;
     let secret = ["SECRET_KEY_BASE", "shared by both nodes, 7Qw2mZ-4xR9v_Lk8"];
     let mut settings = SETTINGS.to_vec();
-    settings.extend([("DATABASE_URL", postgres.url()), ("REDIS_URL", redis.url()), (secret[0], secret[1])]);
+    settings.extend([
+        ("DATABASE_URL", postgres.url()),
+        ("REDIS_URL", redis.url()),
+        (secret[0], secret[1]),
+    ]);
     let mut first = Server::new(program(), &settings)?;
     let mut second = Server::new(program(), &settings)?;
     first.start()?;
@@ -46,14 +50,20 @@ fn a_message_through_one_node_reaches_a_socket_on_the_other() -> Result<()> {
     redis.start_again()?;
     let back: Vec<String> = (0..5).map(|n| format!("redis is back {n}")).collect();
     for content in &back {
-        ensure!(desk.write(first.port(), 0, content), "{content} was refused after Redis came back");
+        ensure!(
+            desk.write(first.port(), 0, content),
+            "{content} was refused after Redis came back"
+        );
     }
     let missing = socket.hear(&back, PATIENCE)?;
     ensure!(missing.is_empty(), "not told after Redis came back: {missing:?}");
 
     let found = desk.written(&second, 0)?;
     for content in away.iter().chain(&back) {
-        ensure!(found.iter().filter(|f| *f == content).count() == 1, "{content} does not stand once");
+        ensure!(
+            found.iter().filter(|f| *f == content).count() == 1,
+            "{content} does not stand once"
+        );
     }
     first.stop()?;
     second.stop()
@@ -85,10 +95,15 @@ fn a_node_that_is_told_to_stop_finishes_what_it_began() -> Result<()> {
         Ok(writer.join().expect("the writer ends"))
     })?;
     let told = socket.until(Duration::from_secs(1), |frame| {
-        frame["type"] == "disconnect" && frame["reason"] == "server_restart" && frame["reconnect"] == true
+        frame["type"] == "disconnect"
+            && frame["reason"] == "server_restart"
+            && frame["reconnect"] == true
     });
     ensure!(told?, "the socket was not told to come again");
     server.start()?;
-    ensure!(desk.written(&server, 0)? == written, "what was acknowledged while draining is not what stands");
+    ensure!(
+        desk.written(&server, 0)? == written,
+        "what was acknowledged while draining is not what stands"
+    );
     server.stop()
 }

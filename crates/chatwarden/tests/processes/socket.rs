@@ -36,7 +36,8 @@ impl Socket {
             command["history"] = json!({"since": since});
         }
         this.socket.send(Message::text(command.to_string()))?;
-        let confirmed = this.until(Duration::from_secs(10), |frame| frame["type"] == "confirm_subscription")?;
+        let confirmed =
+            this.until(Duration::from_secs(10), |frame| frame["type"] == "confirm_subscription")?;
         ensure!(confirmed, "the subscription was not confirmed");
         Ok(this)
     }
@@ -44,9 +45,14 @@ impl Socket {
     /// The next frame, or `None` where there was none for a moment.
     fn next(&mut self) -> Result<Option<Value>> {
         match self.socket.read() {
-            Ok(frame) => Ok(Some(serde_json::from_str(frame.to_text().unwrap_or("null")).unwrap_or(Value::Null))),
+            Ok(frame) => Ok(Some(
+                serde_json::from_str(frame.to_text().unwrap_or("null")).unwrap_or(Value::Null),
+            )),
             Err(tokio_tungstenite::tungstenite::Error::Io(error))
-                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) =>
             {
                 Ok(None)
             }
@@ -55,7 +61,11 @@ impl Socket {
     }
 
     /// Reads frames until one is wanted; whether it came in time.
-    pub fn until(&mut self, limit: Duration, mut wanted: impl FnMut(&Value) -> bool) -> Result<bool> {
+    pub fn until(
+        &mut self,
+        limit: Duration,
+        mut wanted: impl FnMut(&Value) -> bool,
+    ) -> Result<bool> {
         let end = Instant::now() + limit;
         while Instant::now() < end {
             if let Some(frame) = self.next()?
