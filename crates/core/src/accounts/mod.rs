@@ -72,3 +72,29 @@ pub async fn enter(
     }
     Ok((found.account, Scope::of_member(account, Member::from(member))))
 }
+
+/// Notes that lists of a kind (`label`, `inbox`, `team`) changed, and tells dashboards to compare
+/// their copies (`behaviours.md §15`).
+///
+/// # Errors
+/// What the database says.
+pub async fn touch_cache(tx: &mut chatwarden_db::WriteTx<'_>, scope: &Scope, kind: &str) -> Result<()> {
+    use crate::events::{Audience, Event, emit};
+    let Some((mut keys,)) = tx.opt(&sql::CACHE_KEYS, chatwarden_db::args![scope.account_id()]).await? else {
+        return Err(Error::NotFound);
+    };
+    let now = tx.now();
+    if let Some(object) = keys.0.as_object_mut() {
+        object.insert(kind.to_owned(), now.unix().to_string().into());
+    }
+    tx.run(&sql::SET_CACHE_KEYS, chatwarden_db::args![scope.account_id(), keys]).await?;
+    let event = Event::new("account.cache_invalidated", Audience::account(scope));
+    emit(tx, scope, &event, &serde_json::json!({"cache_keys": cache_keys(&keys.0)}));
+    Ok(())
+}
+
+/// The cache keys as clients see them: all three, `"0000000000"` where nothing ever changed.
+pub fn cache_keys(stored: &Value) -> Value {
+    let of = |kind: &str| stored.get(kind).and_then(Value::as_str).unwrap_or("0000000000").to_owned();
+    serde_json::json!({"label": of("label"), "inbox": of("inbox"), "team": of("team")})
+}

@@ -1,8 +1,10 @@
 //! Contacts: the people who write to an account, and where they write from.
 
+mod create;
 pub mod push;
 pub mod sql;
 
+pub use create::{NewContact, contact_inbox, create, is_e164, is_email};
 pub use push::ContactPush;
 
 use chatwarden_db::{Json, Timestamp, WriteTx};
@@ -48,6 +50,18 @@ chatwarden_db::row! {
         pub pubsub_token: String,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
+    }
+}
+
+chatwarden_db::row! {
+    /// An inbox that a contact writes from.
+    pub struct InboxOfContact {
+        pub contact_id: ContactId,
+        pub source_id: String,
+        pub inbox_id: InboxId,
+        pub channel_id: crate::ids::ChannelId,
+        pub name: String,
+        pub channel_type: String,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Statements on contacts.
 
-use chatwarden_db::{DbError, Tx, WriteTx, args, statements};
+use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
-use crate::ids::ContactId;
+use super::{Contact, ContactInbox, InboxOfContact, NewContact};
+use crate::ids::{ContactId, InboxId};
 use crate::scope::Scope;
 
 /// The columns of [`Contact`](super::Contact), for `contacts ct`.
@@ -16,7 +17,51 @@ macro_rules! contact_columns {
     };
 }
 
+/// The columns of [`ContactInbox`], for `contact_inboxes ci`.
+macro_rules! contact_inbox_columns {
+    () => {
+        "ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, ci.created_at, ci.updated_at"
+    };
+}
+
 statements! {
+    /// $1 account, $2 contact
+    GET: Contact = "contacts.get", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.id = $2"));
+    /// $1 account, $2 address
+    BY_EMAIL: Contact = "contacts.by_email", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.email = $2"));
+    /// $1 account, $2 phone number
+    BY_PHONE: Contact = "contacts.by_phone", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.phone_number = $2"));
+    /// $1 account, $2 identifier
+    BY_IDENTIFIER: Contact = "contacts.by_identifier", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.identifier = $2"));
+    /// $1 account, $2 limit, $3 offset: identified contacts
+    PAGE: Contact = "contacts.page", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1
+        and (ct.email is not null or ct.phone_number is not null or ct.identifier is not null) order by ct.id limit $2 offset $3"));
+    /// $1 account
+    COUNT: (i64,) = "contacts.count",
+        "select count(*) from contacts where account_id = $1 and (email is not null or phone_number is not null or identifier is not null)";
+    /// $1 account, $2 name, $3 email, $4 phone, $5 identifier, $6 type, $7 blocked, $8 additional, $9 custom, $10 search, $11 now
+    INSERT: (i64,) = "contacts.insert",
+        "insert into contacts (account_id, name, middle_name, last_name, email, phone_number, identifier, contact_type,
+            blocked, additional_attributes, custom_attributes, labels, search_folded, created_at, updated_at)
+         values ($1, $2, '', '', $3, $4, $5, $6, $7, $8, $9, '[]', $10, $11, $11) returning id";
+    /// $1 account, $2 inbox, $3 source id
+    CONTACT_INBOX_BY_SOURCE: ContactInbox = "contacts.contact_inbox_by_source", (concat!("select ", contact_inbox_columns!(),
+        " from contact_inboxes ci where ci.account_id = $1 and ci.inbox_id = $2 and ci.source_id = $3"));
+    /// $1 account, $2 contact, $3 inbox, $4 source id, $5 token, $6 now
+    INSERT_CONTACT_INBOX: (i64,) = "contacts.insert_contact_inbox",
+        "insert into contact_inboxes (account_id, contact_id, inbox_id, source_id, hmac_verified, pubsub_token, created_at, updated_at)
+         values ($1, $2, $3, $4, false, $5, $6, $6) returning id";
+    /// $1 account, $2 contact inbox
+    CONTACT_INBOX: ContactInbox = "contacts.contact_inbox", (concat!("select ", contact_inbox_columns!(),
+        " from contact_inboxes ci where ci.account_id = $1 and ci.id = $2"));
+    /// $1 account, $2 contacts: their inboxes, with what a slim inbox shows
+    INBOXES_OF: InboxOfContact = "contacts.inboxes_of",
+        "select ci.contact_id, ci.source_id, i.id, ch.id, i.name, i.channel_type from contact_inboxes ci
+         join inboxes i on i.account_id = ci.account_id and i.id = ci.inbox_id
+         join channels ch on ch.account_id = i.account_id and ch.inbox_id = i.id
+         where ci.account_id = $1 and ci.contact_id @in($2) order by ci.id";
+    /// $1 pubsub token: the account is what is looked for
+    BY_PUBSUB_TOKEN: (i64, i64) = "contacts.by_pubsub_token", "select account_id, contact_id from contact_inboxes where pubsub_token = $1";
     /// $1 account, $2 contact, $3 now
     TOUCH: () = "contacts.touch",
         "update contacts set last_activity_at = $3, updated_at = $3 where account_id = $1 and id = $2";
@@ -47,4 +92,87 @@ pub async fn verified_tokens(
         .into_iter()
         .map(|(token,)| token)
         .collect())
+}
+
+/// A contact of the account.
+pub async fn get(tx: &mut Tx<'_>, scope: &Scope, id: ContactId) -> Result<Option<Contact>, DbError> {
+    tx.opt(&GET, args![scope.account_id(), id]).await
+}
+
+/// The contact that has one of these, looked for in this order (`behaviours.md §12`).
+pub async fn by_identity(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    identifier: Option<&str>,
+    email: Option<&str>,
+    phone_number: Option<&str>,
+) -> Result<Option<Contact>, DbError> {
+    for (statement, value) in [(&BY_IDENTIFIER, identifier), (&BY_EMAIL, email), (&BY_PHONE, phone_number)] {
+        if let Some(value) = value
+            && let Some(found) = tx.opt(statement, args![scope.account_id(), value]).await?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Adds a contact; its id.
+pub async fn insert(tx: &mut WriteTx<'_>, scope: &Scope, new: &NewContact) -> Result<ContactId, DbError> {
+    let now = tx.now();
+    tx.one(
+        &INSERT,
+        args![
+            scope.account_id(),
+            new.name,
+            new.email,
+            new.phone_number,
+            new.identifier,
+            new.contact_type(),
+            new.blocked,
+            Json(&new.additional_attributes),
+            Json(&new.custom_attributes),
+            new.search_folded(),
+            now
+        ],
+    )
+    .await
+    .map(|(id,)| ContactId(id))
+}
+
+/// A contact inbox by what the channel calls the contact.
+pub async fn contact_inbox_by_source(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    inbox: InboxId,
+    source_id: &str,
+) -> Result<Option<ContactInbox>, DbError> {
+    tx.opt(&CONTACT_INBOX_BY_SOURCE, args![scope.account_id(), inbox, source_id]).await
+}
+
+/// Adds a contact inbox.
+pub async fn insert_contact_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: ContactId,
+    inbox: InboxId,
+    source_id: &str,
+) -> Result<ContactInbox, DbError> {
+    let (now, token) = (tx.now(), tx.ambient().token(24));
+    let (id,) = tx
+        .one(&INSERT_CONTACT_INBOX, args![scope.account_id(), contact, inbox, source_id, token, now])
+        .await?;
+    tx.one(&CONTACT_INBOX, args![scope.account_id(), id]).await
+}
+
+/// A page of the identified contacts, and how many there are.
+pub async fn page(tx: &mut Tx<'_>, scope: &Scope, limit: i64, offset: i64) -> Result<(Vec<Contact>, i64), DbError> {
+    let found = tx.all(&PAGE, args![scope.account_id(), limit, offset]).await?;
+    let (count,) = tx.one(&COUNT, args![scope.account_id()]).await?;
+    Ok((found, count))
+}
+
+/// The inboxes of contacts, in one statement.
+pub async fn inboxes_of(tx: &mut Tx<'_>, scope: &Scope, contacts: &[i64]) -> Result<Vec<InboxOfContact>, DbError> {
+    tx.all(&INBOXES_OF, args![scope.account_id(), contacts]).await
 }

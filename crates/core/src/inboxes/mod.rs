@@ -1,6 +1,9 @@
 //! Inboxes: where an account is written to, and their channels.
 
+mod create;
 pub mod sql;
+
+pub use create::{API, NewInbox, WEB_WIDGET, add_members, create, settings};
 
 use chatwarden_db::{Json, Timestamp, Tx};
 use serde_json::Value;

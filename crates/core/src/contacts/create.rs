@@ -1,0 +1,170 @@
+//! New contacts, and where they write from (`behaviours.md §12`).
+
+use chatwarden_db::{DbError, OnConflict as _, WriteTx};
+use serde_json::{Map, Value};
+
+use super::{Contact, ContactInbox, announce, sql};
+use crate::error::{Error, Invalid, Result};
+use crate::ids::{ContactId, InboxId};
+use crate::scope::Scope;
+
+/// What a new contact holds.
+#[derive(Debug, Clone, Default)]
+pub struct NewContact {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: Option<String>,
+    /// E.164.
+    pub phone_number: Option<String>,
+    /// The customer's own id of the contact.
+    pub identifier: Option<String>,
+    /// Whether the contact is muted from the start.
+    pub blocked: bool,
+    /// City, company, …
+    pub additional_attributes: Map<String, Value>,
+    /// The account's own attributes.
+    pub custom_attributes: Map<String, Value>,
+}
+
+/// Whether a text is a mail address, as far as a form can tell.
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let dotted = domain.split('.').all(|part| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '-') && !part.starts_with('-')
+    });
+    !local.is_empty()
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>' | '(' | ')'))
+        && !local.contains('@')
+        && dotted
+        && domain.contains('.')
+}
+
+/// Whether a text is a phone number in E.164.
+pub fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (1..=15).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && !digits.starts_with('0')
+    })
+}
+
+impl NewContact {
+    /// Blank texts become none, the address is lower-cased, and the name fits.
+    #[must_use]
+    pub fn tidy(mut self) -> Self {
+        let said = |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        self.email = said(self.email).map(|email| email.to_lowercase());
+        self.phone_number = said(self.phone_number);
+        self.identifier = said(self.identifier);
+        self
+    }
+
+    /// All faults at once.
+    fn check(&self) -> Result<()> {
+        let mut invalid = Invalid::default();
+        if self.email.as_deref().is_some_and(|email| !is_email(email)) {
+            invalid.add("email", "Invalid email");
+        }
+        if self.phone_number.as_deref().is_some_and(|phone| !is_e164(phone)) {
+            invalid.add("phone_number", "should be in e164 format");
+        }
+        let long = |text: Option<&str>| text.is_some_and(|t| t.chars().count() > 255);
+        for (field, text) in [
+            ("name", Some(self.name.as_str())),
+            ("email", self.email.as_deref()),
+            ("phone_number", self.phone_number.as_deref()),
+            ("identifier", self.identifier.as_deref()),
+        ] {
+            if long(text) {
+                invalid.add(field, "is too long (maximum is 255 characters)");
+            }
+        }
+        invalid.check()
+    }
+
+    /// A lead is a contact one can reach (`behaviours.md §12`).
+    pub(crate) fn contact_type(&self) -> i64 {
+        i64::from(self.email.is_some() || self.phone_number.is_some())
+    }
+
+    /// What search reads.
+    pub(crate) fn search_folded(&self) -> String {
+        [Some(&self.name), self.email.as_ref(), self.phone_number.as_ref(), self.identifier.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|text| text.to_lowercase())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// A broken unique rule of a contact, as the field it is about.
+pub(crate) fn taken(error: DbError) -> Error {
+    for field in ["email", "phone_number", "identifier"] {
+        if error.broke(&format!("contacts_account_id_{field}_key")) {
+            return Error::invalid(field, "has already been taken");
+        }
+    }
+    error.into()
+}
+
+/// Adds a contact.
+///
+/// # Errors
+/// [`Error::Invalid`] for values that are malformed or another contact's.
+pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, new: NewContact) -> Result<Contact> {
+    let new = new.tidy();
+    new.check()?;
+    let id = sql::insert(tx, scope, &new).await.map_err(taken)?;
+    let contact = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
+    announce(tx, scope, "contact.created", &contact);
+    Ok(contact)
+}
+
+/// A contact's presence in an inbox, made where it is missing; without a source id one is made up.
+///
+/// # Errors
+/// [`Error::Invalid`] where the source id is another contact's.
+pub async fn contact_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: ContactId,
+    inbox: InboxId,
+    source_id: Option<String>,
+) -> Result<ContactInbox> {
+    let source_id = source_id.filter(|s| !s.is_empty()).unwrap_or_else(|| tx.ambient().uuid());
+    if let Some(found) = sql::contact_inbox_by_source(tx, scope, inbox, &source_id).await? {
+        return if found.contact_id == contact {
+            Ok(found)
+        } else {
+            Err(Error::invalid("source_id", "has already been taken"))
+        };
+    }
+    sql::insert_contact_inbox(tx, scope, contact, inbox, &source_id)
+        .await
+        .on_conflict("contact_inboxes_account_id_inbox_id_source_id_key", || {
+            Error::invalid("source_id", "has already been taken")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_addresses_and_numbers() {
+        for good in ["a@b.co", "vera.x+1@example.org", "ü@example.com"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["", "a", "a@b", "a@@b.co", "a b@c.de", "a@b..co", "@b.co", "a@-b.co", "a@b.co,c@d.ef"] {
+            assert!(!is_email(bad), "{bad}");
+        }
+        for good in ["+1", "+4915112345678", "+123456789012345"] {
+            assert!(is_e164(good), "{good}");
+        }
+        for bad in ["", "1555", "+", "+1 555", "+1234567890123456", "+0123", "+1a"] {
+            assert!(!is_e164(bad), "{bad}");
+        }
+    }
+}
