@@ -11,11 +11,16 @@ use serde_json::json;
 use crate::app::App;
 use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
-use crate::{conversations, messages};
+use crate::{contacts, conversations, inboxes, messages, public};
 
 /// Every route of the product.
 fn all() -> Routes {
-    Routes::new("").merge(conversations::routes()).merge(messages::routes())
+    Routes::new("")
+        .merge(contacts::routes())
+        .merge(conversations::routes())
+        .merge(inboxes::routes())
+        .merge(messages::routes())
+        .merge(public::routes())
 }
 
 /// The route table: what the generated references are made of.

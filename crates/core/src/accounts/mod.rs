@@ -78,9 +78,15 @@ pub async fn enter(
 ///
 /// # Errors
 /// What the database says.
-pub async fn touch_cache(tx: &mut chatwarden_db::WriteTx<'_>, scope: &Scope, kind: &str) -> Result<()> {
+pub async fn touch_cache(
+    tx: &mut chatwarden_db::WriteTx<'_>,
+    scope: &Scope,
+    kind: &str,
+) -> Result<()> {
     use crate::events::{Audience, Event, emit};
-    let Some((mut keys,)) = tx.opt(&sql::CACHE_KEYS, chatwarden_db::args![scope.account_id()]).await? else {
+    let Some((mut keys,)) =
+        tx.opt(&sql::CACHE_KEYS, chatwarden_db::args![scope.account_id()]).await?
+    else {
         return Err(Error::NotFound);
     };
     let now = tx.now();
@@ -95,6 +101,7 @@ pub async fn touch_cache(tx: &mut chatwarden_db::WriteTx<'_>, scope: &Scope, kin
 
 /// The cache keys as clients see them: all three, `"0000000000"` where nothing ever changed.
 pub fn cache_keys(stored: &Value) -> Value {
-    let of = |kind: &str| stored.get(kind).and_then(Value::as_str).unwrap_or("0000000000").to_owned();
+    let of =
+        |kind: &str| stored.get(kind).and_then(Value::as_str).unwrap_or("0000000000").to_owned();
     serde_json::json!({"label": of("label"), "inbox": of("inbox"), "team": of("team")})
 }

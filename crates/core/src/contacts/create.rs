@@ -31,10 +31,14 @@ pub struct NewContact {
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let dotted = domain.split('.').all(|part| {
-        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '-') && !part.starts_with('-')
+        !part.is_empty()
+            && part.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && !part.starts_with('-')
     });
     !local.is_empty()
-        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>' | '(' | ')'))
+        && !text.chars().any(|c| {
+            c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>' | '(' | ')')
+        })
         && !local.contains('@')
         && dotted
         && domain.contains('.')
@@ -53,7 +57,8 @@ impl NewContact {
     /// Blank texts become none, the address is lower-cased, and the name fits.
     #[must_use]
     pub fn tidy(mut self) -> Self {
-        let said = |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        let said =
+            |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
         self.email = said(self.email).map(|email| email.to_lowercase());
         self.phone_number = said(self.phone_number);
         self.identifier = said(self.identifier);
@@ -90,12 +95,17 @@ impl NewContact {
 
     /// What search reads.
     pub(crate) fn search_folded(&self) -> String {
-        [Some(&self.name), self.email.as_ref(), self.phone_number.as_ref(), self.identifier.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|text| text.to_lowercase())
-            .collect::<Vec<_>>()
-            .join("\n")
+        [
+            Some(&self.name),
+            self.email.as_ref(),
+            self.phone_number.as_ref(),
+            self.identifier.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|text| text.to_lowercase())
+        .collect::<Vec<_>>()
+        .join("\n")
     }
 }
 
@@ -157,7 +167,9 @@ mod tests {
         for good in ["a@b.co", "vera.x+1@example.org", "ü@example.com"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@b", "a@@b.co", "a b@c.de", "a@b..co", "@b.co", "a@-b.co", "a@b.co,c@d.ef"] {
+        for bad in
+            ["", "a", "a@b", "a@@b.co", "a b@c.de", "a@b..co", "@b.co", "a@-b.co", "a@b.co,c@d.ef"]
+        {
             assert!(!is_email(bad), "{bad}");
         }
         for good in ["+1", "+4915112345678", "+123456789012345"] {

@@ -95,7 +95,11 @@ pub async fn verified_tokens(
 }
 
 /// A contact of the account.
-pub async fn get(tx: &mut Tx<'_>, scope: &Scope, id: ContactId) -> Result<Option<Contact>, DbError> {
+pub async fn get(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: ContactId,
+) -> Result<Option<Contact>, DbError> {
     tx.opt(&GET, args![scope.account_id(), id]).await
 }
 
@@ -107,7 +111,9 @@ pub async fn by_identity(
     email: Option<&str>,
     phone_number: Option<&str>,
 ) -> Result<Option<Contact>, DbError> {
-    for (statement, value) in [(&BY_IDENTIFIER, identifier), (&BY_EMAIL, email), (&BY_PHONE, phone_number)] {
+    for (statement, value) in
+        [(&BY_IDENTIFIER, identifier), (&BY_EMAIL, email), (&BY_PHONE, phone_number)]
+    {
         if let Some(value) = value
             && let Some(found) = tx.opt(statement, args![scope.account_id(), value]).await?
         {
@@ -118,7 +124,11 @@ pub async fn by_identity(
 }
 
 /// Adds a contact; its id.
-pub async fn insert(tx: &mut WriteTx<'_>, scope: &Scope, new: &NewContact) -> Result<ContactId, DbError> {
+pub async fn insert(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    new: &NewContact,
+) -> Result<ContactId, DbError> {
     let now = tx.now();
     tx.one(
         &INSERT,
@@ -160,19 +170,31 @@ pub async fn insert_contact_inbox(
 ) -> Result<ContactInbox, DbError> {
     let (now, token) = (tx.now(), tx.ambient().token(24));
     let (id,) = tx
-        .one(&INSERT_CONTACT_INBOX, args![scope.account_id(), contact, inbox, source_id, token, now])
+        .one(
+            &INSERT_CONTACT_INBOX,
+            args![scope.account_id(), contact, inbox, source_id, token, now],
+        )
         .await?;
     tx.one(&CONTACT_INBOX, args![scope.account_id(), id]).await
 }
 
 /// A page of the identified contacts, and how many there are.
-pub async fn page(tx: &mut Tx<'_>, scope: &Scope, limit: i64, offset: i64) -> Result<(Vec<Contact>, i64), DbError> {
+pub async fn page(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    limit: i64,
+    offset: i64,
+) -> Result<(Vec<Contact>, i64), DbError> {
     let found = tx.all(&PAGE, args![scope.account_id(), limit, offset]).await?;
     let (count,) = tx.one(&COUNT, args![scope.account_id()]).await?;
     Ok((found, count))
 }
 
 /// The inboxes of contacts, in one statement.
-pub async fn inboxes_of(tx: &mut Tx<'_>, scope: &Scope, contacts: &[i64]) -> Result<Vec<InboxOfContact>, DbError> {
+pub async fn inboxes_of(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contacts: &[i64],
+) -> Result<Vec<InboxOfContact>, DbError> {
     tx.all(&INBOXES_OF, args![scope.account_id(), contacts]).await
 }

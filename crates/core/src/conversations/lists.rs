@@ -174,3 +174,28 @@ pub(crate) async fn with_last_messages(
         })
         .collect())
 }
+
+/// The conversations of a contact inbox, oldest first, each with its public messages' newest stretch: two
+/// statements for all of them.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_contact_inbox(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contact_inbox: crate::ids::ContactInboxId,
+) -> Result<Vec<(Conversation, Vec<Sent>)>> {
+    let found =
+        tx.all(&super::sql::ALL_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox]).await?;
+    let ids: Vec<i64> = found.iter().map(|c| c.row.id.0).collect();
+    let mut sent =
+        if ids.is_empty() { Vec::new() } else { messages::public_of(tx, scope, &ids).await? };
+    Ok(found
+        .into_iter()
+        .map(|c| {
+            let (own, others) = sent.drain(..).partition(|s| s.message.conversation_id == c.row.id);
+            sent = others;
+            (c, own)
+        })
+        .collect())
+}

@@ -55,6 +55,12 @@ statements! {
     LOCK_OF_CONTACT_INBOX: Conversation = "conversations.lock_of_contact_inbox", (concat!("select ",
         conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3 @lock(c)"));
+    /// $1 account, $2 contact inbox, $3 display id
+    OF_CONTACT_INBOX: Conversation = "conversations.of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
+        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3"));
+    /// $1 account, $2 contact inbox
+    ALL_OF_CONTACT_INBOX: Conversation = "conversations.all_of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
+        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 order by c.id limit 100"));
     /// $1 account, $2 row id
     GET: Conversation = "conversations.get", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.id = $2"));
@@ -217,4 +223,14 @@ pub async fn unread_since(
     since: Timestamp,
 ) -> Result<i64, DbError> {
     tx.one(&UNREAD_SINCE, args![scope.account_id(), id, since]).await.map(|(n,)| n)
+}
+
+/// A conversation of a contact inbox.
+pub async fn of_contact_inbox(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+    id: DisplayId,
+) -> Result<Option<Conversation>, DbError> {
+    tx.opt(&OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, id]).await
 }

@@ -61,7 +61,9 @@ impl NewInbox {
         if self.name.trim().is_empty() {
             invalid.add("name", "can't be blank");
         }
-        let said = |key: &str| self.settings.get(key).and_then(Value::as_str).is_some_and(|s| !s.trim().is_empty());
+        let said = |key: &str| {
+            self.settings.get(key).and_then(Value::as_str).is_some_and(|s| !s.trim().is_empty())
+        };
         if self.channel_type == WEB_WIDGET && !said("website_url") {
             invalid.add("website_url", "can't be blank");
         }
@@ -73,7 +75,11 @@ impl NewInbox {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a missing name or website.
-pub async fn create(tx: &mut WriteTx<'_>, admin: &Scope<Admin>, new: &NewInbox) -> Result<InboxWithChannel> {
+pub async fn create(
+    tx: &mut WriteTx<'_>,
+    admin: &Scope<Admin>,
+    new: &NewInbox,
+) -> Result<InboxWithChannel> {
     new.check()?;
     let id = sql::insert(tx, admin, new).await?;
     sql::insert_channel(tx, admin, id, new).await?;
@@ -90,7 +96,12 @@ async fn changed(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NotFound`] for an inbox the account lacks, [`Error::Invalid`] for a user it lacks.
-pub async fn add_members(tx: &mut WriteTx<'_>, admin: &Scope<Admin>, inbox: InboxId, users: &[i64]) -> Result<()> {
+pub async fn add_members(
+    tx: &mut WriteTx<'_>,
+    admin: &Scope<Admin>,
+    inbox: InboxId,
+    users: &[i64],
+) -> Result<()> {
     sql::get(tx, admin, inbox).await?.ok_or(Error::NotFound)?;
     let ids: Vec<crate::ids::UserId> = users.iter().map(|id| crate::ids::UserId(*id)).collect();
     let members = crate::users::sql::members(tx, admin, &ids).await?;

@@ -2,8 +2,8 @@
 
 use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
-use super::create::{NewInbox, working_hours};
 use super::InboxWithChannel;
+use super::create::{NewInbox, working_hours};
 use crate::ids::{InboxId, UserId};
 use crate::scope::{Agent, Scope};
 
@@ -71,18 +71,41 @@ pub async fn list(tx: &mut Tx<'_>, scope: &Scope<Agent>) -> Result<Vec<InboxWith
 }
 
 /// Whether a user is in an inbox.
-pub async fn is_member(tx: &mut Tx<'_>, scope: &Scope, inbox: InboxId, user: UserId) -> Result<bool, DbError> {
+pub async fn is_member(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    inbox: InboxId,
+    user: UserId,
+) -> Result<bool, DbError> {
     tx.one(&IS_MEMBER, args![scope.account_id(), inbox, user]).await.map(|(n,)| n > 0)
 }
 
 /// The members of an inbox.
-pub async fn member_ids(tx: &mut Tx<'_>, scope: &Scope, inbox: InboxId) -> Result<Vec<UserId>, DbError> {
-    Ok(tx.all(&MEMBER_IDS, args![scope.account_id(), inbox]).await?.into_iter().map(|(id,)| UserId(id)).collect())
+pub async fn member_ids(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    inbox: InboxId,
+) -> Result<Vec<UserId>, DbError> {
+    Ok(tx
+        .all(&MEMBER_IDS, args![scope.account_id(), inbox])
+        .await?
+        .into_iter()
+        .map(|(id,)| UserId(id))
+        .collect())
 }
 
 /// The inboxes that a user is in.
-pub async fn ids_of_user(tx: &mut Tx<'_>, scope: &Scope, user: UserId) -> Result<Vec<InboxId>, DbError> {
-    Ok(tx.all(&IDS_OF_USER, args![scope.account_id(), user]).await?.into_iter().map(|(id,)| InboxId(id)).collect())
+pub async fn ids_of_user(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    user: UserId,
+) -> Result<Vec<InboxId>, DbError> {
+    Ok(tx
+        .all(&IDS_OF_USER, args![scope.account_id(), user])
+        .await?
+        .into_iter()
+        .map(|(id,)| InboxId(id))
+        .collect())
 }
 
 /// Adds members; those who are already stay.
@@ -97,7 +120,11 @@ pub async fn add_members(
 }
 
 /// Adds an inbox.
-pub async fn insert(tx: &mut WriteTx<'_>, scope: &Scope, new: &NewInbox) -> Result<InboxId, DbError> {
+pub async fn insert(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    new: &NewInbox,
+) -> Result<InboxId, DbError> {
     let now = tx.now();
     tx.one(
         &INSERT,

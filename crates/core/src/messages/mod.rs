@@ -5,8 +5,8 @@ pub mod push;
 pub mod sql;
 
 pub use create::{NewMessage, Sender, activity, create, delete};
-pub use push::MessagePush;
-pub use sql::{by_ids, get, list, list_public};
+pub use push::{MessagePush, SenderPush};
+pub use sql::{by_ids, get, list, list_public, public_of};
 
 use chatwarden_db::{Json, Timestamp};
 use serde_json::Value;

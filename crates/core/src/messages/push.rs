@@ -87,19 +87,38 @@ impl SenderUser {
             }
             _ => None,
         };
+        self.form(status)
+    }
+
+    fn form(&self, availability_status: Option<Availability>) -> UserPush {
+        let shown = self.display_name.clone().filter(|name| !name.is_empty());
         UserPush {
             id: self.id,
             name: self.name.clone(),
-            available_name: self
-                .display_name
-                .clone()
-                .filter(|n| !n.is_empty())
-                .unwrap_or_else(|| self.name.clone()),
+            available_name: shown.unwrap_or_else(|| self.name.clone()),
             avatar_url: String::new(),
             kind: "user",
-            availability_status: status,
+            availability_status,
             thumbnail: String::new(),
         }
+    }
+}
+
+impl<'a> SenderPush<'a> {
+    /// The sender's push form where the account is not known: nobody's presence is told.
+    pub fn without_presence(sent: &'a Sent) -> Option<Self> {
+        if let Some(user) = &sent.user {
+            return Some(Self::User(user.form(None)));
+        }
+        if let Some(contact) = &sent.contact {
+            return Some(Self::Contact(ContactPush::of(contact)));
+        }
+        sent.bot.as_ref().map(|bot| Self::Bot {
+            id: bot.id,
+            name: &bot.name,
+            avatar_url: "",
+            kind: "agent_bot",
+        })
     }
 }
 
