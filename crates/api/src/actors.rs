@@ -3,14 +3,19 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use chatwarden_core::accounts::{self, Account};
+use chatwarden_core::agent_bots;
 use chatwarden_core::events::Performer;
-use chatwarden_core::ids::{AccountId, PlatformAppId, UserId};
+use chatwarden_core::ids::{AccountId, AgentBotId, PlatformAppId, UserId};
 use chatwarden_core::scope::{self, Scope};
+use chatwarden_core::sessions::{self, Session};
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::users::UserPush;
+use chatwarden_db::Tx;
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::app::App;
+use crate::credentials::{self, Recognised, Shown};
 use crate::error::ApiError;
 use crate::request_line::RequestContext;
 
@@ -29,6 +34,8 @@ pub struct Anyone;
 pub struct Signed {
     /// The person.
     pub user: UserId,
+    /// The session; none where a token was shown.
+    pub session: Option<Session>,
 }
 
 /// A member of the account in the path.
@@ -38,6 +45,16 @@ pub struct Agent(pub Scope<scope::Agent>, pub Account);
 /// An administrator of the account in the path.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Scope<scope::Admin>, pub Account);
+
+/// A member of the account in the path, or an agent bot that serves it. The routes that take one
+/// are those that bots may use (`behaviours.md §2.2`).
+#[derive(Debug, Clone)]
+pub enum AgentOrBot {
+    /// A member.
+    Agent(Scope<scope::Agent>, Account),
+    /// A bot.
+    Bot(Scope<scope::Bot>),
+}
 
 /// An application of the platform API.
 #[derive(Debug, Clone, Copy)]
@@ -55,18 +72,35 @@ impl Actor for Agent {
 impl Actor for Admin {
     const NAME: &'static str = "administrator";
 }
+impl Actor for AgentOrBot {
+    const NAME: &'static str = "agent or bot";
+}
 impl Actor for Platform {
     const NAME: &'static str = "platform app";
 }
 
-/// The token of an API client; the second name survives proxies that drop underscores
-/// (`behaviours.md §2.2`).
-fn api_token(parts: &Parts) -> Option<&str> {
-    ["api_access_token", "api-access-token", "http_api_access_token"]
-        .iter()
-        .find_map(|name| parts.headers.get(*name))
-        .and_then(|value| value.to_str().ok())
-        .filter(|token| !token.is_empty())
+impl AgentOrBot {
+    /// The account.
+    pub fn tenant(&self) -> &Scope {
+        match self {
+            Self::Agent(scope, _) => scope,
+            Self::Bot(scope) => scope,
+        }
+    }
+
+    /// The one who acts.
+    pub fn performer(&self, tx: &Tx<'_>) -> Performer {
+        match self {
+            Self::Agent(scope, _) => performer(tx, scope),
+            Self::Bot(scope) => Performer::Bot(scope.bot().push()),
+        }
+    }
+}
+
+/// Who was recognised.
+enum Known {
+    User(UserId, Option<Session>),
+    Bot(AgentBotId),
 }
 
 /// The account in the path.
@@ -82,6 +116,55 @@ fn context(parts: &Parts) -> RequestContext {
     parts.extensions.get::<RequestContext>().cloned().unwrap_or_default()
 }
 
+fn unauthorized(text: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, text)
+}
+
+/// The refusal of bots and apps on routes that are not for them.
+fn not_for_bots() -> ApiError {
+    unauthorized("Access to this endpoint is not authorized for bots")
+}
+
+/// Recognises the caller, within a transaction that may go on with what is asked.
+async fn recognise(tx: &mut Tx<'_>, shown: &Shown) -> Result<Known, ApiError> {
+    match shown {
+        Shown::Token(token) => match tokens::owner(tx, token).await? {
+            Some(Owner::User(user)) => Ok(Known::User(user, None)),
+            Some(Owner::AgentBot(bot)) => Ok(Known::Bot(bot)),
+            Some(Owner::PlatformApp(_)) => Err(not_for_bots()),
+            None => Err(unauthorized("Invalid Access Token")),
+        },
+        Shown::Session(session) => match sessions::find(tx, session).await? {
+            Some(found) => Ok(Known::User(found.user_id, Some(found))),
+            None => Err(ApiError::unauthenticated()),
+        },
+        Shown::Nothing => Err(ApiError::unauthenticated()),
+    }
+}
+
+/// Notes what was recognised: for the request line, for the headers of the answer, and for the
+/// list of sessions.
+async fn note(
+    parts: &Parts,
+    app: &App,
+    shown: Shown,
+    kind: &'static str,
+    user: UserId,
+    session: Option<&Session>,
+) -> Result<(), ApiError> {
+    let how = if session.is_some() { "session" } else { "token" };
+    context(parts).actor(kind, Some(user.0), how);
+    let (Some(session), Shown::Session(shown)) = (session, shown) else { return Ok(()) };
+    if let Some(recognised) = parts.extensions.get::<Recognised>() {
+        recognised.set(&shown, session.expires_at);
+    }
+    if session.is_stale(app.db().ambient().now()) {
+        let session = session.clone();
+        app.write(async move |tx| sessions::touch(tx, &session).await).await?;
+    }
+    Ok(())
+}
+
 impl FromRequestParts<App> for Anyone {
     type Rejection = ApiError;
     async fn from_request_parts(_: &mut Parts, _: &App) -> Result<Self, ApiError> {
@@ -92,48 +175,61 @@ impl FromRequestParts<App> for Anyone {
 impl FromRequestParts<App> for Signed {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let user = match api_token(parts) {
-            Some(token) => {
-                let token = token.to_owned();
-                match app.read(async move |tx| tokens::owner(tx, &token).await).await? {
-                    Some(Owner::User(user)) => user,
-                    _ => {
-                        return Err(ApiError::new(
-                            http::StatusCode::UNAUTHORIZED,
-                            "Invalid Access Token",
-                        ));
-                    }
-                }
-            }
-            None => return Err(ApiError::unauthenticated()),
-        };
-        context(parts).actor("user", Some(user.0), "token");
-        Ok(Self { user })
+        let shown = credentials::of(parts);
+        let asked = shown.clone();
+        let known = app.read(async move |tx| recognise(tx, &asked).await).await?;
+        let Known::User(user, session) = known else { return Err(not_for_bots()) };
+        note(parts, app, shown, "user", user, session.as_ref()).await?;
+        Ok(Self { user, session })
     }
+}
+
+impl FromRequestParts<App> for AgentOrBot {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        enter(parts, app, true).await
+    }
+}
+
+/// Lets the caller into the account in the path.
+async fn enter(parts: &mut Parts, app: &App, bots: bool) -> Result<AgentOrBot, ApiError> {
+    let account = account_of(parts).await;
+    let shown = credentials::of(parts);
+    if matches!(shown, Shown::Nothing) {
+        return Err(ApiError::unauthenticated());
+    }
+    let asked = shown.clone();
+    let (found, session) = app
+        .read(async move |tx| match recognise(tx, &asked).await? {
+            Known::User(user, session) => {
+                let (account, scope) = accounts::enter(tx, account?, user).await?;
+                Ok((AgentOrBot::Agent(scope, account), session))
+            }
+            Known::Bot(bot) if bots => {
+                Ok((AgentOrBot::Bot(agent_bots::enter(tx, account?, bot).await?), None))
+            }
+            Known::Bot(_) => Err(not_for_bots()),
+        })
+        .await?;
+    let context = context(parts);
+    context.account(found.tenant().account_id());
+    match &found {
+        AgentOrBot::Agent(scope, _) => {
+            let kind = if scope.is_admin() { "administrator" } else { "agent" };
+            note(parts, app, shown, kind, scope.user_id(), session.as_ref()).await?;
+        }
+        AgentOrBot::Bot(scope) => context.actor("bot", Some(scope.bot().id.0), "token"),
+    }
+    Ok(found)
 }
 
 impl FromRequestParts<App> for Agent {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let account = account_of(parts).await;
-        let Some(token) = api_token(parts).map(str::to_owned) else {
-            return Err(ApiError::unauthenticated());
-        };
-        let account = account?;
-        let (account, scope) = app
-            .read(async move |tx| match tokens::owner(tx, &token).await? {
-                Some(Owner::User(user)) => Ok(accounts::enter(tx, account, user).await?),
-                _ => Err(ApiError::new(http::StatusCode::UNAUTHORIZED, "Invalid Access Token")),
-            })
-            .await?;
-        let context = context(parts);
-        context.actor(
-            if scope.is_admin() { "administrator" } else { "agent" },
-            Some(scope.user_id().0),
-            "token",
-        );
-        context.account(scope.account_id());
-        Ok(Self(scope, account))
+        match enter(parts, app, false).await? {
+            AgentOrBot::Agent(scope, account) => Ok(Self(scope, account)),
+            AgentOrBot::Bot(_) => Err(not_for_bots()),
+        }
     }
 }
 
@@ -149,19 +245,20 @@ impl FromRequestParts<App> for Admin {
 impl FromRequestParts<App> for Platform {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let invalid = || ApiError::new(http::StatusCode::UNAUTHORIZED, "Invalid access_token");
-        let token = api_token(parts).ok_or_else(invalid)?.to_owned();
+        let Shown::Token(token) = credentials::of(parts) else {
+            return Err(unauthorized("Invalid access_token"));
+        };
         match app.read(async move |tx| tokens::owner(tx, &token).await).await? {
             Some(Owner::PlatformApp(app)) => {
                 context(parts).actor("platform", Some(app.0), "token");
                 Ok(Self(app))
             }
-            _ => Err(invalid()),
+            _ => Err(unauthorized("Invalid access_token")),
         }
     }
 }
 
 /// A member as the one who acts.
-pub(crate) fn performer(tx: &chatwarden_db::Tx<'_>, scope: &Scope<scope::Agent>) -> Performer {
+pub(crate) fn performer(tx: &Tx<'_>, scope: &Scope<scope::Agent>) -> Performer {
     Performer::User(UserPush::of(tx, scope.member()))
 }

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use chatwarden_cable::{Channels, Hub};
 use chatwarden_core::Store;
 use chatwarden_core::desk::Desk;
+use chatwarden_core::passwords::{Hashed, Verdict};
 use chatwarden_guard::RateLimiter;
+
+use crate::error::Answer;
+use crate::passwords::Passwords;
 
 /// The server's state, shared by all requests. Dereferences to its [`Store`]: `app.write(…)`.
 #[derive(Clone)]
@@ -19,6 +23,7 @@ struct Inner {
     channels: Arc<Channels>,
     limiter: RateLimiter,
     settings: Settings,
+    passwords: Passwords,
 }
 
 /// How the server answers, apart from what the product says.
@@ -38,7 +43,15 @@ impl App {
         limiter: RateLimiter,
         settings: Settings,
     ) -> Self {
-        Self(Arc::new(Inner { store, desk, hub, channels, limiter, settings }))
+        Self(Arc::new(Inner {
+            store,
+            desk,
+            hub,
+            channels,
+            limiter,
+            settings,
+            passwords: Passwords::default(),
+        }))
     }
 
     /// The installation.
@@ -59,6 +72,20 @@ impl App {
     /// The rate limits, for those that need to know who asks.
     pub fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
+    }
+
+    /// Hashes a password, outside any transaction.
+    pub(crate) async fn hash_password(&self, password: String) -> Answer<Hashed> {
+        self.0.passwords.hash(password, self.db().ambient().bytes()).await
+    }
+
+    /// Compares a password with a stored hash, outside any transaction; with nobody's it takes as long.
+    pub(crate) async fn verify_password(
+        &self,
+        password: String,
+        stored: Option<String>,
+    ) -> Answer<Verdict> {
+        self.0.passwords.verify(password, stored).await
     }
 
     /// The settings.

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use chatwarden_core::Error;
+use chatwarden_core::error::Invalid;
 use chatwarden_db::{DbError, ErrorKind};
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -20,6 +21,12 @@ pub struct ApiError {
 
 /// What handlers give back.
 pub type Answer<T = Response> = Result<T, ApiError>;
+
+/// 200 without a body, as clients of JSON expect it (`resources.md §0`, head responses).
+pub(crate) fn done() -> Response {
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    ([(CONTENT_TYPE, json)], "").into_response()
+}
 
 /// The name of an error, for the request line.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +76,12 @@ impl ApiError {
         }
     }
 
+    /// 503 for what can't be done now, with the seconds to wait.
+    pub fn unavailable(text: impl Into<String>, seconds: u64) -> Self {
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text);
+        Self { class: "overloaded", retry_after: Some(seconds), ..refusal }
+    }
+
     /// 400 for a request that can't be read.
     pub fn bad_request(text: impl Into<String>) -> Self {
         let text: String = text.into();
@@ -98,6 +111,12 @@ impl From<Error> for ApiError {
             Error::Forbidden(text) => Self::new(StatusCode::FORBIDDEN, text),
             Error::Db(error) => error.into(),
         }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Error::from(invalid).into()
     }
 }
 

@@ -5,14 +5,20 @@
 //! transaction, and renders what comes back. No SQL here, and no product rule.
 
 pub mod actors;
+mod agent_bots;
+mod agents;
 pub mod app;
 pub mod cable;
 mod contacts;
 mod conversations;
+mod credentials;
 pub mod error;
 mod inboxes;
 mod messages;
 pub mod params;
+mod passwords;
+mod platform;
+mod profile;
 mod public;
 mod request_line;
 pub mod router;

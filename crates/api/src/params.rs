@@ -20,6 +20,8 @@ const KEYS: usize = 4096;
 pub struct Params {
     values: Map<String, Value>,
     files: BTreeMap<String, Vec<Upload>>,
+    /// Whether the body was JSON, whose keys count as the record's without being wrapped.
+    json: bool,
 }
 
 /// A file of a multipart form.
@@ -39,9 +41,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let mut out = Self::default();
-        for (key, value) in pairs(parts.uri.query().unwrap_or_default().as_bytes())? {
-            insert(&mut out.values, &key, Value::String(value))?;
-        }
+        out.values = query_values(parts.uri.query().unwrap_or_default())?;
         let path = RawPathParams::from_request_parts(&mut parts, state).await.ok().map(|params| {
             params
                 .iter()
@@ -66,6 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
                 || (content_type.is_empty() && body.first() == Some(&b'{'))
             {
                 out.read_json(&body)?;
+                out.json = true;
             } else if content_type.starts_with("application/x-www-form-urlencoded") {
                 for (key, value) in pairs(&body)? {
                     insert(&mut out.values, &key, Value::String(value))?;
@@ -82,7 +83,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 impl Params {
     /// Parameters that are already an object: for tests and inner objects.
     pub fn of(values: Map<String, Value>) -> Self {
-        Self { values, files: BTreeMap::new() }
+        Self { values, ..Self::default() }
     }
 
     fn read_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
@@ -198,6 +199,42 @@ impl Params {
         }
     }
 
+    /// The id of a record in the path; what is no number names no record.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn id(&self, key: &str) -> Result<i64, ApiError> {
+        self.text(key).and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)
+    }
+
+    /// The parameters under a name, which must be there and say something.
+    ///
+    /// # Errors
+    /// 422.
+    pub fn require(&self, name: &str) -> Result<Self, ApiError> {
+        self.inner(name)
+            .filter(|inner| !inner.values.is_empty() || !inner.files.is_empty())
+            .ok_or_else(|| {
+                ApiError::unprocessable(format!("param is missing or the value is empty: {name}"))
+            })
+    }
+
+    /// The parameters of a record: those under its name, or where the body is JSON its columns at
+    /// the top (`behaviours.md §1`, parameter wrapping).
+    ///
+    /// # Errors
+    /// 422 where there are none.
+    pub fn record(&self, name: &str, columns: &[&str]) -> Result<Self, ApiError> {
+        if !self.json || self.has(name) {
+            return self.require(name);
+        }
+        let own = self.values.iter().filter(|(key, _)| columns.contains(&key.as_str()));
+        let record = Self::of(own.map(|(key, value)| (key.clone(), value.clone())).collect());
+        let mut wrapped = Map::new();
+        wrapped.insert(name.to_owned(), Value::Object(record.values));
+        Self::of(wrapped).require(name)
+    }
+
     /// An object; `{}` where something else was sent.
     pub fn object(&self, key: &str) -> Option<Map<String, Value>> {
         match self.values.get(key)? {
@@ -224,8 +261,11 @@ impl Params {
                 ))
             })
             .collect();
-        (self.values.contains_key(key) || !files.is_empty())
-            .then_some(Self { values: object, files })
+        (self.values.contains_key(key) || !files.is_empty()).then_some(Self {
+            values: object,
+            files,
+            json: false,
+        })
     }
 
     /// The parameters under the record's name where the client wrapped them, else all of them
@@ -279,6 +319,15 @@ impl Params {
     pub fn page_echo(&self) -> Value {
         self.text("page").map_or(Value::from(1), Value::String)
     }
+}
+
+/// The parameters of a query alone.
+pub(crate) fn query_values(query: &str) -> Result<Map<String, Value>, ApiError> {
+    let mut values = Map::new();
+    for (key, value) in pairs(query.as_bytes())? {
+        insert(&mut values, &key, Value::String(value))?;
+    }
+    Ok(values)
 }
 
 /// The integer a text begins with, as Ruby's `to_i` reads it.

@@ -3,15 +3,16 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::header::ACCEPT;
 use serde_json::json;
 
 use crate::app::App;
+use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
-use crate::{contacts, conversations, inboxes, messages, public};
+use crate::{contacts, conversations, inboxes, messages, platform, profile, public};
 
 /// Every route of the product.
 fn all() -> Routes {
@@ -20,6 +21,8 @@ fn all() -> Routes {
         .merge(conversations::routes())
         .merge(inboxes::routes())
         .merge(messages::routes())
+        .merge(platform::routes())
+        .merge(profile::routes())
         .merge(public::routes())
 }
 
@@ -34,7 +37,9 @@ pub fn router(app: App) -> Router {
     router
         .merge(crate::cable::routes())
         .fallback(no_route)
-        .layer(map_response(word_missing))
+        .method_not_allowed_fallback(no_route)
+        .layer(from_fn(answer_with_session))
+        .layer(from_fn(word_missing))
         .with_state(app)
 }
 
@@ -52,8 +57,14 @@ async fn no_route(request: Request) -> Response {
         .into_response()
 }
 
-/// The public and the platform API word a missing record as a missing route.
-async fn word_missing(response: Response) -> Response {
-    let _ = response.extensions().get::<MissingRecord>();
+/// The public and the platform API word a missing record as a missing route (`behaviours.md §4`).
+async fn word_missing(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let as_route = path.starts_with("/platform/") || path.starts_with("/public/api/");
+    let response = next.run(request).await;
+    if as_route && response.extensions().get::<MissingRecord>().is_some() {
+        let body = json!({"status": 404, "error": "Not Found"});
+        return ApiError::with_body(StatusCode::NOT_FOUND, body).into_response();
+    }
     response
 }

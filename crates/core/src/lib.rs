@@ -7,6 +7,8 @@
 mod enumeration;
 
 pub mod accounts;
+pub mod agent_bots;
+pub mod agents;
 pub mod contacts;
 pub mod conversations;
 pub mod desk;
@@ -17,7 +19,11 @@ pub mod inboxes;
 pub mod installation;
 pub mod jobs;
 pub mod messages;
+pub mod notification_settings;
+pub mod passwords;
+pub mod platform;
 pub mod scope;
+pub mod sessions;
 pub mod store;
 pub mod tokens;
 pub mod users;
@@ -30,12 +36,17 @@ pub use store::Store;
 pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
     [
         accounts::sql::STATEMENTS,
+        agent_bots::sql::STATEMENTS,
+        agents::sql::STATEMENTS,
         contacts::sql::STATEMENTS,
         conversations::lists::STATEMENTS,
         conversations::sql::STATEMENTS,
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
         messages::sql::STATEMENTS,
+        notification_settings::sql::STATEMENTS,
+        platform::sql::STATEMENTS,
+        sessions::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
     ]

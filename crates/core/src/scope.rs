@@ -1,12 +1,14 @@
 //! Who a tenant's rows are read and written for.
 //!
-//! A `Scope` is a value with private fields. There are four ways to one: a membership that was
-//! checked ([`crate::accounts::enter`]), a job's account ([`Scope::of_job`]), a channel's inbox
-//! (a [`crate::inboxes::Door`]), and the command line ([`Scope::of_command_line`]). Every statement on tenant data
-//! binds [`Scope::account_id`].
+//! A `Scope` is a value with private fields. There are six ways to one: a membership that was
+//! checked ([`crate::accounts::enter`]), a bot that was let in ([`crate::agent_bots::enter`]), an
+//! account that a platform app made or was given ([`crate::platform::account`]), a job's account
+//! ([`Scope::of_job`]), a channel's inbox (a [`crate::inboxes::Door`]), and the command line
+//! ([`Scope::of_command_line`]). Every statement on tenant data binds [`Scope::account_id`].
 
 use std::ops::Deref;
 
+use crate::agent_bots::AgentBot;
 use crate::ids::{AccountId, UserId};
 use crate::users::Member;
 
@@ -31,6 +33,13 @@ pub struct Agent {
 #[derive(Debug, Clone)]
 pub struct Admin {
     agent: Scope<Agent>,
+}
+
+/// An agent bot in an account that it serves.
+#[derive(Debug, Clone)]
+pub struct Bot {
+    tenant: Scope<Tenant>,
+    bot: AgentBot,
 }
 
 impl Scope {
@@ -77,6 +86,24 @@ impl Scope<Agent> {
     /// The same as an administrator, where the member is one.
     pub fn admin(self) -> Option<Scope<Admin>> {
         self.is_admin().then_some(Scope(Admin { agent: self }))
+    }
+}
+
+impl Scope<Bot> {
+    pub(crate) fn of_bot(account_id: AccountId, bot: AgentBot) -> Self {
+        Self(Bot { tenant: Scope::of_account(account_id), bot })
+    }
+
+    /// The bot.
+    pub fn bot(&self) -> &AgentBot {
+        &self.0.bot
+    }
+}
+
+impl Deref for Scope<Bot> {
+    type Target = Scope;
+    fn deref(&self) -> &Scope {
+        &self.0.tenant
     }
 }
 

@@ -1,12 +1,17 @@
 //! Accounts: the tenants.
 
+mod create;
 pub mod features;
+pub mod settings;
 pub mod sql;
 
-use chatwarden_db::{Json, Timestamp, Tx};
+pub use create::{NewAccount, create};
+
+use chatwarden_db::{Json, Timestamp, Tx, WriteTx, args};
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::desk::desk;
+use crate::error::{Error, Invalid, Result};
 use crate::ids::{AccountId, UserId};
 use crate::scope::{Agent, Scope};
 use crate::users::{Member, MemberRow};
@@ -50,6 +55,132 @@ chatwarden_db::joined! {
     }
 }
 
+/// The languages that an account may speak (`behaviours.md §16`).
+const LOCALES: &str = "ar bg ca cs da de el en es et fa fi fr he hu id is it ja ko lt lv ml nl no pl \
+                       pt pt_BR ro ru sk sr sv ta th tr uk uz vi zh_CN zh_TW";
+/// The longest domain and support address.
+const SHORT: usize = 100;
+
+/// A language by its code.
+///
+/// # Errors
+/// [`Error::Unprocessable`] for one that there isn't.
+pub fn locale_named(code: &str) -> Result<String> {
+    LOCALES
+        .split_whitespace()
+        .find(|known| *known == code)
+        .map(str::to_owned)
+        .ok_or_else(|| Error::Unprocessable(format!("'{code}' is not a valid locale")))
+}
+
+/// Adds what is wrong with an account's own columns.
+fn check(faults: &mut Invalid, account: &Account) {
+    if account.name.trim().is_empty() {
+        faults.add("name", "can't be blank");
+    } else if account.name.chars().count() > 255 {
+        faults.add("name", "is too long (maximum is 255 characters)");
+    }
+    for (field, text) in [("domain", &account.domain), ("support_email", &account.support_email)] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > SHORT) {
+            faults.add(field, format!("is too long (maximum is {SHORT} characters)"));
+        }
+    }
+    let address = account.support_email.as_deref().unwrap_or_default();
+    if !address.is_empty() && !is_mailbox(address) {
+        faults.add("support_email", "is invalid");
+    }
+}
+
+/// Whether a text is an address, with or without a name: `Desk <desk@example.com>`.
+fn is_mailbox(text: &str) -> bool {
+    let address = match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((_, address)) => address,
+        None => text.trim(),
+    };
+    !text.contains(['\r', '\n']) && crate::users::address::is_address(&address.to_lowercase())
+}
+
+impl Account {
+    /// The address that mails come from: the account's, else the installation's.
+    pub fn support_address(&self, tx: &Tx<'_>) -> String {
+        match self.support_email.as_deref().filter(|address| !address.is_empty()) {
+            Some(address) => address.to_owned(),
+            None => desk(tx).sender_email.clone(),
+        }
+    }
+
+    /// The step of the first set-up that the account is at.
+    pub fn onboarding_step(&self) -> Option<&str> {
+        self.custom_attributes.0.get("onboarding_step").and_then(Value::as_str)
+    }
+}
+
+/// An account, for changing: nobody else changes the row until the transaction ends.
+///
+/// # Errors
+/// [`Error::NotFound`] where it was removed meanwhile.
+pub async fn lock(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<Account> {
+    tx.opt(&sql::LOCK, args![scope.account_id()]).await?.ok_or(Error::NotFound)
+}
+
+/// Stores what was changed of a [locked](lock) account.
+///
+/// # Errors
+/// [`Error::Invalid`] where a rule is broken.
+pub async fn save(tx: &mut WriteTx<'_>, scope: &Scope, account: &mut Account) -> Result<()> {
+    let mut faults = Invalid::default();
+    check(&mut faults, account);
+    faults.check()?;
+    account.updated_at = tx.now();
+    tx.run(
+        &sql::UPDATE,
+        args![
+            scope.account_id(),
+            account.name,
+            account.locale,
+            account.domain,
+            account.support_email,
+            account.status,
+            account.settings,
+            account.custom_attributes,
+            account.limits,
+            account.feature_flags,
+            account.feature_flags_ext_1,
+            account.updated_at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Removes an account: at once nobody gets in any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
+    let account = scope.account_id();
+    for (token,) in tx.all(&sql::MEMBER_TOKENS, args![account]).await? {
+        crate::events::refresh(tx, token);
+    }
+    tx.run(&sql::DELETE_MEMBERS, args![account]).await?;
+    tx.run(&sql::DELETE, args![account]).await?;
+    Ok(())
+}
+
+/// Lets a member look at the account itself, also while it is suspended.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such account, or the user is no member of it.
+pub async fn visit(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    user: UserId,
+) -> Result<(Account, Scope<Agent>)> {
+    let found = tx.opt(&sql::ENTER, args![account, user]).await?.ok_or(Error::NotFound)?;
+    let member = found.member.ok_or(Error::NotFound)?;
+    Ok((found.account, Scope::of_member(account, Member::from(member))))
+}
+
 /// Lets a user into an account: the way to a [`Scope<Agent>`] over HTTP (`behaviours.md §3`).
 ///
 /// # Errors
@@ -60,8 +191,7 @@ pub async fn enter(
     account: AccountId,
     user: UserId,
 ) -> Result<(Account, Scope<Agent>)> {
-    let found =
-        tx.opt(&sql::ENTER, chatwarden_db::args![account, user]).await?.ok_or(Error::NotFound)?;
+    let found = tx.opt(&sql::ENTER, args![account, user]).await?.ok_or(Error::NotFound)?;
     let Some(member) = found.member else {
         return Err(Error::Unauthorized(
             "You are not authorized to access this account".to_owned(),

@@ -60,3 +60,25 @@ pub async fn renew(tx: &mut WriteTx<'_>, owner: Owner) -> Result<String, DbError
     tx.run(&sql::RENEW, args![kind, id, token, now]).await?;
     Ok(token)
 }
+
+/// Takes an owner's token away.
+///
+/// # Errors
+/// What the database says.
+pub async fn remove(tx: &mut WriteTx<'_>, owner: Owner) -> Result<(), DbError> {
+    let (kind, id) = owner.parts();
+    tx.run(&sql::REMOVE, args![kind, id]).await.map(drop)
+}
+
+/// The tokens of bots, by their ids.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_bots(
+    tx: &mut Tx<'_>,
+    bots: &[AgentBotId],
+) -> Result<Vec<(AgentBotId, String)>, DbError> {
+    let bots: Vec<i64> = bots.iter().map(|bot| bot.0).collect();
+    let found = tx.all(&sql::OF_BOTS, args![bots]).await?;
+    Ok(found.into_iter().map(|(id, token)| (AgentBotId(id), token)).collect())
+}

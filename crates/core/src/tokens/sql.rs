@@ -11,4 +11,9 @@ statements! {
     RENEW: () = "tokens.renew",
         "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at) values ($1, $2, $3, $4, $4)
          on conflict (owner_type, owner_id) do update set token = excluded.token, updated_at = excluded.updated_at";
+    /// $1 owner type, $2 owner
+    REMOVE: () = "tokens.remove", "delete from access_tokens where owner_type = $1 and owner_id = $2";
+    /// $1 bots
+    OF_BOTS: (i64, String) = "tokens.of_bots",
+        "select owner_id, token from access_tokens where owner_type = 'AgentBot' and owner_id @in($1)";
 }

@@ -1,9 +1,16 @@
 //! People, and their memberships of accounts.
 
+pub mod address;
+mod profile;
 pub mod push;
 pub mod sql;
+mod user;
 
+pub use profile::{Membership, Profile, memberships};
 pub use push::UserPush;
+pub use user::{
+    NewUser, User, by_email, check_name, create, delete, get, lock, renew_hash, save, set_password,
+};
 
 use chatwarden_db::{Timestamp, Tx};
 
@@ -112,7 +119,18 @@ impl Member {
     /// The availability that others see: the chosen one while present, or always for who does not
     /// go offline by leaving (`realtime.md §4`).
     pub fn availability_status(&self, tx: &Tx<'_>) -> Availability {
-        let present = || desk(tx).presence.user_online(self.account_id, self.id, tx.now());
-        if !self.auto_offline || present() { self.availability } else { Availability::Offline }
+        shown(tx, self.account_id, self.id, self.availability, self.auto_offline)
     }
+}
+
+/// The availability that others see.
+fn shown(
+    tx: &Tx<'_>,
+    account: AccountId,
+    user: UserId,
+    chosen: Availability,
+    auto_offline: bool,
+) -> Availability {
+    let present = || desk(tx).presence.user_online(account, user, tx.now());
+    if !auto_offline || present() { chosen } else { Availability::Offline }
 }

@@ -2,7 +2,7 @@
 
 use chatwarden_db::{DbError, Tx, args, statements};
 
-use super::{Member, MemberRow};
+use super::{Member, MemberRow, Membership, User};
 use crate::ids::UserId;
 use crate::scope::Scope;
 
@@ -16,7 +16,47 @@ macro_rules! member_columns {
     };
 }
 
+/// The columns of [`User`], for `users u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.email, u.uid, u.provider, u.name, u.display_name, u.encrypted_password, u.pubsub_token, u.type, \
+         u.confirmed_at, u.unconfirmed_email, u.message_signature, u.ui_settings, u.custom_attributes, \
+         u.created_at, u.updated_at"
+    };
+}
+
 statements! {
+    /// $1 email, $2 name, $3 display name, $4 password, $5 socket token, $6 confirmed at, $7 attributes, $8 now
+    INSERT: (i64,) = "users.insert",
+        "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token, confirmed_at,
+            ui_settings, custom_attributes, created_at, updated_at)
+         values ($1, $1, 'email', $2, $3, $4, $5, $6, '{}', $7, $8, $8) returning id";
+    /// $1 user
+    GET: User = "users.get", (concat!("select ", user_columns!(), " from users u where u.id = $1"));
+    /// $1 user
+    LOCK: User = "users.lock", (concat!("select ", user_columns!(), " from users u where u.id = $1 @lock(u)"));
+    /// $1 email
+    BY_EMAIL: User = "users.by_email", (concat!("select ", user_columns!(), " from users u where u.email = $1"));
+    /// Everything that may change but the password, from the row in hand: it is locked.
+    UPDATE: () = "users.update",
+        "update users set email = $2, uid = $2, name = $3, display_name = $4, confirmed_at = $5, unconfirmed_email = $6,
+            message_signature = $7, ui_settings = $8, custom_attributes = $9, updated_at = $10
+         where id = $1";
+    /// $1 user, $2 password, $3 socket token, $4 now
+    SET_PASSWORD: () = "users.set_password",
+        "update users set encrypted_password = $2, pubsub_token = $3, reset_password_token = null,
+            reset_password_sent_at = null, updated_at = $4
+         where id = $1";
+    /// $1 user, $2 old hash, $3 new hash: unless the password was changed meanwhile
+    RENEW_HASH: () = "users.renew_hash",
+        "update users set encrypted_password = $3 where id = $1 and encrypted_password = $2";
+    /// $1 user
+    DELETE: () = "users.delete", "delete from users where id = $1";
+    /// $1 user: across accounts, for the person
+    MEMBERSHIPS: Membership = "users.memberships",
+        "select au.id, au.account_id, a.name, a.status, a.locale, a.custom_attributes, a.feature_flags,
+            a.feature_flags_ext_1, au.role, au.inviter_id, au.availability, au.auto_offline, au.active_at
+         from account_users au join accounts a on a.id = au.account_id where au.user_id = $1 order by au.id";
     /// $1 account, $2 user
     MEMBER: MemberRow = "users.member", (concat!("select ", member_columns!(),
         " from account_users au join users u on u.id = au.user_id where au.account_id = $1 and au.user_id = $2"));

@@ -1,0 +1,195 @@
+//! Users of a platform app.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chatwarden_core::desk::desk;
+use chatwarden_core::error::Invalid;
+use chatwarden_core::ids::UserId;
+use chatwarden_core::tokens::{self, Owner};
+use chatwarden_core::users::{self, NewUser, Profile, address};
+use chatwarden_core::{passwords, platform};
+use chatwarden_db::{Json as Stored, Timestamp};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+use crate::actors::Platform;
+use crate::app::App;
+use crate::error::{Answer, ApiError, done};
+use crate::params::Params;
+use crate::profile::user_json;
+
+fn platform_user_json(profile: &Profile) -> Value {
+    let mut out = user_json(profile);
+    out.insert("access_token".to_owned(), json!(profile.token));
+    let accounts = profile.memberships.iter().map(|m| {
+        json!({
+            "id": m.account_id,
+            "name": m.account_name,
+            "active_at": m.active_at.map(Timestamp::iso),
+            "role": m.role,
+        })
+    });
+    out.insert("accounts".to_owned(), accounts.collect());
+    Value::Object(out)
+}
+
+/// Makes a user, or gives the app the one there is; that one stays as it is.
+pub(super) async fn create(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let email = address::normalised(&params.text("email").unwrap_or_default());
+    let adopted = {
+        let email = email.clone();
+        app.write(async move |tx| match platform::adopt_user(tx, app_id, &email).await? {
+            Some(user) => Ok::<_, ApiError>(Some(Profile::of(tx, user).await?)),
+            None => Ok(None),
+        })
+        .await?
+    };
+    if let Some(profile) = adopted {
+        return Ok(Json(platform_user_json(&profile)));
+    }
+    let password = params.text("password").unwrap_or_default();
+    let mut new = NewUser {
+        email,
+        name: params.text("name").unwrap_or_default(),
+        display_name: params.text("display_name"),
+        password: passwords::Hashed::unusable(),
+        custom_attributes: Value::Object(params.object("custom_attributes").unwrap_or_default()),
+        confirmed: true,
+    };
+    let mut faults = Invalid::default();
+    passwords::check(&mut faults, "password", &password);
+    new.check(&mut faults);
+    faults.check()?;
+    new.password = app.hash_password(password).await?;
+    app.write(async move |tx| {
+        let user = platform::create_user(tx, app_id, new).await?;
+        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+    })
+    .await
+}
+
+pub(super) async fn show(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = UserId(params.id("id")?);
+    app.read(async move |tx| {
+        let user = platform::user(tx, app_id, id).await?;
+        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+    })
+    .await
+}
+
+/// Changes a user; attributes are merged, an address needs no confirmation.
+pub(super) async fn update(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = UserId(params.id("id")?);
+    app.read(async move |tx| Ok::<_, ApiError>(platform::user(tx, app_id, id).await?)).await?;
+    let mut faults = Invalid::default();
+    let email =
+        params.has("email").then(|| address::normalised(&params.text("email").unwrap_or_default()));
+    if let Some(email) = &email {
+        address::check(&mut faults, email);
+    }
+    let password = params.present("password");
+    if let Some(password) = &password {
+        passwords::check(&mut faults, "password", password);
+    }
+    faults.check()?;
+    let password = match password {
+        Some(password) => Some(app.hash_password(password).await?),
+        None => None,
+    };
+    app.write(async move |tx| {
+        let mut user = platform::lock_user(tx, app_id, id).await?;
+        if let Some(email) = email {
+            user.email = email;
+            user.unconfirmed_email = None;
+        }
+        if params.has("name") {
+            user.name = params.text("name").unwrap_or_default();
+        }
+        if params.has("display_name") {
+            user.display_name = params.text("display_name");
+        }
+        if let Some(sent) = params.object("custom_attributes") {
+            let mut attributes = object(user.custom_attributes.0);
+            attributes.extend(sent);
+            user.custom_attributes = Stored(Value::Object(attributes));
+        }
+        users::save(tx, &mut user).await?;
+        if let Some(password) = password {
+            users::set_password(tx, &mut user, password, None).await?;
+        }
+        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+    })
+    .await
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+pub(super) async fn destroy(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let id = UserId(params.id("id")?);
+    app.write(async move |tx| Ok(platform::delete_user(tx, app_id, id).await?))
+        .await
+        .map(|()| done())
+}
+
+/// A link to sign in by, once.
+pub(super) async fn login(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = UserId(params.id("id")?);
+    app.write(async move |tx| {
+        let (user, ticket) = platform::login_ticket(tx, app_id, id).await?;
+        let email = utf8_percent_encode(&user.email, NON_ALPHANUMERIC);
+        let base = &desk(tx).frontend_url;
+        Ok(Json(json!({"url": format!("{base}/app/login?email={email}&sso_auth_token={ticket}")})))
+    })
+    .await
+}
+
+/// The user's API token.
+pub(super) async fn token(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = UserId(params.id("id")?);
+    app.read(async move |tx| {
+        let user = platform::user(tx, app_id, id).await?;
+        let token = tokens::of(tx, Owner::User(id)).await?;
+        Ok(Json(json!({
+            "access_token": token,
+            "expiry": null,
+            "user": {
+                "id": user.id,
+                "name": user.name,
+                "display_name": user.display_name,
+                "email": user.email,
+                "pubsub_token": user.pubsub_token,
+            },
+        })))
+    })
+    .await
+}

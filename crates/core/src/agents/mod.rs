@@ -1,0 +1,207 @@
+//! Memberships: who works in an account, and as what (`resources.md §3`).
+
+pub mod sql;
+
+use chatwarden_db::{Timestamp, Tx, WriteTx, args};
+
+use crate::error::{Error, Result};
+use crate::events;
+use crate::ids::{AccountId, AccountUserId, UserId};
+use crate::notification_settings;
+use crate::scope::Scope;
+use crate::users::{self, Availability, Member, Role, User};
+
+chatwarden_db::row! {
+    /// A membership's own columns.
+    pub struct AccountUser {
+        pub id: AccountUserId,
+        pub account_id: AccountId,
+        pub user_id: UserId,
+        pub role: Role,
+        pub inviter_id: Option<UserId>,
+        pub availability: Availability,
+        pub auto_offline: bool,
+        pub active_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+/// A membership to be made, or what is to be changed of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// The role; agent at first.
+    pub role: Option<Role>,
+    /// The availability; online at first.
+    pub availability: Option<Availability>,
+    /// Whether the member is shown offline when not present; so at first.
+    pub auto_offline: Option<bool>,
+}
+
+/// The members of the account, by name as people sort it.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(tx: &mut Tx<'_>, scope: &Scope) -> Result<Vec<Member>> {
+    let rows = tx.all(&sql::LIST, args![scope.account_id()]).await?;
+    let mut members: Vec<Member> = rows.into_iter().map(Member::from).collect();
+    members.sort_by_cached_key(|member| (member.name.to_lowercase(), member.id));
+    Ok(members)
+}
+
+/// A member of the account.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none.
+pub async fn find(tx: &mut Tx<'_>, scope: &Scope, user: UserId) -> Result<Member> {
+    users::sql::member(tx, scope, user).await?.ok_or(Error::NotFound)
+}
+
+/// The memberships of the account, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn memberships(tx: &mut Tx<'_>, scope: &Scope) -> Result<Vec<AccountUser>> {
+    Ok(tx.all(&sql::ROWS, args![scope.account_id()]).await?)
+}
+
+/// Makes a person a member.
+///
+/// # Errors
+/// [`Error::Invalid`] where the person is one already, or there is no such person.
+pub async fn join(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    user: UserId,
+    terms: Terms,
+    inviter: Option<UserId>,
+) -> Result<AccountUser> {
+    let now = tx.now();
+    let role = terms.role.unwrap_or(Role::Agent);
+    let availability = terms.availability.unwrap_or(Availability::Online);
+    let auto_offline = terms.auto_offline.unwrap_or(true);
+    let made = tx
+        .one(
+            &sql::INSERT,
+            args![scope.account_id(), user, role, inviter, availability, auto_offline, now],
+        )
+        .await
+        .map_err(|error| {
+            if error.broke("account_users_account_id_user_id_key") {
+                Error::invalid("user_id", "has already been taken")
+            } else if error.broke("foreign_key") {
+                Error::invalid("user", "must exist")
+            } else {
+                error.into()
+            }
+        })?;
+    notification_settings::begin(tx, scope, user).await?;
+    Ok(AccountUser {
+        id: AccountUserId(made.0),
+        account_id: scope.account_id(),
+        user_id: user,
+        role,
+        inviter_id: inviter,
+        availability,
+        auto_offline,
+        active_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// Changes a membership. A change of the role changes what the member's sockets hear.
+///
+/// # Errors
+/// [`Error::NotFound`] where the person is no member.
+pub async fn change(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    user: UserId,
+    terms: Terms,
+) -> Result<AccountUser> {
+    let now = tx.now();
+    let changed = tx
+        .opt(
+            &sql::CHANGE,
+            args![
+                scope.account_id(),
+                user,
+                terms.role,
+                terms.availability,
+                terms.auto_offline,
+                now
+            ],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+    if terms.role.is_some() {
+        refresh(tx, user).await?;
+    }
+    Ok(changed)
+}
+
+/// Makes a person a member, or changes the membership there is.
+///
+/// # Errors
+/// [`Error::Invalid`] where there is no such person.
+pub async fn join_or_change(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    user: UserId,
+    terms: Terms,
+) -> Result<AccountUser> {
+    match change(tx, scope, user, terms).await {
+        Err(Error::NotFound) => join(tx, scope, user, terms, None).await,
+        other => other,
+    }
+}
+
+/// Notes that the member works in this account now.
+///
+/// # Errors
+/// [`Error::NotFound`] where the person is no member.
+pub async fn mark_active(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<()> {
+    let now = tx.now();
+    match tx.run(&sql::MARK_ACTIVE, args![scope.account_id(), user, now]).await? {
+        0 => Err(Error::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Ends a membership: seats in inboxes and assignments go along. Nothing happens to who is no member.
+///
+/// # Errors
+/// What the database says.
+pub async fn leave(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<()> {
+    let account = scope.account_id();
+    if tx.run(&sql::DELETE, args![account, user]).await? == 0 {
+        return Ok(());
+    }
+    let now = tx.now();
+    tx.run(&sql::LEAVE_INBOXES, args![account, user]).await?;
+    tx.run(&sql::UNASSIGN, args![account, user, now]).await?;
+    tx.run(&notification_settings::sql::REMOVE, args![account, user]).await?;
+    refresh(tx, user).await
+}
+
+/// Ends a membership; a person without any other is removed with it.
+///
+/// # Errors
+/// [`Error::NotFound`] where the person is no member.
+pub async fn remove(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<()> {
+    find(tx, scope, user).await?;
+    leave(tx, scope, user).await?;
+    let person = users::lock(tx, user).await?;
+    if users::memberships(tx, user).await?.is_empty() && person.kind.is_none() {
+        users::delete(tx, &person).await?;
+    }
+    Ok(())
+}
+
+/// Has the sockets of a person checked again.
+async fn refresh(tx: &mut WriteTx<'_>, user: UserId) -> Result<()> {
+    let User { pubsub_token, .. } = users::get(tx, user).await?;
+    events::refresh(tx, pubsub_token);
+    Ok(())
+}
