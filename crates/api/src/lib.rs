@@ -18,6 +18,7 @@ mod messages;
 pub mod params;
 mod passwords;
 mod platform;
+pub mod presence;
 mod profile;
 mod public;
 mod request_line;

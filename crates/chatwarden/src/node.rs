@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chatwarden_api::cable::{channels, publication};
+use chatwarden_api::presence::Board;
 use chatwarden_api::{App, Settings};
-use chatwarden_cable::{Bus, Channels, Hub, HubConfig, Link, Publication, Signal};
+use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
@@ -23,6 +25,9 @@ use tokio_util::task::TaskTracker;
 /// How long running jobs get when the server ends (operations.md §3.5).
 const RUNNING_JOBS: Duration = Duration::from_secs(10);
 
+/// How often it is asked who the other nodes saw.
+const PRESENCE_REFRESH: Duration = Duration::from_secs(2);
+
 /// What a node is made of.
 pub struct Parts {
     /// The database, migrated, lending `desk` to its transactions.
@@ -33,6 +38,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// Names the database, for sockets that resume.
     pub epoch: String,
+    /// Who is present; the installation asks it too.
+    pub board: Arc<Board>,
     /// The rate limits.
     pub limiter: RateLimiter,
     /// How the server answers.
@@ -49,6 +56,8 @@ pub struct Node {
     pub hub: Arc<Hub>,
     /// Who does the jobs.
     pub worker: Worker,
+    /// Who is present.
+    board: Arc<Board>,
     /// The background tasks.
     pub tasks: TaskTracker,
     /// Ends the background tasks.
@@ -118,17 +127,6 @@ async fn follow(db: Db, hub: Arc<Hub>) {
     }
 }
 
-/// An outbox entry as the sockets know it.
-fn publication(stored: Stored) -> Publication {
-    Publication {
-        id: stored.id,
-        at: stored.at.micros(),
-        streams: stored.entry.streams.into_iter().map(Arc::from).collect(),
-        except: stored.entry.except.map(Arc::from),
-        message: Arc::from(stored.entry.message),
-    }
-}
-
 impl Node {
     /// Puts the parts together and starts what runs in the background.
     pub fn assemble(parts: Parts) -> Self {
@@ -150,14 +148,22 @@ impl Node {
             // Those that were published after all are dropped as repeats.
             move |overdue| again.publish(overdue),
         );
-        let channels = Arc::new(Channels::new());
+        let channels = Arc::new(channels(store.clone(), parts.board.clone()));
         let app = App::new(store, parts.desk, hub.clone(), channels, parts.limiter, parts.settings);
-        Self { app, hub, worker, tasks, stop }
+        Self { app, hub, worker, board: parts.board, tasks, stop }
     }
 
     /// Starts the workers: jobs are done as they come. Tests do them when they say so.
     pub fn work(&self) {
         self.worker.start(&self.tasks, &self.stop);
+        let (board, ambient) = (self.board.clone(), self.app.db().ambient().clone());
+        let refresh = async move {
+            loop {
+                tokio::time::sleep(PRESENCE_REFRESH).await;
+                board.refresh(ambient.now()).await;
+            }
+        };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(refresh));
     }
 
     /// Listens to the other nodes: by the bus's signals, and by the database for what the bus missed.

@@ -22,6 +22,7 @@ pub mod messages;
 pub mod notification_settings;
 pub mod passwords;
 pub mod platform;
+pub mod rooms;
 pub mod scope;
 pub mod sessions;
 pub mod store;
@@ -47,6 +48,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         notification_settings::sql::STATEMENTS,
         platform::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
+        rooms::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
     ]

@@ -9,6 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
 use chatwarden_api::Settings;
+use chatwarden_api::presence::{Board, Windows};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp};
@@ -65,7 +66,7 @@ struct Inner {
 /// What goes away with the test.
 enum Held {
     Sqlite { _folder: tempfile::TempDir },
-    Postgres { _database: Database },
+    Postgres { _database: Database<'static> },
 }
 
 /// Whether tests run on PostgreSQL (`CHATWARDEN_TEST_DB=postgres`).
@@ -145,7 +146,9 @@ impl App {
 
     async fn open() -> anyhow::Result<Self> {
         let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING.micros())));
+        let board = Arc::new(Board::new(Windows::default(), None));
         let desk = Arc::new(Desk {
+            presence: board.clone(),
             secret: Arc::from("a secret of the tests, long enough to sign with"),
             ..Desk::default()
         });
@@ -162,6 +165,7 @@ impl App {
             desk,
             bus: Arc::new(InProcess::new()),
             epoch: "test".to_owned(),
+            board,
             limiter,
             settings: Settings::default(),
             name: "test".to_owned(),

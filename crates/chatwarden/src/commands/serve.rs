@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use chatwarden_api::Settings;
-use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, Signal};
-use chatwarden_core::desk::{Desk, NobodyPresent};
+use chatwarden_api::presence::{Board, Windows};
+use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
+use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
 use chatwarden_guard::{Edge, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
@@ -53,7 +54,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let meters = Registry::new(options::meters(config), SystemClock::shared());
     meters.install().context("setting up the meters")?;
     let secrets = Secrets::load(config)?;
-    let desk = Arc::new(desk(config, &secrets));
+    let board = Arc::new(board(config)?);
+    let desk = Arc::new(Desk { presence: board.clone(), ..desk(config, &secrets) });
     let db = open(config, desk.clone()).await?;
     let epoch = epoch(&db).await?;
     let tasks = TaskTracker::new();
@@ -70,6 +72,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         desk,
         bus,
         epoch,
+        board,
         limiter: limiter.clone(),
         settings: Settings { environment: config.server.environment.name().to_owned() },
         name: instance.clone(),
@@ -124,7 +127,6 @@ pub(crate) fn desk(config: &Config, secrets: &Secrets) -> Desk {
         frontend_url: config.server.frontend_url.as_str().trim_end_matches('/').to_owned(),
         default_locale: config.accounts.default_locale.as_str().to_owned(),
         secret: Arc::from(secrets.key_base.expose()),
-        presence: Arc::new(NobodyPresent),
         ..Desk::default()
     }
 }
@@ -143,6 +145,19 @@ pub(crate) async fn open(config: &Config, desk: Arc<Desk>) -> anyhow::Result<Db>
 /// The name of this database, made with it: sockets resume only where they were.
 async fn epoch(db: &Db) -> anyhow::Result<String> {
     Ok(db.write(async |tx| chatwarden_core::installation::epoch(tx).await).await?)
+}
+
+/// Who is present, shared through Redis where there is one.
+fn board(config: &Config) -> anyhow::Result<Board> {
+    let windows = Windows::default();
+    let shared = match options::redis_url(config) {
+        Some(url) => {
+            Some(Arc::new(RedisPresence::new(url.expose(), "chatwarden", windows.contacts)?)
+                as Arc<dyn chatwarden_cable::Presence>)
+        }
+        None => None,
+    };
+    Ok(Board::new(windows, shared))
 }
 
 /// How this node hears from the others: through Redis where there is one.
