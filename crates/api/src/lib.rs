@@ -24,6 +24,7 @@ mod public;
 mod request_line;
 pub mod router;
 pub mod routes;
+mod setup;
 
 pub use app::{App, Settings};
 pub use request_line::layer as request_line;

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
-use crate::{contacts, conversations, inboxes, messages, platform, profile, public};
+use crate::{contacts, conversations, inboxes, messages, platform, profile, public, setup};
 
 /// Every route of the product.
 fn all() -> Routes {
@@ -24,6 +24,7 @@ fn all() -> Routes {
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
+        .merge(setup::routes())
 }
 
 /// The route table: what the generated references are made of.

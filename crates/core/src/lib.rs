@@ -25,6 +25,7 @@ pub mod platform;
 pub mod rooms;
 pub mod scope;
 pub mod sessions;
+pub mod setup;
 pub mod store;
 pub mod tokens;
 pub mod users;
@@ -49,6 +50,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         platform::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
         rooms::sql::STATEMENTS,
+        setup::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
     ]

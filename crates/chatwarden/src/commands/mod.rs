@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what each command does.
 
+mod admin;
 mod arguments;
 mod config;
 mod migrate;
@@ -47,6 +48,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Config(command) => config::run(command, &config),
         Command::Serve => serve::run(&config),
         Command::Migrate(options) => migrate::run(*options, &config),
-        command => anyhow::bail!("`{}` is not wired to the product yet", command.name()),
+        Command::Admin(command) => admin::run(command, &config),
+        Command::Demo => anyhow::bail!("`demo` is not wired to the product yet"),
     }
 }

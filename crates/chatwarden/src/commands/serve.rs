@@ -108,7 +108,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         });
     let signals = Signals::catch(&lifecycle)?;
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
-    say_hello(config, bound)?;
+    let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
+    say_hello(config, bound, link.as_deref())?;
     match serve::serve(vec![(listener, router)], Limits::default(), lifecycle).await {
         Ok(_) => Ok(()),
         Err(Aborted) => bail!("stopped without draining"),
@@ -185,13 +186,18 @@ fn bus(
     Ok((bus, Some(signals)))
 }
 
-/// Says where the server is; with the standard output gone there is nobody to tell.
-fn say_hello(config: &Config, bound: SocketAddr) -> anyhow::Result<()> {
+/// Says where the server is and, while nobody is there, how to make the first account.
+fn say_hello(config: &Config, bound: SocketAddr, link: Option<&str>) -> anyhow::Result<()> {
+    let base = config.server.frontend_url.as_str().trim_end_matches('/');
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "Chatwarden listens on http://{bound} and is reached at {}",
-        config.server.frontend_url.as_str()
-    )?;
+    writeln!(out, "\nChatwarden listens on http://{bound} and is reached at {base}")?;
+    if let Some(link) = link {
+        writeln!(
+            out,
+            "There is nobody here yet. Make the first account at (the link works once)\n"
+        )?;
+        writeln!(out, "    {base}/setup/{link}\n")?;
+        writeln!(out, "or with `chatwarden admin create --name … --email … --account …`.\n")?;
+    }
     Ok(())
 }
