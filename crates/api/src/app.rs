@@ -8,6 +8,7 @@ use chatwarden_core::Store;
 use chatwarden_core::desk::Desk;
 use chatwarden_core::passwords::{Hashed, Verdict};
 use chatwarden_guard::RateLimiter;
+use chatwarden_telemetry::health::Health;
 
 use crate::error::Answer;
 use crate::passwords::Passwords;
@@ -22,6 +23,7 @@ struct Inner {
     hub: Arc<Hub>,
     channels: Arc<Channels>,
     limiter: RateLimiter,
+    health: Health,
     settings: Settings,
     passwords: Passwords,
 }
@@ -41,6 +43,7 @@ impl App {
         hub: Arc<Hub>,
         channels: Arc<Channels>,
         limiter: RateLimiter,
+        health: Health,
         settings: Settings,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -49,6 +52,7 @@ impl App {
             hub,
             channels,
             limiter,
+            health,
             settings,
             passwords: Passwords::default(),
         }))
@@ -86,6 +90,11 @@ impl App {
         stored: Option<String>,
     ) -> Answer<Verdict> {
         self.0.passwords.verify(password, stored).await
+    }
+
+    /// How the parts are, as last looked at.
+    pub fn health(&self) -> &Health {
+        &self.0.health
     }
 
     /// The settings.

@@ -13,6 +13,7 @@ mod contacts;
 mod conversations;
 mod credentials;
 pub mod error;
+mod health;
 mod inboxes;
 mod messages;
 pub mod params;

@@ -12,13 +12,14 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
-use crate::{contacts, conversations, inboxes, messages, platform, profile, public, setup};
+use crate::{contacts, conversations, health, inboxes, messages, platform, profile, public, setup};
 
 /// Every route of the product.
 fn all() -> Routes {
     Routes::new("")
         .merge(contacts::routes())
         .merge(conversations::routes())
+        .merge(health::routes())
         .merge(inboxes::routes())
         .merge(messages::routes())
         .merge(platform::routes())

@@ -16,6 +16,7 @@ use chatwarden_db::Db;
 use chatwarden_guard::RateLimiter;
 use chatwarden_jobs::outbox::{Relay, Stored, Tail};
 use chatwarden_jobs::{Limits, Worker};
+use chatwarden_telemetry::health::Health;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// The rate limits.
     pub limiter: RateLimiter,
+    /// How the parts are.
+    pub health: Health,
     /// How the server answers.
     pub settings: Settings,
     /// Names this node among all that ever were.
@@ -149,7 +152,15 @@ impl Node {
             move |overdue| again.publish(overdue),
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
-        let app = App::new(store, parts.desk, hub.clone(), channels, parts.limiter, parts.settings);
+        let app = App::new(
+            store,
+            parts.desk,
+            hub.clone(),
+            channels,
+            parts.limiter,
+            parts.health,
+            parts.settings,
+        );
         Self { app, hub, worker, board: parts.board, tasks, stop }
     }
 

@@ -29,7 +29,7 @@ mod value;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 pub use check::{Described, Explained, SchemaColumn, describe, explain, schema};
-pub use db::{Db, Engine, Options, PostgresOptions, SqliteOptions};
+pub use db::{Db, Engine, Options, PostgresOptions, Pressure, SqliteOptions};
 pub use error::{DbError, ErrorKind, OnConflict};
 pub use migrate::{Applied, MIGRATIONS, Migration, migrate, migration_status};
 pub use row::{Cell, Column, ColumnType, FromRow, Presence, Row, joined_columns};

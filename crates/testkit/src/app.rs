@@ -12,9 +12,13 @@ use chatwarden_api::Settings;
 use chatwarden_api::presence::{Board, Windows};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
-use chatwarden_db::{Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp};
+use chatwarden_db::{
+    Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp,
+};
 use chatwarden_guard::RateLimiter;
 use chatwarden_guard::rate_limit::RateLimitConfig;
+use chatwarden_telemetry::clock::SystemClock;
+use chatwarden_telemetry::health::{self, HealthRegistry};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
@@ -95,9 +99,13 @@ async fn database(ambient: Ambient) -> anyhow::Result<(Db, Held)> {
                 let url = url.to_owned();
                 // The template is filled outside the test's runtime: this closure is not async.
                 std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    let runtime =
+                        tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                     runtime.block_on(async {
-                        let db = Db::open(Options::Postgres(PostgresOptions::new(url)), Ambient::default())?;
+                        let db = Db::open(
+                            Options::Postgres(PostgresOptions::new(url)),
+                            Ambient::default(),
+                        )?;
                         chatwarden_db::migrate(&db).await?;
                         db.close().await;
                         anyhow::Ok(())
@@ -108,14 +116,18 @@ async fn database(ambient: Ambient) -> anyhow::Result<(Db, Held)> {
             })?;
             let mut options = PostgresOptions::new(database.url());
             options.connections = 6;
-            Ok((Db::open(Options::Postgres(options), ambient)?, Held::Postgres { _database: database }))
+            Ok((
+                Db::open(Options::Postgres(options), ambient)?,
+                Held::Postgres { _database: database },
+            ))
         }
     }
 }
 
 /// The migrated SQLite file that tests copy, made once a process.
 async fn template() -> anyhow::Result<PathBuf> {
-    static TEMPLATE: tokio::sync::OnceCell<(tempfile::TempDir, PathBuf)> = tokio::sync::OnceCell::const_new();
+    static TEMPLATE: tokio::sync::OnceCell<(tempfile::TempDir, PathBuf)> =
+        tokio::sync::OnceCell::const_new();
     let (_, path) = TEMPLATE
         .get_or_try_init(|| async {
             let folder = tempfile::tempdir()?;
@@ -160,6 +172,8 @@ impl App {
         let (db, held) = database(ambient).await?;
         let limiter =
             RateLimiter::local(RateLimitConfig::default(), chatwarden_guard::Ambient::system());
+        let (health, _, _) =
+            HealthRegistry::new(health::Settings::default(), SystemClock::shared()).build();
         let node = Node::assemble(Parts {
             db: db.clone(),
             desk,
@@ -167,6 +181,7 @@ impl App {
             epoch: "test".to_owned(),
             board,
             limiter,
+            health,
             settings: Settings::default(),
             name: "test".to_owned(),
         });
@@ -221,7 +236,11 @@ impl App {
 
     /// A new account.
     pub async fn account(&self, name: &str) -> i64 {
-        let made = self.platform().post("/platform/api/v1/accounts", serde_json::json!({"name": name})).await.ok();
+        let made = self
+            .platform()
+            .post("/platform/api/v1/accounts", serde_json::json!({"name": name}))
+            .await
+            .ok();
         made["id"].as_i64().expect("an id")
     }
 
@@ -240,7 +259,8 @@ impl App {
         let id = user["id"].as_i64().expect("an id");
         let path = format!("/platform/api/v1/accounts/{account}/account_users");
         platform.post(&path, serde_json::json!({"user_id": id, "role": role})).await.ok();
-        let token = platform.post(&format!("/platform/api/v1/users/{id}/token"), Value::Null).await.ok();
+        let token =
+            platform.post(&format!("/platform/api/v1/users/{id}/token"), Value::Null).await.ok();
         let token = token["access_token"].as_str().expect("a token").to_owned();
         let mut actor = self.anyone().with_header("api_access_token", &token);
         actor.account = Some(account);
@@ -303,8 +323,24 @@ impl Actor {
     }
 
     /// Sends bytes of any type.
-    pub async fn send_raw(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Reply {
-        let own = ["/api/", "/public/", "/platform/", "/auth/", "/widget", "/cable", "/health", "/livez", "/readyz"];
+    pub async fn send_raw(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Reply {
+        let own = [
+            "/api/",
+            "/public/",
+            "/platform/",
+            "/auth/",
+            "/widget",
+            "/cable",
+            "/health",
+            "/livez",
+            "/readyz",
+        ];
         let uri = match self.account {
             Some(account) if !own.iter().any(|prefix| path.starts_with(prefix)) => {
                 format!("/api/v1/accounts/{account}{path}")
@@ -325,7 +361,8 @@ impl Actor {
                 HeaderValue::from_str(value).expect("a header value"),
             );
         }
-        let response = self.app.0.router.clone().oneshot(request).await.expect("the router answers");
+        let response =
+            self.app.0.router.clone().oneshot(request).await.expect("the router answers");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole answer").to_bytes();
         Reply::new(format!("{method} {uri}"), parts.status, parts.headers, bytes)

@@ -17,7 +17,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(request: String, status: StatusCode, headers: HeaderMap, bytes: Bytes) -> Self {
+    pub(crate) fn new(
+        request: String,
+        status: StatusCode,
+        headers: HeaderMap,
+        bytes: Bytes,
+    ) -> Self {
         Self { request, status, headers, bytes }
     }
 

@@ -14,6 +14,9 @@ use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
 use chatwarden_guard::{Edge, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
+use chatwarden_telemetry::health::{
+    self, DiskSpace, Health, HealthRegistry, Readiness, Supervisor,
+};
 use chatwarden_telemetry::logs;
 use chatwarden_telemetry::meters::Registry;
 use tokio::net::TcpListener;
@@ -21,11 +24,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::checks::{Database, Migrations};
 use crate::config::Config;
 use crate::node::{Node, Parts};
 use crate::options;
 use crate::secrets::Secrets;
 use crate::serve::{self, Aborted, Limits, Signals};
+
+/// Less free space than this on the data's disk is a failure (operations.md §3.2).
+const DISK_THRESHOLD: u64 = 512 << 20;
 
 /// How long connections to sockets are spread over while draining (operations.md §3.5).
 const SOCKET_SPREAD: Duration = Duration::from_secs(5);
@@ -67,6 +74,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         Some(url) => RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?,
         None => RateLimiter::local(limits, guard_ambient.clone()),
     };
+    let (health, readiness, supervisor) = health(config, &db);
     let node = Node::assemble(Parts {
         db: db.clone(),
         desk,
@@ -74,9 +82,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         epoch,
         board,
         limiter: limiter.clone(),
+        health,
         settings: Settings { environment: config.server.environment.name().to_owned() },
         name: instance.clone(),
     });
+    let watch = node.stop.clone();
+    node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
     node.work();
     let node = Arc::new(node);
     if let Some(signals) = signals {
@@ -91,7 +102,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {address} (LISTEN)"))?;
     let bound = listener.local_addr().unwrap_or(address);
     let hub = node.hub.clone();
+    readiness.accept();
     let lifecycle = options::lifecycle(config)
+        .on_drain(move || readiness.refuse())
         .sockets(move || async move { hub.drain(SOCKET_SPREAD).await })
         .workers({
             let node = node.clone();
@@ -146,6 +159,19 @@ pub(crate) async fn open(config: &Config, desk: Arc<Desk>) -> anyhow::Result<Db>
 /// The name of this database, made with it: sockets resume only where they were.
 async fn epoch(db: &Db) -> anyhow::Result<String> {
     Ok(db.write(async |tx| chatwarden_core::installation::epoch(tx).await).await?)
+}
+
+/// What is looked at in the background.
+fn health(config: &Config, db: &Db) -> (Health, Readiness, Supervisor) {
+    let mut registry = HealthRegistry::new(health::Settings::default(), SystemClock::shared());
+    registry.register(Box::new(Database(db.clone())));
+    registry.register(Box::new(Migrations(db.clone())));
+    registry.register(Box::new(DiskSpace::new(
+        vec![config.server.data_dir.clone()],
+        DISK_THRESHOLD,
+        SystemClock::shared(),
+    )));
+    registry.build()
 }
 
 /// Who is present, shared through Redis where there is one.

@@ -18,8 +18,8 @@ mod server;
 pub use postgres::{Database, Durability, Postgres};
 pub use process::{Service, free_port, wait_until};
 pub use redis::Redis;
-pub use server::{Answer, Server, call};
 pub use rustix::process::Signal;
+pub use server::{Answer, Server, call};
 
 /// Environment variable with the URL of a started PostgreSQL that tests may make databases on.
 pub const POSTGRES_URL: &str = "CHATWARDEN_TEST_POSTGRES_URL";

@@ -76,7 +76,9 @@ impl Server {
         let port = self.port;
         wait_until(STARTING, || match service.ended()? {
             Some(status) => bail!("it ended: {status}"),
-            None => Ok(call(port, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200)),
+            None => {
+                Ok(call(port, "GET", "/readyz", &[], "").is_ok_and(|answer| answer.status == 200))
+            }
         })
         .with_context(|| format!("the server did not start:\n{}\n", self.log_end()))?;
         self.running = Some(service);
@@ -168,7 +170,13 @@ impl Server {
     ///
     /// # Errors
     /// No whole answer came.
-    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
         call(self.port, method, path, headers, body)
     }
 }
@@ -177,15 +185,25 @@ impl Server {
 ///
 /// # Errors
 /// No whole answer came.
-pub fn call(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+pub fn call(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        head.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
     }
     stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
     let mut reader = BufReader::new(stream);
