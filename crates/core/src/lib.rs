@@ -20,6 +20,7 @@ pub mod installation;
 pub mod jobs;
 pub mod messages;
 pub mod notification_settings;
+pub mod notifications;
 pub mod passwords;
 pub mod platform;
 pub mod rooms;
@@ -47,6 +48,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         installation::sql::STATEMENTS,
         messages::sql::STATEMENTS,
         notification_settings::sql::STATEMENTS,
+        notifications::sql::STATEMENTS,
         platform::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
         rooms::sql::STATEMENTS,

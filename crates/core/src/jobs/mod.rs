@@ -7,29 +7,28 @@ use std::sync::Arc;
 use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{NewJob, Registry, Schedule};
 
-use crate::Store;
+use crate::{Store, notifications};
 
 /// Turns events into jobs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EventRouting;
+struct EventRouting;
 
 impl Routing for EventRouting {
     fn jobs_for(&self, stored: &Stored) -> Vec<NewJob> {
-        let _ = stored;
-        Vec::new()
+        notifications::jobs_for(stored).into_iter().collect()
     }
+}
+
+/// Which jobs an event causes.
+pub fn routing() -> Arc<dyn Routing> {
+    Arc::new(EventRouting)
 }
 
 /// The handlers of all kinds of jobs.
 pub fn registry(store: &Store) -> Registry {
-    let _ = store;
+    let of_notifications = store.clone();
     Registry::new()
+        .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
 }
 
 /// The jobs that come by themselves.
 pub static SCHEDULES: &[Schedule] = &[];
-
-/// The routing, shared.
-pub fn routing() -> Arc<dyn Routing> {
-    Arc::new(EventRouting)
-}

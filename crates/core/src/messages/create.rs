@@ -188,8 +188,10 @@ async fn announce(
         && message.message_type != MessageType::Activity
         && event != "first.reply.created";
     let audience = push::audience(tx, scope, c, contact_too).await?;
+    let user = sent.user.as_ref().map(|user| user.id);
     let announced = Event::new(event, audience).by(by).context(json!({
-        "message_id": message.id, "conversation_id": c.row.id,
+        "message_id": message.id, "conversation_id": c.row.id, "assignee_id": c.row.assignee_id,
+        "user_id": user, "public": contact_too,
     }));
     let payload = MessagePush::of(tx, c, sent).echo(echo_id);
     events::emit(tx, scope, &announced, &payload);
