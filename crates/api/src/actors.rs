@@ -38,6 +38,10 @@ pub struct Signed {
     pub session: Option<Session>,
 }
 
+/// Anybody; where they signed in, who they are.
+#[derive(Debug, Clone)]
+pub struct MaybeSigned(pub Option<Signed>);
+
 /// A member of the account in the path.
 #[derive(Debug, Clone)]
 pub struct Agent(pub Scope<scope::Agent>, pub Account);
@@ -65,6 +69,9 @@ impl Actor for Anyone {
 }
 impl Actor for Signed {
     const NAME: &'static str = "signed-in user";
+}
+impl Actor for MaybeSigned {
+    const NAME: &'static str = "anyone";
 }
 impl Actor for Agent {
     const NAME: &'static str = "agent";
@@ -181,6 +188,16 @@ impl FromRequestParts<App> for Signed {
         let Known::User(user, session) = known else { return Err(not_for_bots()) };
         note(parts, app, shown, "user", user, session.as_ref()).await?;
         Ok(Self { user, session })
+    }
+}
+
+impl FromRequestParts<App> for MaybeSigned {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if matches!(credentials::of(parts), Shown::Nothing) {
+            return Ok(Self(None));
+        }
+        Signed::from_request_parts(parts, app).await.map(Some).map(Self)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
@@ -42,10 +42,21 @@ pub(crate) fn of(parts: &Parts) -> Shown {
 }
 
 /// The session that the caller shows, whatever else.
-pub(crate) fn session(parts: &Parts) -> Option<Credentials> {
+fn session(parts: &Parts) -> Option<Credentials> {
     in_headers(&parts.headers)
         .or_else(|| in_bearer(&parts.headers))
         .or_else(|| in_query(parts.uri.query()?))
+}
+
+/// The session that the caller shows, for the routes that are about sessions.
+#[derive(Debug)]
+pub(crate) struct ShownSession(pub Option<Credentials>);
+
+impl<S: Sync> FromRequestParts<S> for ShownSession {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(session(parts)))
+    }
 }
 
 /// The token of an API client; the other names survive proxies that drop underscores.

@@ -4,10 +4,12 @@
 //! (what was sent, however it was spelled), calls an operation of `chatwarden-core` in a
 //! transaction, and renders what comes back. No SQL here, and no product rule.
 
+mod accounts;
 pub mod actors;
 mod agent_bots;
 mod agents;
 pub mod app;
+mod auth;
 pub mod cable;
 mod contacts;
 mod conversations;
@@ -16,6 +18,8 @@ pub mod error;
 mod health;
 mod inboxes;
 mod messages;
+mod notification_settings;
+mod onboarding;
 pub mod params;
 mod passwords;
 mod platform;
@@ -25,7 +29,9 @@ mod public;
 mod request_line;
 pub mod router;
 pub mod routes;
+mod sessions;
 mod setup;
+mod sign_up;
 
 pub use app::{App, Settings};
 pub use request_line::layer as request_line;

@@ -1,20 +1,58 @@
-//! One's own profile (`resources.md §2`).
+//! One's own profile (`resources.md §2`, `behaviours.md §24`).
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use chatwarden_core::Error;
 use chatwarden_core::accounts::features::Features;
-use chatwarden_core::users::{self, Membership, Profile};
-use chatwarden_db::{Timestamp, Tx};
+use chatwarden_core::accounts::visit;
+use chatwarden_core::agents::{self, Terms};
+use chatwarden_core::error::Invalid;
+use chatwarden_core::ids::{AccountId, UserId};
+use chatwarden_core::passwords::Verdict;
+use chatwarden_core::tokens::{self, Owner};
+use chatwarden_core::users::{self, Membership, Profile, User, address, links};
+use chatwarden_db::{Json as Stored, Timestamp, Tx, WriteTx};
 use serde_json::{Map, Value, json};
 
 use crate::actors::Signed;
+use crate::agents::availability;
 use crate::app::App;
-use crate::error::Answer;
+use crate::auth::new_password;
+use crate::error::{Answer, ApiError, done};
+use crate::params::Params;
 use crate::routes::Routes;
 
 pub(crate) fn routes() -> Routes {
-    Routes::new("/api/v1/profile").get("", show)
+    Routes::new("/api/v1/profile")
+        .get("", show)
+        .patch("", update)
+        .delete("/avatar", delete_avatar)
+        .post("/availability", set_availability)
+        .post("/auto_offline", set_auto_offline)
+        .patch("/set_active_account", set_active_account)
+        .post("/reset_access_token", reset_access_token)
+        .post("/resend_confirmation", resend_confirmation)
 }
+
+/// What may be sent without being wrapped in `profile`.
+const FIELDS: &[&str] = &[
+    "name",
+    "email",
+    "display_name",
+    "message_signature",
+    "ui_settings",
+    "phone_number",
+    "avatar",
+    "account_id",
+    "availability",
+    "auto_offline",
+    "current_password",
+    "password",
+    "password_confirmation",
+    "type",
+    "role",
+];
 
 /// What all forms of a user have in common.
 pub(crate) fn user_json(profile: &Profile) -> Map<String, Value> {
@@ -80,4 +118,176 @@ async fn show(signed: Signed, State(app): State<App>) -> Answer<Json<Value>> {
         Ok(Json(profile_json(tx, &profile)))
     })
     .await
+}
+
+async fn answer(tx: &mut Tx<'_>, user: User) -> Answer<Json<Value>> {
+    let profile = Profile::of(tx, user).await?;
+    Ok(Json(profile_json(tx, &profile)))
+}
+
+/// Changes oneself. A new address counts once it is confirmed; a new password needs the old one.
+async fn update(signed: Signed, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+    let sent = params.record("profile", FIELDS)?;
+    let password = match sent.present("password") {
+        Some(_) => Some(change_password(&app, signed.user, &sent).await?),
+        None => None,
+    };
+    let keep = signed.session.map(|session| session.id);
+    app.write(async move |tx| {
+        let mut user = users::lock(tx, signed.user).await?;
+        if let Some((compared, hashed)) = password {
+            if user.encrypted_password != compared {
+                return Err(wrong_password());
+            }
+            users::set_password(tx, &mut user, hashed, keep).await?;
+        }
+        if sent.has("name") {
+            user.name = sent.text("name").unwrap_or_default();
+        }
+        if sent.has("display_name") {
+            user.display_name = sent.text("display_name");
+        }
+        if sent.has("message_signature") {
+            user.message_signature = sent.text("message_signature");
+        }
+        if let Some(settings) = sent.object("ui_settings") {
+            user.ui_settings = Stored(Value::Object(settings));
+        }
+        if let (true, Some(attributes)) =
+            (sent.has("phone_number"), user.custom_attributes.0.as_object_mut())
+        {
+            attributes.insert("phone_number".to_owned(), json!(sent.text("phone_number")));
+        }
+        let changes_email = sent.has("email") && wait_for_email(tx, &mut user, &sent).await?;
+        users::save(tx, &mut user).await?;
+        if changes_email {
+            links::send_confirmation(tx, &user).await?;
+        }
+        answer(tx, user).await
+    })
+    .await
+}
+
+fn wrong_password() -> ApiError {
+    ApiError::unprocessable("Invalid current password")
+}
+
+/// The stored hash that the old password was compared with, and the hash of the new one.
+async fn change_password(
+    app: &App,
+    user: UserId,
+    sent: &Params,
+) -> Answer<(String, chatwarden_core::passwords::Hashed)> {
+    let stored = app.read(async move |tx| users::get(tx, user).await).await?.encrypted_password;
+    let current = sent.text("current_password").unwrap_or_default();
+    if app.verify_password(current, Some(stored.clone())).await? == Verdict::Wrong {
+        return Err(wrong_password());
+    }
+    Ok((stored, app.hash_password(new_password(sent)?).await?))
+}
+
+/// Notes a new address until it is confirmed; whether it is another one.
+async fn wait_for_email(tx: &mut WriteTx<'_>, user: &mut User, sent: &Params) -> Answer<bool> {
+    let email = address::normalised(&sent.text("email").unwrap_or_default());
+    if email == user.email {
+        return Ok(false);
+    }
+    let mut faults = Invalid::default();
+    address::check(&mut faults, &email);
+    faults.check()?;
+    if users::by_email(tx, &email).await?.is_some() {
+        return Err(Error::invalid("email", "has already been taken").into());
+    }
+    user.unconfirmed_email = Some(email);
+    Ok(true)
+}
+
+/// Changes the membership of the account that is named.
+async fn change_membership(
+    app: App,
+    signed: Signed,
+    account: AccountId,
+    terms: Terms,
+) -> Answer<Json<Value>> {
+    app.write(async move |tx| {
+        let (_, scope) = visit(tx, account, signed.user).await?;
+        agents::change(tx, &scope, signed.user, terms).await?;
+        let user = users::get(tx, signed.user).await?;
+        answer(tx, user).await
+    })
+    .await
+}
+
+fn account(sent: &Params) -> Answer<AccountId> {
+    sent.integer("account_id").map(AccountId).ok_or_else(ApiError::not_found)
+}
+
+/// How one is shown in an account.
+async fn set_availability(
+    signed: Signed,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let sent = params.record("profile", FIELDS)?;
+    let terms = Terms { availability: availability(&sent)?, ..Terms::default() };
+    change_membership(app, signed, account(&sent)?, terms).await
+}
+
+/// Whether one is shown offline when one is not there; not said means no.
+async fn set_auto_offline(
+    signed: Signed,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let sent = params.record("profile", FIELDS)?;
+    let auto_offline = Some(sent.flag("auto_offline").unwrap_or(false));
+    change_membership(app, signed, account(&sent)?, Terms { auto_offline, ..Terms::default() })
+        .await
+}
+
+/// The account one works in now.
+async fn set_active_account(
+    signed: Signed,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let account = account(&params.record("profile", FIELDS)?)?;
+    app.write(async move |tx| {
+        let (_, scope) = visit(tx, account, signed.user).await?;
+        agents::mark_active(tx, &scope, signed.user).await
+    })
+    .await?;
+    Ok(done())
+}
+
+/// Takes the picture away.
+async fn delete_avatar(signed: Signed, State(app): State<App>) -> Answer<Json<Value>> {
+    app.read(async move |tx| {
+        let user = users::get(tx, signed.user).await?;
+        answer(tx, user).await
+    })
+    .await
+}
+
+/// A new API token; the old one stops working.
+async fn reset_access_token(signed: Signed, State(app): State<App>) -> Answer<Json<Value>> {
+    app.write(async move |tx| {
+        tokens::renew(tx, Owner::User(signed.user)).await?;
+        let user = users::get(tx, signed.user).await?;
+        answer(tx, user).await
+    })
+    .await
+}
+
+/// Sends the confirmation again, where one is due.
+async fn resend_confirmation(signed: Signed, State(app): State<App>) -> Answer<Response> {
+    app.write(async move |tx| {
+        let user = users::get(tx, signed.user).await?;
+        if user.confirmed_at.is_none() || user.unconfirmed_email.is_some() {
+            links::send_confirmation(tx, &user).await?;
+        }
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(done())
 }

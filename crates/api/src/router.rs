@@ -12,20 +12,31 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
-use crate::{contacts, conversations, health, inboxes, messages, platform, profile, public, setup};
+use crate::{
+    accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
+    notification_settings, onboarding, platform, profile, public, sessions, setup, sign_up,
+};
 
 /// Every route of the product.
 fn all() -> Routes {
     Routes::new("")
+        .merge(accounts::routes())
+        .merge(agent_bots::routes())
+        .merge(agents::routes())
+        .merge(auth::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(messages::routes())
+        .merge(notification_settings::routes())
+        .merge(onboarding::routes())
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
+        .merge(sessions::routes())
         .merge(setup::routes())
+        .merge(sign_up::routes())
 }
 
 /// The route table: what the generated references are made of.

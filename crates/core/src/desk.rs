@@ -26,10 +26,22 @@ pub struct Desk {
     pub conversations_per_page: i64,
     /// Messages a conversation may get in a minute (`CONVERSATION_MESSAGE_PER_MINUTE_LIMIT`).
     pub messages_per_minute: i64,
-    /// Whether anybody may sign up (`ENABLE_ACCOUNT_SIGNUP`).
-    pub signup: bool,
+    /// Who may sign up (`ENABLE_ACCOUNT_SIGNUP`).
+    pub signup: Signup,
     /// Who is present.
     pub presence: Arc<dyn Presence>,
+}
+
+/// Who may open an account without being asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Signup {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Everybody, once the address is confirmed.
+    Open,
+    /// Programs: what they open is theirs at once.
+    ApiOnly,
 }
 
 /// Tells who was seen lately. Answers from memory: it is asked inside transactions.
@@ -80,7 +92,7 @@ impl Default for Desk {
             widget_token_days: 180,
             conversations_per_page: 25,
             messages_per_minute: 200,
-            signup: false,
+            signup: Signup::Closed,
             presence: Arc::new(NobodyPresent),
         }
     }

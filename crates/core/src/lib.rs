@@ -18,6 +18,7 @@ pub mod ids;
 pub mod inboxes;
 pub mod installation;
 pub mod jobs;
+pub mod mail;
 pub mod messages;
 pub mod notification_settings;
 pub mod notifications;

@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 
 use super::features::Features;
 use super::{Account, Status, check, locale_named, sql};
+use crate::agents::{self, Terms};
 use crate::desk::desk;
 use crate::error::{Error, Invalid, Result};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, UserId};
+use crate::passwords::Hashed;
+use crate::scope::Scope;
+use crate::users::{self, NewUser, Role, User, links};
 
 /// An account to be made.
 #[derive(Debug, Clone, Default)]
@@ -85,5 +89,73 @@ pub async fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account> {
         .map_err(Error::from)?;
     account.id = AccountId(id);
     tx.run(&sql::INSERT_SEQUENCE, args![account.id]).await?;
+    Ok(account)
+}
+
+/// Somebody who opens an account.
+#[derive(Debug, Clone)]
+pub struct SignUp {
+    /// The account's name.
+    pub account_name: String,
+    /// The person's name.
+    pub name: String,
+    /// The address, normalised.
+    pub email: String,
+    /// The password's hash.
+    pub password: Hashed,
+    /// The account's language.
+    pub locale: Option<String>,
+    /// The step of the set-up to begin with.
+    pub step: &'static str,
+}
+
+/// Makes an account with its first administrator, whose address is still to be confirmed.
+///
+/// # Errors
+/// [`Error::Invalid`] where a rule is broken.
+pub async fn sign_up(tx: &mut WriteTx<'_>, asked: SignUp) -> Result<User> {
+    let new = NewUser {
+        email: asked.email,
+        name: asked.name,
+        display_name: None,
+        password: asked.password,
+        custom_attributes: json!({}),
+        confirmed: false,
+    };
+    let user = users::create(tx, new).await?;
+    found(tx, user.id, asked.account_name, asked.locale, asked.step).await?;
+    links::send_confirmation(tx, &user).await?;
+    Ok(user)
+}
+
+/// Makes one more account for a person, its first administrator.
+///
+/// # Errors
+/// [`Error::Invalid`] where a rule is broken.
+pub async fn open_for(
+    tx: &mut WriteTx<'_>,
+    user: UserId,
+    name: String,
+    locale: Option<String>,
+) -> Result<Account> {
+    found(tx, user, name, locale, "account_details").await
+}
+
+async fn found(
+    tx: &mut WriteTx<'_>,
+    user: UserId,
+    name: String,
+    locale: Option<String>,
+    step: &str,
+) -> Result<Account> {
+    let new = NewAccount {
+        name,
+        locale,
+        custom_attributes: Some(json!({"onboarding_step": step})),
+        ..NewAccount::default()
+    };
+    let account = create(tx, new).await?;
+    let terms = Terms { role: Some(Role::Administrator), ..Terms::default() };
+    agents::join(tx, &Scope::of_account(account.id), user, terms, None).await?;
     Ok(account)
 }

@@ -5,7 +5,7 @@ pub mod features;
 pub mod settings;
 pub mod sql;
 
-pub use create::{NewAccount, create};
+pub use create::{NewAccount, SignUp, create, open_for, sign_up};
 
 use chatwarden_db::{Json, Timestamp, Tx, WriteTx, args};
 use serde_json::Value;

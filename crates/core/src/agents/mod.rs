@@ -4,12 +4,14 @@ pub mod sql;
 
 use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 
+use crate::accounts::Account;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, AccountUserId, UserId};
 use crate::notification_settings;
-use crate::scope::Scope;
-use crate::users::{self, Availability, Member, Role, User};
+use crate::passwords::Hashed;
+use crate::scope::{Admin, Scope};
+use crate::users::{self, Availability, Member, NewUser, Role, User, address, links};
 
 chatwarden_db::row! {
     /// A membership's own columns.
@@ -155,6 +157,92 @@ pub async fn join_or_change(
         Err(Error::NotFound) => join(tx, scope, user, terms, None).await,
         other => other,
     }
+}
+
+/// Somebody to be invited.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// The address, normalised.
+    pub email: String,
+    /// The name, where the person is new.
+    pub name: String,
+    /// As what.
+    pub terms: Terms,
+}
+
+/// Invites somebody: who is new, or never confirmed the address, gets a mail to choose a password.
+///
+/// # Errors
+/// [`Error::Invalid`] where the address is none, or the person is a member already.
+pub async fn invite(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Admin>,
+    account: &Account,
+    invitation: Invitation,
+) -> Result<Member> {
+    let user = match users::by_email(tx, &invitation.email).await? {
+        Some(user) => user,
+        None => {
+            let new = NewUser {
+                email: invitation.email,
+                name: invitation.name,
+                display_name: None,
+                password: Hashed::unusable(),
+                custom_attributes: serde_json::json!({}),
+                confirmed: false,
+            };
+            users::create(tx, new).await?
+        }
+    };
+    join(tx, scope, user.id, invitation.terms, Some(scope.user_id())).await?;
+    if user.confirmed_at.is_none() {
+        links::send_invitation(tx, &user, scope.member().available_name(), account).await?;
+    }
+    find(tx, scope, user.id).await
+}
+
+/// Invites several by their addresses alone; those that can't be invited are left out.
+///
+/// # Errors
+/// What the database says.
+pub async fn invite_all(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Admin>,
+    account: &Account,
+    emails: &[String],
+) -> Result<()> {
+    for email in emails {
+        let email = address::normalised(email);
+        let skipped = match users::by_email(tx, &email).await? {
+            Some(user) => users::sql::member(tx, scope, user.id).await?.is_some(),
+            None => !address::is_address(&email),
+        };
+        if !skipped {
+            let name = email.split('@').next().unwrap_or_default().to_owned();
+            invite(tx, scope, account, Invitation { email, name, terms: Terms::default() }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes a member's name and membership.
+///
+/// # Errors
+/// [`Error::NotFound`] where the person is no member; [`Error::Invalid`] where a rule is broken.
+pub async fn update(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Admin>,
+    user: UserId,
+    name: Option<String>,
+    terms: Terms,
+) -> Result<Member> {
+    change(tx, scope, user, terms).await?;
+    if let Some(name) = name {
+        let mut person = users::lock(tx, user).await?;
+        person.name = name;
+        users::save(tx, &mut person).await?;
+    }
+    find(tx, scope, user).await
 }
 
 /// Notes that the member works in this account now.

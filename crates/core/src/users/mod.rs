@@ -1,6 +1,7 @@
 //! People, and their memberships of accounts.
 
 pub mod address;
+pub mod links;
 mod profile;
 pub mod push;
 pub mod sql;

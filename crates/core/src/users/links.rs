@@ -1,0 +1,132 @@
+//! Links that prove an address: confirming it, choosing a new password, accepting an invitation.
+//! Only the hash of a link's token is kept.
+
+use chatwarden_db::{WriteTx, args};
+use serde_json::json;
+
+use super::{User, lock, save, sql};
+use crate::accounts::Account;
+use crate::desk::desk;
+use crate::error::Result;
+use crate::mail::{self, Mail, Template};
+use crate::sessions::{digest, secret};
+
+/// How long a link to a new password is good, in seconds (`behaviours.md §2.1`).
+const RESET: i64 = 6 * 3600;
+
+/// A new token that lets the person set a password.
+async fn reset_token(tx: &mut WriteTx<'_>, user: &User) -> Result<String> {
+    let (now, token) = (tx.now(), secret(tx.ambient()));
+    tx.run(&sql::SET_RESET_TOKEN, args![user.id, digest(&token), now]).await?;
+    Ok(token)
+}
+
+fn password_link(tx: &WriteTx<'_>, token: &str) -> String {
+    format!("{}/app/auth/password/edit?reset_password_token={token}", desk(tx).frontend_url)
+}
+
+/// Sends a link to choose a new password.
+///
+/// # Errors
+/// What the database says.
+pub async fn send_reset(tx: &mut WriteTx<'_>, user: &User) -> Result<()> {
+    let token = reset_token(tx, user).await?;
+    let mail = Mail {
+        template: Template::ResetPassword,
+        to: user.email.clone(),
+        locale: desk(tx).default_locale.clone(),
+        args: json!({"email": user.email, "link": password_link(tx, &token)}),
+    };
+    mail::send(tx, None, &mail).await
+}
+
+/// Invites a person who has no password yet into an account.
+///
+/// # Errors
+/// What the database says.
+pub async fn send_invitation(
+    tx: &mut WriteTx<'_>,
+    user: &User,
+    inviter: &str,
+    account: &Account,
+) -> Result<()> {
+    let token = reset_token(tx, user).await?;
+    let mail = Mail {
+        template: Template::Invitation,
+        to: user.email.clone(),
+        locale: account.locale.clone(),
+        args: json!({
+            "name": user.name,
+            "inviter": inviter,
+            "account": account.name,
+            "link": password_link(tx, &token),
+        }),
+    };
+    mail::send(tx, Some(account.id), &mail).await
+}
+
+/// Sends a link that confirms the address: the new one where one waits.
+///
+/// # Errors
+/// What the database says.
+pub async fn send_confirmation(tx: &mut WriteTx<'_>, user: &User) -> Result<()> {
+    let base = desk(tx).frontend_url.clone();
+    let locale = desk(tx).default_locale.clone();
+    let (template, to, link) = match &user.unconfirmed_email {
+        None if user.confirmed_at.is_some() => {
+            (Template::AlreadyConfirmed, &user.email, format!("{base}/app/auth/sign_in"))
+        }
+        waiting => {
+            let (now, token) = (tx.now(), secret(tx.ambient()));
+            tx.run(&sql::SET_CONFIRMATION_TOKEN, args![user.id, digest(&token), now]).await?;
+            let link = format!("{base}/app/auth/confirmation?confirmation_token={token}");
+            (Template::Confirmation, waiting.as_ref().unwrap_or(&user.email), link)
+        }
+    };
+    let args = json!({"name": user.name, "email": to, "link": link});
+    mail::send(tx, None, &Mail { template, to: to.clone(), locale, args }).await
+}
+
+/// The person of a link to a new password, locked, where the link is still good.
+///
+/// # Errors
+/// What the database says.
+pub async fn by_reset_token(tx: &mut WriteTx<'_>, token: &str) -> Result<Option<User>> {
+    let oldest = tx.now().plus_seconds(-RESET);
+    match tx.opt(&sql::BY_RESET_TOKEN, args![digest(token), oldest]).await? {
+        Some((id,)) => lock(tx, crate::ids::UserId(id)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What came of following a confirmation link.
+#[derive(Debug)]
+pub enum Confirmation {
+    /// The address is confirmed now.
+    Done(User),
+    /// It was confirmed before.
+    Already,
+    /// There is no such link.
+    Unknown,
+}
+
+/// Follows a confirmation link.
+///
+/// # Errors
+/// What the database says; where the new address is somebody's by now, [`crate::Error::Invalid`].
+pub async fn confirm(tx: &mut WriteTx<'_>, token: &str) -> Result<Confirmation> {
+    let Some((id,)) = tx.opt(&sql::BY_CONFIRMATION_TOKEN, args![digest(token)]).await? else {
+        return Ok(Confirmation::Unknown);
+    };
+    let mut user = lock(tx, crate::ids::UserId(id)).await?;
+    let waiting = user.unconfirmed_email.take();
+    if waiting.is_none() && user.confirmed_at.is_some() {
+        return Ok(Confirmation::Already);
+    }
+    if let Some(email) = waiting {
+        user.email = email;
+    }
+    user.confirmed_at = Some(tx.now());
+    save(tx, &mut user).await?;
+    Ok(Confirmation::Done(user))
+}
