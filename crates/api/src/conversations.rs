@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use chatwarden_core::conversations::{self, Assigned, Conversation, Counts, Filter, Page, Status};
-use chatwarden_core::ids::{DisplayId, InboxId, UserId};
-use chatwarden_core::messages::{MessagePush, Sent};
+use chatwarden_core::conversations::{
+    self, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
+};
+use chatwarden_core::ids::{ContactId, DisplayId, InboxId, UserId};
+use chatwarden_core::messages::{self, MessagePush, MessageType, NewMessage, Sender, Sent};
 use chatwarden_core::{Error, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
@@ -19,6 +21,7 @@ use crate::routes::Routes;
 pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/accounts/{account_id}/conversations")
         .get("", index)
+        .post("", create)
         .get("/meta", meta)
         .get("/{conversation_id}", show)
         .post("/{conversation_id}/toggle_status", toggle_status)
@@ -75,6 +78,70 @@ async fn index(
         let found = conversations::page(tx, &scope, &filter, page).await?;
         let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
         Ok(Json(json!({"data": {"meta": counts_json(counts), "payload": payload}})))
+    })
+    .await
+}
+
+/// A moment, as unix seconds or as an ISO text.
+fn moment(params: &Params, key: &str) -> Option<Timestamp> {
+    match params.text(key)? {
+        text if text.contains('-') => Timestamp::parse_iso(&text),
+        text => text.parse().ok().map(Timestamp::from_unix),
+    }
+}
+
+/// Opens a conversation with a contact in an inbox, or with whoever has the source id
+/// (`behaviours.md §8`, create).
+async fn create(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let status = match params.present("status").as_deref() {
+        None => Status::Open,
+        Some(name) => Status::named(name)
+            .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid status")))?,
+    };
+    let object = |key: &str| Value::Object(params.object(key).unwrap_or_default());
+    let new = NewConversation {
+        status,
+        assignee: None,
+        agent_bot: None,
+        team: None,
+        snoozed_until: moment(&params, "snoozed_until"),
+        additional_attributes: object("additional_attributes"),
+        custom_attributes: object("custom_attributes"),
+    };
+    let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
+    let place = Place {
+        inbox: params.integer("inbox_id").map(InboxId),
+        contact: params.integer("contact_id").map(ContactId),
+        source_id: params.present("source_id"),
+    };
+    app.write(async move |tx| {
+        let (inbox, contact_inbox, contact) = conversations::place(tx, &scope, &place).await?;
+        let by = performer(tx, &scope);
+        let new = match assignee {
+            Some(user) => {
+                let member = users::sql::member(tx, &scope, user).await.map_err(Error::from)?;
+                NewConversation { assignee: member.map(|m| m.id), ..new }
+            }
+            None => new,
+        };
+        let (mut c, fresh) =
+            conversations::create(tx, &scope, &inbox, &contact_inbox, contact.blocked, new).await?;
+        if fresh {
+            conversations::announce_created(tx, &scope, &c, &by).await?;
+        }
+        if let Some(message) = params.inner("message") {
+            let sender = Sender::User(Box::new(scope.member().clone()));
+            let mut first =
+                NewMessage::text(MessageType::Outgoing, message.text("content"), sender);
+            first.private = message.flag("private").unwrap_or(false);
+            messages::create(tx, &scope, &mut c, first, &by).await?;
+        }
+        let page = conversations::show(tx, &scope, c).await?;
+        Ok(Json(conversation_json(tx, &page)))
     })
     .await
 }

@@ -32,6 +32,7 @@ pub mod routes;
 mod sessions;
 mod setup;
 mod sign_up;
+mod widget;
 
 pub use app::{App, Settings};
 pub use request_line::layer as request_line;

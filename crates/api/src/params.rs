@@ -81,6 +81,18 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 }
 
 impl Params {
+    /// The parameters of a query.
+    ///
+    /// # Errors
+    /// 400 for what can't be decoded.
+    pub fn of_query(query: &str) -> Result<Self, ApiError> {
+        let mut values = Map::new();
+        for (key, value) in pairs(query.as_bytes())? {
+            insert(&mut values, &key, Value::String(value))?;
+        }
+        Ok(Self::of(values))
+    }
+
     /// Parameters that are already an object: for tests and inner objects.
     pub fn of(values: Map<String, Value>) -> Self {
         Self { values, ..Self::default() }

@@ -226,7 +226,7 @@ fn conversation_json(c: &Conversation, messages: &[Sent]) -> Value {
 }
 
 /// A message as its visitor sees it; who is present is nobody's business here.
-fn message_json(conversation: DisplayId, sent: &Sent) -> Value {
+pub(crate) fn message_json(conversation: DisplayId, sent: &Sent) -> Value {
     let m = &sent.message;
     let mut out = json!({
         "id": m.id,

@@ -14,7 +14,7 @@ use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
-    notification_settings, onboarding, platform, profile, public, sessions, setup, sign_up,
+    notification_settings, onboarding, platform, profile, public, sessions, setup, sign_up, widget,
 };
 
 /// Every route of the product.
@@ -36,6 +36,7 @@ fn all() -> Routes {
         .merge(public::routes())
         .merge(sessions::routes())
         .merge(setup::routes())
+        .merge(widget::routes())
         .merge(sign_up::routes())
 }
 

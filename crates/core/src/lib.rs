@@ -31,6 +31,7 @@ pub mod setup;
 pub mod store;
 pub mod tokens;
 pub mod users;
+pub mod widget;
 
 pub use error::{Error, Result};
 pub use scope::Scope;

@@ -62,6 +62,11 @@ impl Timestamp {
         self.plus_micros(seconds.saturating_mul(1_000_000))
     }
 
+    /// From an ISO 8601 text with a zone; `None` for anything else.
+    pub fn parse_iso(text: &str) -> Option<Self> {
+        chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_micros()))
+    }
+
     /// `YYYY-MM-DDTHH:MM:SS.mmmZ` (`resources.md §0`, "iso").
     pub fn iso(self) -> String {
         chrono::DateTime::from_timestamp_micros(self.0)
@@ -127,7 +132,10 @@ impl Default for Ambient {
 
 impl fmt::Debug for Ambient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ambient").field("clock", &self.clock).field("entropy", &self.entropy).finish_non_exhaustive()
+        f.debug_struct("Ambient")
+            .field("clock", &self.clock)
+            .field("entropy", &self.entropy)
+            .finish_non_exhaustive()
     }
 }
 

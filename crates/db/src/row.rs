@@ -261,15 +261,23 @@ macro_rules! row {
 
 /// Columns of joined rows, one after the other; those of an outer join may all be null.
 #[doc(hidden)]
-pub const fn joined_columns<const N: usize>(parts: &[(&'static [(ColumnType, bool)], bool)]) -> [(ColumnType, bool); N] {
+pub const fn joined_columns<const N: usize>(
+    parts: &[(&'static [(ColumnType, bool)], bool)],
+) -> [(ColumnType, bool); N] {
     let mut out = [(ColumnType::Int, false); N];
     let (mut at, mut part) = (0, 0);
     while part < parts.len() {
-        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, within the bounds of the loop")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "evaluated at compile time, within the bounds of the loop"
+        )]
         let (columns, optional) = parts[part];
         let mut column = 0;
         while column < columns.len() {
-            #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, within the bounds of the loop")]
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "evaluated at compile time, within the bounds of the loop"
+            )]
             {
                 out[at] = (columns[column].0, columns[column].1 || optional);
             }

@@ -203,6 +203,14 @@ pub async fn enter(
     Ok((found.account, Scope::of_member(account, Member::from(member))))
 }
 
+/// The account of a scope.
+///
+/// # Errors
+/// [`Error::NotFound`] where it is gone.
+pub async fn of(tx: &mut Tx<'_>, scope: &Scope) -> Result<Account> {
+    tx.opt(&sql::GET, chatwarden_db::args![scope.account_id()]).await?.ok_or(Error::NotFound)
+}
+
 /// Notes that lists of a kind (`label`, `inbox`, `team`) changed, and tells dashboards to compare
 /// their copies (`behaviours.md §15`).
 ///

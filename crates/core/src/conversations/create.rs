@@ -4,12 +4,12 @@ use chatwarden_db::{Timestamp, WriteTx};
 use serde_json::{Value, json};
 
 use super::{Conversation, Status, push, sql};
-use crate::contacts::ContactInbox;
+use crate::contacts::{self, Contact, ContactInbox};
 use crate::error::{Error, Result};
 use crate::events::Performer;
-use crate::ids::{AgentBotId, TeamId, UserId};
-use crate::inboxes::Inbox;
-use crate::scope::Scope;
+use crate::ids::{AgentBotId, ContactId, InboxId, TeamId, UserId};
+use crate::inboxes::{self, Inbox};
+use crate::scope::{Agent, Scope};
 
 /// What a new conversation starts with.
 #[derive(Debug, Clone)]
@@ -42,6 +42,64 @@ impl Default for NewConversation {
             custom_attributes: json!({}),
         }
     }
+}
+
+/// Where a conversation is to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The inbox.
+    pub inbox: Option<InboxId>,
+    /// The contact.
+    pub contact: Option<ContactId>,
+    /// What the inbox's channel calls the contact.
+    pub source_id: Option<String>,
+}
+
+/// The inbox, the contact inbox (made where it is missing) and the contact that a place means.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account lacks one of them, [`Error::Unauthorized`] where the member is not in the inbox,
+/// [`Error::Unprocessable`] where the source id is another contact's.
+pub async fn place(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Agent>,
+    place: &Place,
+) -> Result<(Inbox, ContactInbox, Contact)> {
+    let contact_inbox = match (place.inbox, place.contact, &place.source_id) {
+        (Some(inbox), Some(contact), source_id) => {
+            inboxes::sql::get(tx, scope, inbox).await?.ok_or(Error::NotFound)?;
+            contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
+            let known = match source_id {
+                None => contacts::sql::contact_inbox_of(tx, scope, contact, inbox).await?,
+                Some(_) => None,
+            };
+            match known {
+                Some(known) => known,
+                None => contacts::contact_inbox(tx, scope, contact, inbox, source_id.clone())
+                    .await
+                    .map_err(|error| match error {
+                        Error::Invalid(_) => {
+                            Error::Unprocessable("source_id should be unique".to_owned())
+                        }
+                        other => other,
+                    })?,
+            }
+        }
+        (inbox, _, Some(source_id)) => {
+            contacts::sql::contact_inbox_anywhere(tx, scope, source_id, inbox)
+                .await?
+                .ok_or(Error::NotFound)?
+        }
+        _ => return Err(Error::NotFound),
+    };
+    let inbox =
+        inboxes::sql::get(tx, scope, contact_inbox.inbox_id).await?.ok_or(Error::NotFound)?.inbox;
+    if !scope.is_admin() && !inboxes::sql::is_member(tx, scope, inbox.id, scope.user_id()).await? {
+        return Err(Error::not_authorized());
+    }
+    let contact =
+        contacts::sql::get(tx, scope, contact_inbox.contact_id).await?.ok_or(Error::NotFound)?;
+    Ok((inbox, contact_inbox, contact))
 }
 
 /// Opens a conversation of a contact inbox. Where the inbox keeps one conversation a contact, the

@@ -6,7 +6,7 @@ pub mod push;
 pub mod sql;
 mod status;
 
-pub use create::{NewConversation, announce_created, create};
+pub use create::{NewConversation, Place, announce_created, create, place};
 pub use lists::{Assigned, Counts, Filter, Page, Sort, counts, of_contact_inbox, page, show};
 pub use push::ConversationPush;
 pub(crate) use status::events_of;

@@ -68,6 +68,10 @@ statements! {
     LATEST_OF_CONTACT_INBOX: Conversation = "conversations.latest_of_contact_inbox", (concat!("select ",
         conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)"));
+    /// $1 account, $2 contact inbox, $3 inbox
+    NEWEST_OF_CONTACT_INBOX: Conversation = "conversations.newest_of_contact_inbox", (concat!("select ",
+        conversation_columns!(), " ", conversation_from!(),
+        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1"));
     /// $1 account
     NEXT_DISPLAY_ID: (i64,) = "conversations.next_display_id",
         "update account_sequences set conversations = conversations + 1 where account_id = $1 returning conversations";
@@ -233,4 +237,14 @@ pub async fn of_contact_inbox(
     id: DisplayId,
 ) -> Result<Option<Conversation>, DbError> {
     tx.opt(&OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, id]).await
+}
+
+/// The newest conversation of a contact inbox.
+pub async fn newest_of_contact_inbox(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+    inbox: InboxId,
+) -> Result<Option<Conversation>, DbError> {
+    tx.opt(&NEWEST_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, inbox]).await
 }

@@ -116,12 +116,30 @@ pub async fn add_members(
     changed(tx, admin).await
 }
 
+/// The form before a chat, while nobody changed it (`widget.md §8`).
+fn pre_chat_form() -> Value {
+    let field = |name: &str, kind: &str, label: &str, required: bool| {
+        json!({
+            "name": name, "type": kind, "label": label, "enabled": false, "required": required,
+            "field_type": "standard",
+        })
+    };
+    json!({
+        "pre_chat_message": "Share your queries or comments here.",
+        "pre_chat_fields": [
+            field("emailAddress", "email", "Email Id", true),
+            field("fullName", "text", "Full name", false),
+            field("phoneNumber", "text", "Phone number", false),
+        ],
+    })
+}
+
 /// The settings of a channel that were sent, with defaults where none were.
 pub fn settings(channel_type: &str, given: &Map<String, Value>) -> Map<String, Value> {
     let mut out = match channel_type {
         WEB_WIDGET => json!({
             "website_url": null, "widget_color": "#1f93ff", "welcome_title": null, "welcome_tagline": null,
-            "reply_time": "in_a_few_minutes", "pre_chat_form_enabled": false, "pre_chat_form_options": {},
+            "reply_time": "in_a_few_minutes", "pre_chat_form_enabled": false, "pre_chat_form_options": pre_chat_form(),
             "continuity_via_email": true, "allowed_domains": "",
             "selected_feature_flags": ["attachments", "emoji_picker", "end_conversation"],
         }),

@@ -89,3 +89,13 @@ pub async fn door(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Do
         channel: found.channel,
     })
 }
+
+/// The present offset of a time zone: `+01:00`; that of UTC where the zone is unknown.
+pub fn utc_offset(zone: &str, now: Timestamp) -> String {
+    use chrono::TimeZone as _;
+    let zone: chrono_tz::Tz = zone.parse().unwrap_or(chrono_tz::Tz::UTC);
+    match zone.timestamp_opt(now.unix(), 0).single() {
+        Some(at) => at.format("%:z").to_string(),
+        None => "+00:00".to_owned(),
+    }
+}
