@@ -8,9 +8,10 @@ use chatwarden_core::events::Performer;
 use chatwarden_core::ids::{AccountId, AgentBotId, PlatformAppId, UserId};
 use chatwarden_core::scope::{self, Scope};
 use chatwarden_core::sessions::{self, Session};
-use chatwarden_core::tokens::{self, Owner};
+use chatwarden_core::tokens::{self, Owner, Token};
 use chatwarden_core::users::UserPush;
 use chatwarden_db::Tx;
+use chatwarden_guard::{ClientIp, RequestId, Subject};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -104,10 +105,35 @@ impl AgentOrBot {
     }
 }
 
-/// Who was recognised.
+/// Who was recognised, and by which token.
 enum Known {
-    User(UserId, Option<Session>),
-    Bot(AgentBotId),
+    User(UserId, How),
+    Bot(AgentBotId, i64),
+}
+
+/// How a user was recognised.
+#[derive(Debug, Clone)]
+enum How {
+    /// By an API token, by its number.
+    Token(i64),
+    /// By a session.
+    Session(Box<Session>),
+}
+
+impl How {
+    fn token(&self) -> Option<i64> {
+        match self {
+            Self::Session(_) => None,
+            Self::Token(id) => Some(*id),
+        }
+    }
+
+    fn into_session(self) -> Option<Session> {
+        match self {
+            Self::Session(session) => Some(*session),
+            Self::Token(_) => None,
+        }
+    }
 }
 
 /// The account in the path.
@@ -135,34 +161,39 @@ fn not_for_bots() -> ApiError {
 /// Recognises the caller, within a transaction that may go on with what is asked.
 async fn recognise(tx: &mut Tx<'_>, shown: &Shown) -> Result<Known, ApiError> {
     match shown {
-        Shown::Token(token) => match tokens::owner(tx, token).await? {
-            Some(Owner::User(user)) => Ok(Known::User(user, None)),
-            Some(Owner::AgentBot(bot)) => Ok(Known::Bot(bot)),
-            Some(Owner::PlatformApp(_)) => Err(not_for_bots()),
+        Shown::Token(token) => match tokens::find(tx, token).await? {
+            Some(Token { id, owner: Owner::User(user) }) => Ok(Known::User(user, How::Token(id))),
+            Some(Token { id, owner: Owner::AgentBot(bot) }) => Ok(Known::Bot(bot, id)),
+            Some(Token { owner: Owner::PlatformApp(_), .. }) => Err(not_for_bots()),
             None => Err(unauthorized("Invalid Access Token")),
         },
         Shown::Session(session) => match sessions::find(tx, session).await? {
-            Some(found) => Ok(Known::User(found.user_id, Some(found))),
+            Some(found) => Ok(Known::User(found.user_id, How::Session(Box::new(found)))),
             None => Err(ApiError::unauthenticated()),
         },
         Shown::Nothing => Err(ApiError::unauthenticated()),
     }
 }
 
-/// Notes what was recognised: for the request line, for the headers of the answer, and for the
-/// list of sessions.
+/// Notes a user: for the request line, for the headers of the answer, and for the list of sessions.
 async fn note(
     parts: &Parts,
     app: &App,
     shown: Shown,
     kind: &'static str,
     user: UserId,
-    session: Option<&Session>,
+    how: &How,
 ) -> Result<(), ApiError> {
-    let how = if session.is_some() { "session" } else { "token" };
-    context(parts).actor(kind, Some(user.0), how);
-    let (Some(session), Shown::Session(shown)) = (session, shown) else { return Ok(()) };
-    if let Some(recognised) = parts.extensions.get::<Recognised>() {
+    let session = match how {
+        How::Token(_) => {
+            context(parts).actor(kind, Some(user.0), "token");
+            return Ok(());
+        }
+        How::Session(session) => session,
+    };
+    context(parts).actor(kind, Some(user.0), "session");
+    if let (Some(recognised), Shown::Session(shown)) = (parts.extensions.get::<Recognised>(), shown)
+    {
         recognised.set(&shown, session.expires_at);
     }
     if session.is_stale(app.db().ambient().now()) {
@@ -170,6 +201,29 @@ async fn note(
         app.write(async move |tx| sessions::touch(tx, &session).await).await?;
     }
     Ok(())
+}
+
+/// Counts the request against the limits of whoever was recognised.
+async fn count(
+    parts: &Parts,
+    app: &App,
+    account: Option<AccountId>,
+    user: Option<UserId>,
+    token: Option<i64>,
+) -> Result<(), ApiError> {
+    let subject = Subject {
+        client: parts.extensions.get::<ClientIp>(),
+        account: account.map(|account| account.0),
+        user: user.map(|user| user.0),
+        token,
+        ..Subject::default()
+    };
+    let (path, query) = (parts.uri.path(), parts.uri.query());
+    let decision = app.limiter().check_request(&parts.method, path, query, &subject).await;
+    match decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
+        Some(refusal) => Err(ApiError::throttled(refusal)),
+        None => Ok(()),
+    }
 }
 
 impl FromRequestParts<App> for Anyone {
@@ -185,9 +239,11 @@ impl FromRequestParts<App> for Signed {
         let shown = credentials::of(parts);
         let asked = shown.clone();
         let known = app.read(async move |tx| recognise(tx, &asked).await).await?;
-        let Known::User(user, session) = known else { return Err(not_for_bots()) };
-        note(parts, app, shown, "user", user, session.as_ref()).await?;
-        Ok(Self { user, session })
+        let Known::User(user, how) = known else { return Err(not_for_bots()) };
+        note(parts, app, shown, "user", user, &how).await?;
+        let token = how.token();
+        count(parts, app, None, Some(user), token).await?;
+        Ok(Self { user, session: how.into_session() })
     }
 }
 
@@ -216,27 +272,33 @@ async fn enter(parts: &mut Parts, app: &App, bots: bool) -> Result<AgentOrBot, A
         return Err(ApiError::unauthenticated());
     }
     let asked = shown.clone();
-    let (found, session) = app
+    let (found, how) = app
         .read(async move |tx| match recognise(tx, &asked).await? {
-            Known::User(user, session) => {
+            Known::User(user, how) => {
                 let (account, scope) = accounts::enter(tx, account?, user).await?;
-                Ok((AgentOrBot::Agent(scope, account), session))
+                Ok((AgentOrBot::Agent(scope, account), how))
             }
-            Known::Bot(bot) if bots => {
-                Ok((AgentOrBot::Bot(agent_bots::enter(tx, account?, bot).await?), None))
+            Known::Bot(bot, token) if bots => {
+                let scope = agent_bots::enter(tx, account?, bot).await?;
+                Ok((AgentOrBot::Bot(scope), How::Token(token)))
             }
-            Known::Bot(_) => Err(not_for_bots()),
+            Known::Bot(..) => Err(not_for_bots()),
         })
         .await?;
-    let context = context(parts);
-    context.account(found.tenant().account_id());
-    match &found {
+    let (context, account, token) = (context(parts), found.tenant().account_id(), how.token());
+    context.account(account);
+    let user = match &found {
         AgentOrBot::Agent(scope, _) => {
             let kind = if scope.is_admin() { "administrator" } else { "agent" };
-            note(parts, app, shown, kind, scope.user_id(), session.as_ref()).await?;
+            note(parts, app, shown, kind, scope.user_id(), &how).await?;
+            Some(scope.user_id())
         }
-        AgentOrBot::Bot(scope) => context.actor("bot", Some(scope.bot().id.0), "token"),
-    }
+        AgentOrBot::Bot(scope) => {
+            context.actor("bot", Some(scope.bot().id.0), "token");
+            None
+        }
+    };
+    count(parts, app, Some(account), user, token).await?;
     Ok(found)
 }
 
@@ -265,10 +327,11 @@ impl FromRequestParts<App> for Platform {
         let Shown::Token(token) = credentials::of(parts) else {
             return Err(unauthorized("Invalid access_token"));
         };
-        match app.read(async move |tx| tokens::owner(tx, &token).await).await? {
-            Some(Owner::PlatformApp(app)) => {
-                context(parts).actor("platform", Some(app.0), "token");
-                Ok(Self(app))
+        match app.read(async move |tx| tokens::find(tx, &token).await).await? {
+            Some(Token { id, owner: Owner::PlatformApp(found) }) => {
+                context(parts).actor("platform", Some(found.0), "token");
+                count(parts, app, None, None, Some(id)).await?;
+                Ok(Self(found))
             }
             _ => Err(unauthorized("Invalid access_token")),
         }

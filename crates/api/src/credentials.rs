@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chatwarden_core::sessions::Credentials;
 use chatwarden_db::Timestamp;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
+use crate::error::ApiError;
 use crate::params::query_values;
 
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
@@ -46,6 +48,7 @@ fn session(parts: &Parts) -> Option<Credentials> {
     in_headers(&parts.headers)
         .or_else(|| in_bearer(&parts.headers))
         .or_else(|| in_query(parts.uri.query()?))
+        .or_else(|| parts.extensions.get::<InBody>().map(|found| found.0.clone()))
 }
 
 /// The session that the caller shows, for the routes that are about sessions.
@@ -136,8 +139,49 @@ impl Recognised {
     }
 }
 
+/// The largest body that is searched for a session.
+const SEARCHED: usize = 64 << 10;
+
+/// A session that was shown among a body's parameters.
+#[derive(Debug, Clone)]
+struct InBody(Credentials);
+
+/// Finds a session among the parameters of a body, where nothing else was shown: few clients send
+/// it there, so that the body is read ahead only where a route might ask for it.
+async fn search_body(request: Request) -> Result<Request, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let of = |prefix: &str| parts.uri.path().starts_with(prefix);
+    let form = |name: &str| {
+        let of = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        of.is_some_and(|value| value.contains(name))
+    };
+    let (json, encoded) = (form("json"), form("x-www-form-urlencoded"));
+    let small = body.size_hint().upper().is_some_and(|size| size <= SEARCHED as u64);
+    let asked = ["/api/v1/accounts", "/api/v1/profile", "/api/v2/accounts"].into_iter().any(of);
+    let worth = small && (json || encoded) && asked && matches!(self::of(&parts), Shown::Nothing);
+    if !worth {
+        return Ok(Request::from_parts(parts, body));
+    }
+    let bytes = to_bytes(body, SEARCHED)
+        .await
+        .map_err(|error| ApiError::bad_request(format!("The body can't be read: {error}")))?;
+    let found = if json {
+        serde_json::from_slice(&bytes).ok().and_then(|values| in_object(&values))
+    } else {
+        std::str::from_utf8(&bytes).ok().and_then(in_query)
+    };
+    if let Some(found) = found {
+        parts.extensions.insert(InBody(found));
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
 /// Gives the headers of a session with every answer to it.
-pub(crate) async fn answer_with_session(mut request: Request, next: Next) -> Response {
+pub(crate) async fn answer_with_session(request: Request, next: Next) -> Response {
+    let mut request = match search_body(request).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
     let recognised = Recognised::default();
     request.extensions_mut().insert(recognised.clone());
     let mut response = next.run(request).await;

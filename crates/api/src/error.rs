@@ -17,6 +17,8 @@ pub struct ApiError {
     /// A stable name for the request line.
     class: &'static str,
     retry_after: Option<u64>,
+    /// An answer that is ready as it is.
+    ready: Option<Box<Response>>,
 }
 
 /// What handlers give back.
@@ -37,20 +39,30 @@ pub(crate) struct ErrorClass(pub &'static str);
 pub(crate) struct MissingRecord;
 
 impl ApiError {
+    const fn of(status: StatusCode, body: Option<Value>, class: &'static str) -> Self {
+        Self { status, body, class, retry_after: None, ready: None }
+    }
+
+    /// The refusal of a rate limit, which says itself when to come again.
+    pub(crate) fn throttled(refusal: Response) -> Self {
+        let status = refusal.status();
+        Self { ready: Some(Box::new(refusal)), ..Self::of(status, None, "throttled") }
+    }
+
     /// A refusal with `{"error": text}`.
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
         let text: String = text.into();
-        Self { status, body: Some(json!({"error": text})), class: "refused", retry_after: None }
+        Self::of(status, Some(json!({"error": text})), "refused")
     }
 
     /// A refusal with a body of its own.
     pub fn with_body(status: StatusCode, body: Value) -> Self {
-        Self { status, body: Some(body), class: "refused", retry_after: None }
+        Self::of(status, Some(body), "refused")
     }
 
     /// A refusal without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, body: None, class: "refused", retry_after: None }
+        Self::of(status, None, "refused")
     }
 
     /// 422 `{"error": text}`.
@@ -68,12 +80,8 @@ impl ApiError {
 
     /// 404 for what is missing or somebody else's.
     pub fn not_found() -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            body: Some(json!({"error": "Resource could not be found"})),
-            class: "not_found",
-            retry_after: None,
-        }
+        let body = json!({"error": "Resource could not be found"});
+        Self::of(StatusCode::NOT_FOUND, Some(body), "not_found")
     }
 
     /// 503 for what can't be done now, with the seconds to wait.
@@ -85,26 +93,19 @@ impl ApiError {
     /// 400 for a request that can't be read.
     pub fn bad_request(text: impl Into<String>) -> Self {
         let text: String = text.into();
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            body: Some(json!({"status": 400, "error": text})),
-            class: "bad_request",
-            retry_after: None,
-        }
+        let body = json!({"status": 400, "error": "Bad Request", "message": text});
+        Self::of(StatusCode::BAD_REQUEST, Some(body), "bad_request")
     }
 }
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Invalid(invalid) => Self {
-                status: StatusCode::UNPROCESSABLE_ENTITY,
-                body: Some(
-                    json!({"message": invalid.to_string(), "attributes": invalid.attributes()}),
-                ),
-                class: "invalid",
-                retry_after: None,
-            },
+            Error::Invalid(invalid) => {
+                let body =
+                    json!({"message": invalid.to_string(), "attributes": invalid.attributes()});
+                Self::of(StatusCode::UNPROCESSABLE_ENTITY, Some(body), "invalid")
+            }
             Error::Unprocessable(text) => Self::unprocessable(text),
             Error::NotFound => Self::not_found(),
             Error::Unauthorized(text) => Self::new(StatusCode::UNAUTHORIZED, text),
@@ -127,12 +128,8 @@ impl From<DbError> for ApiError {
             ErrorKind::Value => Error::from(error).into(),
             ErrorKind::Unavailable => {
                 tracing::warn!(%error, "the database is unavailable");
-                Self {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    body: Some(json!({"error": "The database is busy or away; try again"})),
-                    class: "db_unavailable",
-                    retry_after: Some(1),
-                }
+                let text = "The database is busy or away; try again";
+                Self { class: "db_unavailable", ..Self::unavailable(text, 1) }
             }
             ErrorKind::Timeout => {
                 tracing::warn!(%error, "a statement took too long");
@@ -143,12 +140,8 @@ impl From<DbError> for ApiError {
             }
             _ => {
                 tracing::error!(%error, "a request failed");
-                Self {
-                    status: StatusCode::INTERNAL_SERVER_ERROR,
-                    body: Some(json!({"status": 500, "error": "Internal Server Error"})),
-                    class: "internal",
-                    retry_after: None,
-                }
+                let body = json!({"status": 500, "error": "Internal Server Error"});
+                Self::of(StatusCode::INTERNAL_SERVER_ERROR, Some(body), "internal")
             }
         }
     }
@@ -156,9 +149,10 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = match self.body {
-            Some(body) => (self.status, Json(body)).into_response(),
-            None => self.status.into_response(),
+        let mut response = match (self.ready, self.body) {
+            (Some(ready), _) => *ready,
+            (None, Some(body)) => (self.status, Json(body)).into_response(),
+            (None, None) => self.status.into_response(),
         };
         response.extensions_mut().insert(ErrorClass(self.class));
         if self.class == "not_found" {

@@ -201,7 +201,8 @@ pub async fn invite(
     find(tx, scope, user.id).await
 }
 
-/// Invites several by their addresses alone; those that can't be invited are left out.
+/// Invites several by their addresses alone; those that can't be invited are left out. They begin
+/// as offline, whatever they do.
 ///
 /// # Errors
 /// What the database says.
@@ -219,7 +220,12 @@ pub async fn invite_all(
         };
         if !skipped {
             let name = email.split('@').next().unwrap_or_default().to_owned();
-            invite(tx, scope, account, Invitation { email, name, terms: Terms::default() }).await?;
+            let terms = Terms {
+                role: None,
+                availability: Some(Availability::Offline),
+                auto_offline: Some(false),
+            };
+            invite(tx, scope, account, Invitation { email, name, terms }).await?;
         }
     }
     Ok(())

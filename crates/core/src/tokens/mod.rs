@@ -27,18 +27,28 @@ impl Owner {
     }
 }
 
-/// The owner of a token.
+/// A token that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Its number, for limits and logs.
+    pub id: i64,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// A token, where there is such a one.
 ///
 /// # Errors
 /// What the database says.
-pub async fn owner(tx: &mut Tx<'_>, token: &str) -> Result<Option<Owner>, DbError> {
-    let Some((kind, id)) = tx.opt(&sql::OWNER, args![token]).await? else { return Ok(None) };
-    Ok(match kind.as_str() {
-        "User" => Some(Owner::User(UserId(id))),
-        "AgentBot" => Some(Owner::AgentBot(AgentBotId(id))),
-        "PlatformApp" => Some(Owner::PlatformApp(PlatformAppId(id))),
-        _ => None,
-    })
+pub async fn find(tx: &mut Tx<'_>, token: &str) -> Result<Option<Token>, DbError> {
+    let Some((id, kind, owner)) = tx.opt(&sql::FIND, args![token]).await? else { return Ok(None) };
+    let owner = match kind.as_str() {
+        "User" => Owner::User(UserId(owner)),
+        "AgentBot" => Owner::AgentBot(AgentBotId(owner)),
+        "PlatformApp" => Owner::PlatformApp(PlatformAppId(owner)),
+        _ => return Ok(None),
+    };
+    Ok(Some(Token { id, owner }))
 }
 
 /// The token of an owner.

@@ -4,7 +4,7 @@ use chatwarden_db::statements;
 
 statements! {
     /// $1 token
-    OWNER: (String, i64) = "tokens.owner", "select owner_type, owner_id from access_tokens where token = $1";
+    FIND: (i64, String, i64) = "tokens.find", "select id, owner_type, owner_id from access_tokens where token = $1";
     /// $1 owner type, $2 owner
     OF: (String,) = "tokens.of", "select token from access_tokens where owner_type = $1 and owner_id = $2";
     /// $1 owner type, $2 owner, $3 token, $4 now
