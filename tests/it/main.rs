@@ -4,4 +4,8 @@
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
 mod workspace;
