@@ -2,9 +2,13 @@
 //! `cargo test -p chatwarden-testkit --test it`.
 
 #[cfg(test)]
+mod authz;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod setup;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]

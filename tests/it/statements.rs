@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chatwarden_db::{
-    Ambient, AnyStatement, ColumnType, Db, Engine, Options, PostgresOptions, SqliteOptions, describe, migrate, schema,
+    Ambient, AnyStatement, ColumnType, Db, Engine, Options, PostgresOptions, SqliteOptions,
+    describe, migrate, schema,
 };
 use chatwarden_testkit::golden;
 use chatwarden_testkit::services::Postgres;
@@ -31,10 +32,12 @@ struct Both {
 async fn both() -> Both {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("statements.sqlite3");
-    let sqlite = Db::open(Options::Sqlite(SqliteOptions::new(path)), Ambient::default()).expect("a database");
-    let database = Postgres::shared().expect("a server").database().expect("a database");
-    let postgres = Db::open(Options::Postgres(PostgresOptions::new(database.url())), Ambient::default())
+    let sqlite = Db::open(Options::Sqlite(SqliteOptions::new(path)), Ambient::default())
         .expect("a database");
+    let database = Postgres::shared().expect("a server").database().expect("a database");
+    let postgres =
+        Db::open(Options::Postgres(PostgresOptions::new(database.url())), Ambient::default())
+            .expect("a database");
     for db in [&sqlite, &postgres] {
         migrate(db).await.expect("migrations apply");
     }
@@ -79,13 +82,18 @@ async fn every_statement_is_what_it_declares_on_both_engines() {
                     _ => found == wanted,
                 };
                 if !same {
-                    faults.push(format!("{name} on {engine:?}: {column} is {found:?}, declared {wanted:?}"));
+                    faults.push(format!(
+                        "{name} on {engine:?}: {column} is {found:?}, declared {wanted:?}"
+                    ));
                 }
             }
         }
         let counts: BTreeSet<_> = parameters.values().collect();
         if counts.len() > 1 {
-            faults.push(format!("{}: the engines take different parameters: {parameters:?}", statement.name()));
+            faults.push(format!(
+                "{}: the engines take different parameters: {parameters:?}",
+                statement.name()
+            ));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -106,9 +114,13 @@ const INFRASTRUCTURE: [&str; 2] = ["jobs", "outbox"];
 
 /// The statements that look at a tenant's table without saying which tenant's, by name, with the table.
 fn unscoped(tenant_tables: &BTreeSet<String>) -> Vec<(String, String)> {
-    let places = Regex::new(r"(?i)\b(from|join|update|into)\s+([a-z_]+)(?:\s+(?:as\s+)?([a-z_]+))?").expect("a pattern");
-    let keywords =
-        ["set", "where", "on", "left", "join", "values", "order", "group", "select", "limit", "as", "using", "inner"];
+    let places =
+        Regex::new(r"(?i)\b(from|join|update|into)\s+([a-z_]+)(?:\s+(?:as\s+)?([a-z_]+))?")
+            .expect("a pattern");
+    let keywords = [
+        "set", "where", "on", "left", "join", "values", "order", "group", "select", "limit", "as",
+        "using", "inner",
+    ];
     let mut out = Vec::new();
     for statement in all() {
         let text = statement.text(Engine::Postgres);
@@ -117,7 +129,10 @@ fn unscoped(tenant_tables: &BTreeSet<String>) -> Vec<(String, String)> {
             if !tenant_tables.contains(&table) {
                 continue;
             }
-            let alias = place.get(3).map(|m| m.as_str()).filter(|a| !keywords.contains(&a.to_lowercase().as_str()));
+            let alias = place
+                .get(3)
+                .map(|m| m.as_str())
+                .filter(|a| !keywords.contains(&a.to_lowercase().as_str()));
             let said = if verb == "into" {
                 // The column list of an insert comes right after the table.
                 text.split_once(&format!("into {table}")).is_some_and(|(_, rest)| {
@@ -146,10 +161,15 @@ async fn reference_of_statements_that_cross_tenants() {
     let columns = schema(&both.postgres).await.expect("a schema");
     let tenant_tables: BTreeSet<String> = columns
         .iter()
-        .filter(|c| c.column == "account_id" && !c.nullable && !INFRASTRUCTURE.contains(&c.table.as_str()))
+        .filter(|c| {
+            c.column == "account_id" && !c.nullable && !INFRASTRUCTURE.contains(&c.table.as_str())
+        })
         .map(|c| c.table.clone())
         .collect();
-    assert!(tenant_tables.contains("conversations"), "the tables of tenants are known: {tenant_tables:?}");
+    assert!(
+        tenant_tables.contains("conversations"),
+        "the tables of tenants are known: {tenant_tables:?}"
+    );
     let mut out = String::from(
         "Statements that name a tenant's table without constraining its account_id. Each is a way to find out\n\
          which tenant it is (a token, an address, a person's own rows), or serves all tenants; a new line here\n\
@@ -164,12 +184,14 @@ async fn reference_of_statements_that_cross_tenants() {
 #[test]
 fn reference_of_forks_between_the_engines() {
     let forks: Vec<&str> = {
-        let mut names: Vec<&str> = all().into_iter().filter(|s| s.is_fork()).map(AnyStatement::name).collect();
+        let mut names: Vec<&str> =
+            all().into_iter().filter(|s| s.is_fork()).map(AnyStatement::name).collect();
         names.sort_unstable();
         names
     };
     assert!(forks.len() < FORKS, "{} forks: {forks:?}", forks.len());
-    let mut out = format!("{} of {} statements differ between the engines:\n\n", forks.len(), all().len());
+    let mut out =
+        format!("{} of {} statements differ between the engines:\n\n", forks.len(), all().len());
     for name in forks {
         let _ = writeln!(out, "{name}");
     }

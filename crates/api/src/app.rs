@@ -69,7 +69,7 @@ impl App {
     }
 
     /// What sockets may subscribe to.
-    pub(crate) fn channels(&self) -> &Arc<Channels> {
+    pub fn channels(&self) -> &Arc<Channels> {
         &self.0.channels
     }
 

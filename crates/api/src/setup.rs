@@ -43,7 +43,7 @@ async fn show(
     if !app.read(async move |tx| setup::is_open(tx, &link).await).await? {
         return Err(ApiError::not_found());
     }
-    page(StatusCode::OK, context! { nonce => nonce.value() })
+    page(StatusCode::OK, context! { nonce => nonce.value(), values => context! {} })
 }
 
 /// Makes the account and shows the token.
