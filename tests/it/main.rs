@@ -8,6 +8,8 @@ mod documents;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod seam;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod statements;

@@ -172,7 +172,7 @@ impl Db {
             Backend::Postgres { pool, prepare } => {
                 let mut session = Session::lease(pool, *prepare).await?;
                 let mut tx = Tx::new(Conn::Postgres(&mut session), &self.0.ambient, self.0.slow);
-                let outcome = body(&mut tx).await;
+                let outcome = unpanicked(body(&mut tx)).await;
                 (outcome, tx.usage())
             }
         };
@@ -203,10 +203,7 @@ impl Db {
                     self.0.slow,
                 ));
                 // A panic drops the session, and with it the connection and its transaction.
-                let outcome = std::panic::AssertUnwindSafe(body(&mut tx))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| Err(DbError::bug("a transaction panicked").into()));
+                let outcome = unpanicked(body(&mut tx)).await;
                 let (used, failed, after_commit) = tx.finish();
                 let outcome = match (outcome, failed) {
                     (Ok(_), Some(statement)) => {
@@ -357,6 +354,14 @@ pub struct Pressure {
     pub limit: usize,
     /// Callers that wait.
     pub waiting: usize,
+}
+
+/// A panic is the failure of one transaction, not of whoever awaits it.
+async fn unpanicked<R, E: From<DbError>>(body: impl Future<Output = Result<R, E>>) -> Result<R, E> {
+    std::panic::AssertUnwindSafe(body)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(DbError::bug("a transaction panicked").into()))
 }
 
 fn record(mut used: Usage, began: Instant) {

@@ -41,6 +41,11 @@ impl DbError {
         Self::new(ErrorKind::Bug, detail)
     }
 
+    /// A refusal by the caller's own rules, to end a transaction with.
+    pub fn refused(detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Value, detail)
+    }
+
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, detail)
     }
