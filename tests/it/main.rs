@@ -6,6 +6,8 @@ mod authz;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;

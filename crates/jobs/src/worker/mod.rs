@@ -272,7 +272,8 @@ impl Worker {
                     payload: claimed.payload.0.clone(),
                     trace_id: claimed.trace_id.clone(),
                 };
-                let work = std::panic::AssertUnwindSafe(handler(job)).catch_unwind();
+                // A handler may panic before it gives a future at all.
+                let work = std::panic::AssertUnwindSafe(async { handler(job).await }).catch_unwind();
                 tokio::select! {
                     done = work => done.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".to_owned()))),
                     // Somebody else has it now; what is half done here must not go on.
