@@ -3,6 +3,7 @@
 mod admin;
 mod arguments;
 mod config;
+mod demo;
 mod migrate;
 mod password;
 mod serve;
@@ -49,6 +50,6 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Serve => serve::run(&config),
         Command::Migrate(options) => migrate::run(*options, &config),
         Command::Admin(command) => admin::run(command, &config),
-        Command::Demo => anyhow::bail!("`demo` is not wired to the product yet"),
+        Command::Demo => demo::run(arguments),
     }
 }

@@ -42,14 +42,31 @@ const SOCKET_SPREAD: Duration = Duration::from_secs(5);
 /// # Errors
 /// What keeps it from starting; being stopped without a drain.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+    run_with(config, |_| std::future::ready(()))
+}
+
+/// The same; `once_up` runs beside the server as soon as it listens.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_with<F>(
+    config: &Config,
+    once_up: impl FnOnce(SocketAddr) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, once_up));
     // Blocking threads may hold on for long; what they had to do is done or given up.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve<F>(config: &Config, once_up: impl FnOnce(SocketAddr) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let instance = instance_name();
     let log = logs::install(
         options::logs(config, &instance),
@@ -123,6 +140,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
     let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
     say_hello(config, bound, link.as_deref())?;
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(once_up(bound)));
     match serve::serve(vec![(listener, router)], Limits::default(), lifecycle).await {
         Ok(_) => Ok(()),
         Err(Aborted) => bail!("stopped without draining"),
