@@ -2,9 +2,13 @@
 //! `cargo test -p chatwarden-testkit --test it`.
 
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod authz;
 #[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]

@@ -1,0 +1,270 @@
+//! People and their accounts: the platform API, members, bots, profiles (`behaviours.md §2.2`, §24, §25).
+
+use chatwarden_testkit::{Actor, App};
+use serde_json::{Value, json};
+
+async fn new_user(app: &App, name: &str) -> Value {
+    let email = format!("{}@example.com", name.to_lowercase());
+    let body = json!({"name": name, "email": email, "password": "Passw0rd!23"});
+    app.platform().post("/platform/api/v1/users", body).await.ok()
+}
+
+/// Whoever shows an API token.
+fn by_token(app: &App, token: &Value) -> Actor {
+    app.anyone().with_header("api_access_token", token.as_str().expect("a token"))
+}
+
+#[tokio::test]
+async fn a_platform_app_reaches_only_what_it_made() {
+    let (app, admin) = App::start().await;
+    let token = app
+        .db()
+        .write(async |tx| chatwarden_core::platform::create_app(tx, "another").await)
+        .await
+        .unwrap();
+    let stranger = app.anyone().with_header("api_access_token", &token);
+    let account = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+    let user = format!("/platform/api/v1/users/{}", admin.id.unwrap());
+    app.platform().get(&account).await.ok();
+    app.platform().get(&user).await.ok();
+    for path in [&account, &user] {
+        let refused = stranger.get(path).await.status(401);
+        assert_eq!(refused["error"], json!("Non permissible resource"));
+        stranger.patch(path, json!({"name": "Mine"})).await.status(401);
+        stranger.delete(path).await.status(401);
+    }
+    stranger.post(&format!("{user}/token"), Value::Null).await.status(401);
+    stranger.get(&format!("{user}/login")).await.status(401);
+    stranger.post(&format!("{account}/account_users"), json!({"user_id": 1})).await.status(401);
+    let bot = json!({"name": "Spy", "account_id": admin.account});
+    stranger.post("/platform/api/v1/agent_bots", bot).await.status(401);
+    assert_eq!(stranger.get("/platform/api/v1/accounts").await.ok(), json!([]));
+    // Nor does its token open anything else.
+    stranger.get("/api/v1/profile").await.status(401);
+    admin.get(&account).await.status(401);
+}
+
+#[tokio::test]
+async fn a_known_address_is_the_same_user() {
+    let app = App::empty().await;
+    let first = new_user(&app, "Petra").await;
+    let again = new_user(&app, "PETRA").await;
+    assert_eq!(first["id"], again["id"]);
+    assert_eq!(again["name"], json!("Petra"));
+}
+
+#[tokio::test]
+async fn rules_of_people_are_said_by_field() {
+    let app = App::empty().await;
+    let check = async |body: Value, attributes: Value| {
+        let refused = app.platform().post("/platform/api/v1/users", body).await.status(422);
+        assert_eq!(refused["attributes"], attributes, "{refused}");
+    };
+    let good = "Passw0rd!23";
+    check(json!({"name": "A", "password": good}), json!(["email"])).await;
+    check(json!({"name": "A", "email": "odd", "password": good}), json!(["email"])).await;
+    check(json!({"email": "a@b.c", "password": good}), json!(["name"])).await;
+    check(json!({"name": "A", "email": "a@b.c"}), json!(["password"])).await;
+    check(json!({"name": "A".repeat(256), "email": "a@b.c", "password": good}), json!(["name"]))
+        .await;
+    let nul = json!({"name": "A\u{0}", "email": "a@b.c", "password": good});
+    app.platform().post("/platform/api/v1/users", nul).await.status(422);
+}
+
+#[tokio::test]
+async fn accounts_have_what_they_need_from_the_start() {
+    let app = App::empty().await;
+    let body =
+        json!({"name": "Branch", "features": {"macros": false, "sla": true}, "locale": "de"});
+    let made = app.platform().post("/platform/api/v1/accounts", body).await.ok();
+    assert_eq!(made["locale"], json!("de"));
+    assert_eq!(made["features"]["macros"], Value::Null);
+    assert_eq!(made["features"]["sla"], json!(true));
+    assert_eq!(made["features"]["labels"], json!(true));
+    let bad = json!({"name": "Branch", "locale": "xx"});
+    app.platform().post("/platform/api/v1/accounts", bad).await.status(422);
+    app.platform().post("/platform/api/v1/accounts", json!({})).await.status(422);
+    let path = format!("/platform/api/v1/accounts/{}", made["id"]);
+    app.platform().delete(&path).await.ok();
+    let gone = app.platform().get(&path).await.status(404);
+    assert_eq!(gone, json!({"status": 404, "error": "Not Found"}));
+}
+
+#[tokio::test]
+async fn members_leave_with_their_seats_and_go_where_they_have_no_other_account() {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let only_here = app.member(account, "Grace", "agent").await;
+    let elsewhere = app.account("Elsewhere").await;
+    let both = app.member(elsewhere, "Mallory", "administrator").await;
+    let body = json!({"email": both.email, "name": "Ignored", "role": "agent"});
+    let joined = admin.post("/agents", body.clone()).await.ok();
+    assert_eq!(joined["name"], json!("Mallory"));
+    let again = admin.post("/agents", body).await.status(422);
+    assert_eq!(again["message"], json!("User has already been taken"));
+    let agents = format!("/api/v1/accounts/{account}/agents");
+    assert_eq!(both.get(&agents).await.ok().as_array().unwrap().len(), 3);
+    admin.delete(&format!("/agents/{}", both.id.unwrap())).await.ok();
+    both.get(&agents).await.status(401);
+    both.get("/agents").await.ok();
+    admin.delete(&format!("/agents/{}", only_here.id.unwrap())).await.ok();
+    only_here.get("/api/v1/profile").await.status(401);
+    admin.delete(&format!("/agents/{}", only_here.id.unwrap())).await.status(404);
+}
+
+#[tokio::test]
+async fn agents_look_and_administrators_change() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let refused =
+        agent.post("/agents", json!({"email": "x@example.com", "name": "X"})).await.status(401);
+    assert_eq!(refused["error"], json!("You are not authorized to do this action"));
+    let own = format!("/agents/{}", agent.id.unwrap());
+    agent.patch(&own, json!({"role": "administrator"})).await.status(401);
+    agent.delete(&own).await.status(401);
+    agent.patch("", json!({"name": "Ours"})).await.status(401);
+    agent.post("/agent_bots", json!({"name": "Mine"})).await.status(401);
+    let changed = admin.patch(&own, json!({"role": "administrator", "name": "Grace H"})).await.ok();
+    assert_eq!((&changed["role"], &changed["name"]), (&json!("administrator"), &json!("Grace H")));
+    admin.patch(&own, json!({"role": "king"})).await.status(422);
+    agent.patch("", json!({"name": "Ours"})).await.ok();
+}
+
+#[tokio::test]
+async fn several_are_invited_at_once_but_those_who_cant_be() {
+    let (_app, admin) = App::start().await;
+    let emails =
+        json!({"emails": ["Una@example.com", "no-address", admin.email, "una@example.com"]});
+    admin.post("/agents/bulk_create", emails).await.ok();
+    let listed = admin.get("/agents").await.ok();
+    let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, [&json!("Ada"), &json!("una")]);
+    let many: Vec<String> = (0..101).map(|n| format!("{n}@example.com")).collect();
+    admin.post("/agents/bulk_create", json!({"emails": many})).await.status(422);
+}
+
+#[tokio::test]
+async fn a_bots_token_opens_only_what_is_for_bots_where_it_belongs() {
+    let (app, admin) = App::start().await;
+    let bot = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    let robo = by_token(&app, &bot["access_token"]);
+    let account = format!("/api/v1/accounts/{}", admin.account.unwrap());
+    for path in ["", "/agents", "/agent_bots", "/notification_settings"] {
+        let refused = robo.get(&format!("{account}{path}")).await.status(401);
+        let text = "Access to this endpoint is not authorized for bots";
+        assert_eq!(refused["error"], json!(text), "{path}");
+    }
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let seen = agent.get(&format!("/agent_bots/{}", bot["id"])).await.ok();
+    assert_eq!((&seen["access_token"], &seen["secret"]), (&Value::Null, &Value::Null));
+    let reset =
+        admin.post(&format!("/agent_bots/{}/reset_access_token", bot["id"]), Value::Null).await;
+    assert_ne!(reset.ok()["access_token"], bot["access_token"]);
+    let refused = robo.get("/api/v1/profile").await.status(401);
+    assert_eq!(refused["error"], json!("Invalid Access Token"));
+}
+
+#[tokio::test]
+async fn bots_of_the_installation_are_seen_but_not_changed() {
+    let (app, admin) = App::start().await;
+    let made =
+        app.platform().post("/platform/api/v1/agent_bots", json!({"name": "Robby"})).await.ok();
+    let path = format!("/agent_bots/{}", made["id"]);
+    let seen = admin.get(&path).await.ok();
+    assert_eq!(seen["system_bot"], json!(true));
+    assert_eq!((&seen["access_token"], &seen["secret"]), (&Value::Null, &Value::Null));
+    admin.patch(&path, json!({"name": "Mine"})).await.status(404);
+    admin.delete(&path).await.status(404);
+    admin.post(&format!("{path}/reset_secret"), Value::Null).await.status(404);
+    app.platform().delete(&format!("/platform/api/v1{path}")).await.ok();
+    admin.get(&path).await.status(404);
+}
+
+#[tokio::test]
+async fn a_suspended_account_is_shown_but_not_entered() {
+    let (app, admin) = App::start().await;
+    let path = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+    app.platform().patch(&path, json!({"status": "suspended"})).await.ok();
+    let refused = admin.get("/agents").await.status(401);
+    assert_eq!(refused["error"], json!("Account is suspended"));
+    assert_eq!(admin.get("").await.ok()["status"], json!("suspended"));
+    admin.get("/api/v1/profile").await.ok();
+    app.platform().patch(&path, json!({"status": "active"})).await.ok();
+    admin.get("/agents").await.ok();
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_looks_missing() {
+    let (app, admin) = App::start().await;
+    let elsewhere = app.account("Elsewhere").await;
+    let mallory = app.member(elsewhere, "Mallory", "administrator").await;
+    let account = format!("/api/v1/accounts/{}", admin.account.unwrap());
+    for path in
+        [account.clone(), format!("{account}/cache_keys"), "/api/v1/accounts/999".to_owned()]
+    {
+        mallory.get(&path).await.status(404);
+    }
+    mallory.patch(&account, json!({"name": "Mine"})).await.status(404);
+    mallory.get(&format!("{account}/agents")).await.status(401);
+    admin
+        .patch(&format!("/agents/{}", mallory.id.unwrap()), json!({"name": "Stolen"}))
+        .await
+        .status(404);
+    admin.delete(&format!("/agents/{}", mallory.id.unwrap())).await.status(404);
+    let bot = mallory.post("/agent_bots", json!({"name": "Theirs"})).await.ok();
+    admin.get(&format!("/agent_bots/{}", bot["id"])).await.status(404);
+    admin.delete(&format!("/agent_bots/{}", bot["id"])).await.status(404);
+    let body = json!({"profile": {"account_id": elsewhere, "availability": "busy"}});
+    admin.post("/api/v1/profile/availability", body).await.status(404);
+}
+
+#[tokio::test]
+async fn preferences_are_replaced_and_attributes_kept() {
+    let (_app, admin) = App::start().await;
+    let me = "/api/v1/profile";
+    admin.put(me, json!({"profile": {"ui_settings": {"a": 1, "b": {"c": [2]}}}})).await.ok();
+    let body = json!({"profile": {"ui_settings": {"b": 1}, "phone_number": "+15550100"}});
+    let changed = admin.put(me, body).await.ok();
+    assert_eq!(changed["ui_settings"], json!({"b": 1}));
+    assert_eq!(changed["custom_attributes"], json!({"phone_number": "+15550100"}));
+    let sneaky = json!({"profile": {"type": "SuperAdmin", "role": "agent", "provider": "saml"}});
+    let changed = admin.put(me, sneaky).await.ok();
+    assert_eq!(changed["type"], Value::Null);
+    assert_eq!(changed["provider"], json!("email"));
+    admin.put(me, json!({"profile": {"name": ""}})).await.status(422);
+    admin.put(me, json!({})).await.status(422);
+    admin.put(me, json!({"profile": "words"})).await.status(422);
+}
+
+#[tokio::test]
+async fn settings_outside_their_bounds_change_nothing() {
+    let (_app, admin) = App::start().await;
+    let body = json!({"auto_resolve_after": 60, "auto_resolve_label": "stale", "unknown": 1});
+    let changed = admin.patch("", body).await.ok();
+    assert_eq!(
+        changed["settings"],
+        json!({"auto_resolve_after": 60, "auto_resolve_label": "stale"})
+    );
+    for bad in [
+        json!({"name": "New", "auto_resolve_after": 9}),
+        json!({"name": "New", "audio_transcriptions": "perhaps"}),
+        json!({"name": "New", "locale": "xx"}),
+        json!({"name": "New", "support_email": "no address"}),
+        json!({"name": "New", "domain": "d".repeat(101)}),
+    ] {
+        admin.patch("", bad).await.status(422);
+    }
+    assert_eq!(admin.get("").await.ok()["name"], json!("Acme"));
+}
+
+#[tokio::test]
+async fn nobody_signs_up_where_that_is_off() {
+    let app = App::empty().await;
+    let body = json!({
+        "account_name": "New", "user_full_name": "New Comer", "email": "new@example.com", "password": "Passw0rd!23",
+    });
+    for path in ["/api/v1/accounts", "/api/v2/accounts"] {
+        let refused = app.anyone().post(path, body.clone()).await.status(404);
+        assert_eq!(refused, json!({"status": 404, "error": "Not Found"}));
+    }
+}
