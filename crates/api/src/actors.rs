@@ -54,6 +54,7 @@ pub struct Admin(pub Scope<scope::Admin>, pub Account);
 /// A member of the account in the path, or an agent bot that serves it. The routes that take one
 /// are those that bots may use (`behaviours.md §2.2`).
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "made once a request, and nearly always an agent")]
 pub enum AgentOrBot {
     /// A member.
     Agent(Scope<scope::Agent>, Account),

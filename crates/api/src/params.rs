@@ -40,8 +40,8 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
-        let mut out = Self::default();
-        out.values = query_values(parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        let mut out = Self::of(query_values(query)?);
         let path = RawPathParams::from_request_parts(&mut parts, state).await.ok().map(|params| {
             params
                 .iter()

@@ -81,7 +81,7 @@ pub struct Room {
 #[derive(Debug)]
 pub enum Opened {
     /// It is open.
-    Yes(Credentials, Session),
+    Yes(Credentials, Box<Session>),
     /// There are too many; these.
     Full(Vec<Session>),
 }
@@ -189,7 +189,7 @@ pub async fn open(tx: &mut WriteTx<'_>, user: &User, device: Device, room: Room)
         last_activity_at: Some(now),
         created_at: now,
     };
-    Ok(Opened::Yes(shown, session))
+    Ok(Opened::Yes(shown, Box::new(session)))
 }
 
 /// Notes that a session is being used.

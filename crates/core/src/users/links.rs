@@ -103,7 +103,7 @@ pub async fn by_reset_token(tx: &mut WriteTx<'_>, token: &str) -> Result<Option<
 #[derive(Debug)]
 pub enum Confirmation {
     /// The address is confirmed now.
-    Done(User),
+    Done(Box<User>),
     /// It was confirmed before.
     Already,
     /// There is no such link.
@@ -128,5 +128,5 @@ pub async fn confirm(tx: &mut WriteTx<'_>, token: &str) -> Result<Confirmation> 
     }
     user.confirmed_at = Some(tx.now());
     save(tx, &mut user).await?;
-    Ok(Confirmation::Done(user))
+    Ok(Confirmation::Done(Box::new(user)))
 }
