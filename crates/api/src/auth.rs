@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse as _, Response};
-use chatwarden_core::error::Invalid;
+use chatwarden_core::error::{Error, Invalid};
 use chatwarden_core::ids::SessionId;
 use chatwarden_core::passwords::{self, Hashed, Verdict};
-use chatwarden_core::platform;
 use chatwarden_core::sessions::{self, AppHeaders, Device, Opened, Room, Session};
 use chatwarden_core::users::links::{self, Confirmation};
 use chatwarden_core::users::{self, Profile, User, address};
+use chatwarden_core::{platform, second_factor as factor};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use chatwarden_guard::rate_limit::Decision;
 use chatwarden_guard::{ClientIp, RequestId, Subject};
@@ -25,6 +25,7 @@ use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
 use crate::profile::profile_json;
 use crate::routes::Routes;
+use crate::second_factor;
 
 pub(crate) fn routes() -> Routes {
     Routes::new("")
@@ -133,6 +134,8 @@ enum Entered {
     In(Value, sessions::Credentials, Timestamp),
     /// Too many sessions: the person is to choose.
     Full(Vec<Session>),
+    /// A code of the second factor is still to be shown, with this ticket.
+    Second(String),
     /// The password was changed while it was compared.
     Changed,
 }
@@ -149,6 +152,10 @@ impl Entered {
                 let rows: Vec<Value> = sessions.iter().map(session_json).collect();
                 let body = json!({"sessions_limit_reached": true, "sessions": rows});
                 Ok((StatusCode::CONFLICT, Json(body)).into_response())
+            }
+            Self::Second(ticket) => {
+                let body = json!({"mfa_required": true, "mfa_token": ticket});
+                Ok((StatusCode::PARTIAL_CONTENT, Json(body)).into_response())
             }
             Self::Changed => Err(wrong()),
         }
@@ -172,6 +179,19 @@ pub(crate) fn session_json(session: &Session) -> Value {
     })
 }
 
+/// Opens a session for a locked user who gave one proof, where no second one is asked for.
+async fn enter_once_proved(
+    tx: &mut WriteTx<'_>,
+    user: User,
+    device: Device,
+    room: Room,
+) -> Answer<Entered> {
+    if factor::is_on(tx, user.id).await? {
+        return Ok(Entered::Second(factor::ticket(tx, user.id)));
+    }
+    enter(tx, user, device, room).await
+}
+
 /// Opens a session for a locked user.
 async fn enter(tx: &mut WriteTx<'_>, user: User, device: Device, room: Room) -> Answer<Entered> {
     Ok(match sessions::open(tx, &user, device, room).await? {
@@ -191,7 +211,7 @@ pub(crate) async fn enter_proved(
 ) -> Answer<(Value, sessions::Credentials, Timestamp)> {
     match enter(tx, user, device, Room::default()).await? {
         Entered::In(body, shown, expires_at) => Ok((body, shown, expires_at)),
-        Entered::Full(_) | Entered::Changed => Err(wrong()),
+        Entered::Full(_) | Entered::Second(_) | Entered::Changed => Err(wrong()),
     }
 }
 
@@ -208,6 +228,11 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
         ask: client.is_browser(),
     };
     let device = client.device();
+    if let Some(ticket) = params.present("mfa_token") {
+        let entered = sign_in_by_code(&app, ticket, device, &params).await?;
+        app.limiter().refund(&decision).await;
+        return entered.into_answer();
+    }
     let user = app.read(async move |tx| users::by_email(tx, &email).await).await?;
     if let (Some(user), Some(ticket)) = (&user, params.present("sso_auth_token")) {
         let (id, device) = (user.id, device.clone());
@@ -250,11 +275,37 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
             if let Some(renewed) = &renewed {
                 users::renew_hash(tx, user.id, &compared, renewed).await?;
             }
-            enter(tx, user, device, room).await
+            enter_once_proved(tx, user, device, room).await
         })
         .await?;
     app.limiter().refund(&decision).await;
     entered.into_answer()
+}
+
+/// Signs in who gave the password before, by a code.
+async fn sign_in_by_code(
+    app: &App,
+    ticket: String,
+    device: Device,
+    params: &Params,
+) -> Answer<Entered> {
+    let shown = second_factor::shown(params);
+    app.write(async move |tx| {
+        let expired = || ApiError::new(StatusCode::UNAUTHORIZED, "Invalid or expired MFA token");
+        let holder = factor::holder(tx, &ticket).ok_or_else(expired)?;
+        let user = match users::lock(tx, holder).await {
+            Err(Error::NotFound) => return Err(expired()),
+            other => other?,
+        };
+        match factor::check(tx, user.id, &shown).await {
+            Err(Error::Unprocessable(text)) => {
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, text));
+            }
+            other => other?,
+        }
+        enter(tx, user, device, Room::default()).await
+    })
+    .await
 }
 
 fn unconfirmed(user: &User) -> ApiError {
@@ -407,7 +458,7 @@ async fn reset_password(
                 users::save(tx, &mut user).await?;
             }
             users::set_password(tx, &mut user, hashed, None).await?;
-            enter(tx, user, device, Room::default()).await
+            enter_once_proved(tx, user, device, Room::default()).await
         })
         .await?;
     entered.into_answer()
@@ -421,7 +472,7 @@ async fn confirm(_: Anyone, State(app): State<App>, client: Client, params: Para
         .write(async move |tx| match links::confirm(tx, &token).await? {
             Confirmation::Done(user) => {
                 let user = users::lock(tx, user.id).await?;
-                enter(tx, user, device, Room::default()).await
+                enter_once_proved(tx, user, device, Room::default()).await
             }
             Confirmation::Already => Err(bad_link("Already confirmed")),
             Confirmation::Unknown => Err(bad_link("Invalid token")),

@@ -29,6 +29,7 @@ mod public;
 mod request_line;
 pub mod router;
 pub mod routes;
+mod second_factor;
 mod sessions;
 mod setup;
 mod sign_up;

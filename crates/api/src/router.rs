@@ -14,7 +14,8 @@ use crate::error::{ApiError, MissingRecord};
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
-    notification_settings, onboarding, platform, profile, public, sessions, setup, sign_up, widget,
+    notification_settings, onboarding, platform, profile, public, second_factor, sessions, setup,
+    sign_up, widget,
 };
 
 /// Every route of the product.
@@ -34,6 +35,7 @@ fn all() -> Routes {
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
+        .merge(second_factor::routes())
         .merge(sessions::routes())
         .merge(setup::routes())
         .merge(widget::routes())

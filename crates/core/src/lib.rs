@@ -26,6 +26,8 @@ pub mod passwords;
 pub mod platform;
 pub mod rooms;
 pub mod scope;
+pub mod sealed;
+pub mod second_factor;
 pub mod sessions;
 pub mod setup;
 pub mod store;
@@ -52,6 +54,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         notification_settings::sql::STATEMENTS,
         notifications::sql::STATEMENTS,
         platform::sql::STATEMENTS,
+        second_factor::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
         rooms::sql::STATEMENTS,
         setup::sql::STATEMENTS,
