@@ -268,3 +268,70 @@ async fn nobody_signs_up_where_that_is_off() {
         assert_eq!(refused, json!({"status": 404, "error": "Not Found"}));
     }
 }
+
+#[tokio::test]
+async fn nothing_of_a_removed_account_stays() {
+    let (app, admin) = App::start().await;
+    let (account, other) = (admin.account.unwrap(), app.account("Elsewhere").await);
+    let eve = app.member(other, "Eve", "administrator").await;
+    let bot = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    for actor in [&admin, &eve] {
+        let body = json!({"name": "Desk", "channel": {"type": "api", "webhook_url": ""}});
+        let inbox = actor.post("/inboxes", body).await.ok();
+        actor.post("/contacts", json!({"name": "Vera", "inbox_id": inbox["id"]})).await.ok();
+    }
+    app.platform().delete(&format!("/platform/api/v1/accounts/{account}")).await.ok();
+    admin.get("/agents").await.status(404);
+    let robo = by_token(&app, &bot["access_token"]);
+    let refused = robo.get(&format!("/api/v1/accounts/{account}/conversations/1")).await;
+    assert!(refused.status.is_client_error(), "{}", refused.status);
+    app.settle().await;
+    assert_eq!(rows_of(&app, account).await, Vec::<&str>::new());
+    assert_eq!(rows_of(&app, other).await, ["contacts", "inboxes", "sequences"]);
+    eve.get("/inboxes").await.ok();
+}
+
+/// The tables that still have rows of an account.
+async fn rows_of(app: &App, account: i64) -> Vec<&'static str> {
+    chatwarden_db::statements! {
+        CONTACTS: (i64,) = "test.contacts", "select count(*) from contacts where account_id = $1";
+        INBOXES: (i64,) = "test.inboxes", "select count(*) from inboxes where account_id = $1";
+        BOTS: (i64,) = "test.bots", "select count(*) from agent_bots where account_id = $1";
+        SEQUENCES: (i64,) = "test.sequences", "select count(*) from account_sequences where account_id = $1";
+    }
+    let found = app.db().read(async move |tx| {
+        let mut found = Vec::new();
+        for (table, statement) in [
+            ("contacts", &CONTACTS),
+            ("inboxes", &INBOXES),
+            ("bots", &BOTS),
+            ("sequences", &SEQUENCES),
+        ] {
+            if tx.one(statement, chatwarden_db::args![account]).await?.0 > 0 {
+                found.push(table);
+            }
+        }
+        Ok::<_, chatwarden_db::DbError>(found)
+    });
+    found.await.expect("counts")
+}
+
+#[tokio::test]
+async fn the_purge_of_accounts_knows_every_table_of_tenants() {
+    // Jobs and events end by themselves; memberships and keys of the account go at once.
+    const ELSEWHERE: [&str; 3] = ["jobs", "outbox", "account_users"];
+    let app = App::empty().await;
+    let columns = chatwarden_db::schema(app.db()).await.unwrap();
+    let purged = chatwarden_core::accounts::purge::STATEMENTS;
+    for column in columns.iter().filter(|column| column.column == "account_id") {
+        let known = |table: &str| {
+            let wanted = format!("delete from {table} ");
+            purged.iter().any(|statement| statement.text(app.db().engine()).contains(&wanted))
+        };
+        let table = column.table.as_str();
+        assert!(
+            ELSEWHERE.contains(&table) || known(table),
+            "{table} has rows of accounts: add it to crates/core/src/accounts/purge.rs"
+        );
+    }
+}

@@ -42,6 +42,7 @@ pub use store::Store;
 /// Every statement of the product, for the checks that walk them all.
 pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
     [
+        accounts::purge::STATEMENTS,
         accounts::sql::STATEMENTS,
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,

@@ -2,6 +2,7 @@
 
 mod create;
 pub mod features;
+pub mod purge;
 pub mod settings;
 pub mod sql;
 
@@ -153,7 +154,7 @@ pub async fn save(tx: &mut WriteTx<'_>, scope: &Scope, account: &mut Account) ->
     Ok(())
 }
 
-/// Removes an account: at once nobody gets in any more.
+/// Removes an account: at once nobody gets in any more; its rows [go](purge) after that.
 ///
 /// # Errors
 /// What the database says.
@@ -164,7 +165,7 @@ pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
     }
     tx.run(&sql::DELETE_MEMBERS, args![account]).await?;
     tx.run(&sql::DELETE, args![account]).await?;
-    Ok(())
+    purge::enqueue_for(tx, scope).await
 }
 
 /// Lets a member look at the account itself, also while it is suspended.

@@ -6,6 +6,7 @@ pub mod sql;
 use chatwarden_db::{Json, Timestamp, Tx, WriteTx, args};
 use serde_json::{Value, json};
 
+use crate::accounts;
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{AccountId, AgentBotId};
 use crate::scope::{Bot, Scope};
@@ -214,10 +215,15 @@ pub async fn delete(tx: &mut WriteTx<'_>, bot: &AgentBot) -> Result<()> {
 /// Lets a bot into an account: its own, or one whose inboxes it serves (`behaviours.md §2.2`).
 ///
 /// # Errors
-/// [`Error::Unauthorized`] where it has no business there.
+/// [`Error::NotFound`] where there is no such account; [`Error::Unauthorized`] where the bot has no business
+/// there, or the account is suspended.
 pub async fn enter(tx: &mut Tx<'_>, account: AccountId, id: AgentBotId) -> Result<Scope<Bot>> {
-    let bot = tx.opt(&sql::ENTER, args![account, id]).await?;
-    bot.map(|bot| Scope::of_bot(account, bot)).ok_or_else(|| {
+    let found = tx.opt(&accounts::sql::GET, args![account]).await?.ok_or(Error::NotFound)?;
+    let bot = tx.opt(&sql::ENTER, args![account, id]).await?.ok_or_else(|| {
         Error::Unauthorized("Bot is not authorized to access this account".to_owned())
-    })
+    })?;
+    if found.status == accounts::Status::Suspended {
+        return Err(Error::Unauthorized("Account is suspended".to_owned()));
+    }
+    Ok(Scope::of_bot(account, bot))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{NewJob, Registry, Schedule};
 
+use crate::accounts::purge;
 use crate::{Store, notifications};
 
 /// Turns events into jobs.
@@ -25,8 +26,9 @@ pub fn routing() -> Arc<dyn Routing> {
 
 /// The handlers of all kinds of jobs.
 pub fn registry(store: &Store) -> Registry {
-    let of_notifications = store.clone();
+    let (of_accounts, of_notifications) = (store.clone(), store.clone());
     Registry::new()
+        .on(purge::JOB, move |job| purge::run(of_accounts.clone(), job))
         .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
 }
 

@@ -1,0 +1,104 @@
+//! The rows of an account that was removed: gone at once for everybody, they are deleted a few at
+//! a time.
+
+use chatwarden_db::{DbError, Statement, WriteTx, args, statements};
+use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
+
+use crate::Store;
+use crate::error::Result;
+use crate::ids::AccountId;
+use crate::scope::Scope;
+
+/// The kind of the job that deletes them.
+pub const JOB: &str = "accounts.purge";
+/// The rows that go in one transaction.
+const BATCH: u64 = 500;
+
+/// Deletes some rows of a table with numbered rows.
+macro_rules! some_of {
+    ($table:literal) => {
+        concat!(
+            "delete from ",
+            $table,
+            " where account_id = $1 and id in (select id from ",
+            $table,
+            " where account_id = $1 order by id limit 500)"
+        )
+    };
+}
+
+statements! {
+    /// $1 account
+    NOTIFICATIONS: () = "accounts.purge_notifications", (some_of!("notifications"));
+    /// $1 account
+    MESSAGES: () = "accounts.purge_messages", (some_of!("messages"));
+    /// $1 account
+    CONVERSATIONS: () = "accounts.purge_conversations", (some_of!("conversations"));
+    /// $1 account
+    CONTACT_INBOXES: () = "accounts.purge_contact_inboxes", (some_of!("contact_inboxes"));
+    /// $1 account
+    CONTACTS: () = "accounts.purge_contacts", (some_of!("contacts"));
+    /// $1 account
+    INBOX_MEMBERS: () = "accounts.purge_inbox_members", "delete from inbox_members where account_id = $1";
+    /// $1 account
+    AGENT_BOT_INBOXES: () = "accounts.purge_agent_bot_inboxes", (some_of!("agent_bot_inboxes"));
+    /// $1 account
+    CHANNELS: () = "accounts.purge_channels", (some_of!("channels"));
+    /// $1 account
+    INBOXES: () = "accounts.purge_inboxes", (some_of!("inboxes"));
+    /// $1 account
+    BOT_TOKENS: () = "accounts.purge_bot_tokens",
+        "delete from access_tokens where owner_type = 'AgentBot'
+            and owner_id in (select id from agent_bots where account_id = $1)";
+    /// $1 account
+    AGENT_BOTS: () = "accounts.purge_agent_bots", (some_of!("agent_bots"));
+    /// $1 account
+    NOTIFICATION_SETTINGS: () = "accounts.purge_notification_settings", (some_of!("notification_settings"));
+    /// $1 account
+    ACCOUNT_SEQUENCES: () = "accounts.purge_account_sequences", "delete from account_sequences where account_id = $1";
+}
+
+/// What goes, in this order: what refers to others before them.
+static ORDER: [&Statement<()>; 13] = [
+    &NOTIFICATIONS,
+    &MESSAGES,
+    &CONVERSATIONS,
+    &CONTACT_INBOXES,
+    &CONTACTS,
+    &INBOX_MEMBERS,
+    &AGENT_BOT_INBOXES,
+    &CHANNELS,
+    &INBOXES,
+    &BOT_TOKENS,
+    &AGENT_BOTS,
+    &NOTIFICATION_SETTINGS,
+    &ACCOUNT_SEQUENCES,
+];
+
+/// Has the rows of an account deleted once the transaction is committed.
+pub(super) async fn enqueue_for(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
+    let job = NewJob::new(scope.account_id().0, JOB, serde_json::Value::Null);
+    enqueue(tx, &job).await?;
+    Ok(())
+}
+
+/// Deletes the rows of the job's account. Stopped anywhere, it goes on where it was.
+///
+/// # Errors
+/// To be tried again where the database failed.
+pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
+    let scope = Scope::of_job(AccountId(job.account_id));
+    for statement in ORDER {
+        loop {
+            let account = scope.account_id();
+            let deleted = store
+                .write(async move |tx| tx.run(statement, args![account]).await)
+                .await
+                .map_err(|error: DbError| JobError::Retry(error.to_string()))?;
+            if deleted < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
