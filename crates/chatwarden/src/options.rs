@@ -1,5 +1,7 @@
 //! What the configuration means to the crates that read it: one function for each.
 
+use chatwarden_api::presence::Windows;
+use chatwarden_core::desk::{self, Desk};
 use chatwarden_db as db;
 use chatwarden_guard::EdgeConfig;
 use chatwarden_guard::client_ip::ClientIpConfig;
@@ -14,7 +16,7 @@ use chatwarden_telemetry::meters;
 use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
-use crate::config::{Config, DatabaseUrl, Secret, Synchronous, WidgetCoep};
+use crate::config::{Config, DatabaseUrl, Secret, Signup, Synchronous, WidgetCoep};
 use crate::serve::Lifecycle;
 
 /// How to open the database.
@@ -137,6 +139,38 @@ pub fn rate_limits(config: &Config, secret: &Secret) -> Result<RateLimitConfig, 
     // Which upstream name means which class is the limits' own knowledge.
     limits.apply_env(|name| config.text(name).map(str::to_owned))?;
     Ok(limits)
+}
+
+/// What operations know of the installation; nobody is present yet.
+#[must_use]
+pub fn desk(config: &Config, secret: &Secret) -> Desk {
+    let accounts = &config.accounts;
+    let number = |n: std::num::NonZeroU32| i64::from(n.get());
+    Desk {
+        frontend_url: config.server.frontend_url.as_str().trim_end_matches('/').to_owned(),
+        default_locale: accounts.default_locale.as_str().to_owned(),
+        sender_email: config.text("MAILER_SENDER_EMAIL").unwrap_or_default().to_owned(),
+        secret: std::sync::Arc::from(secret.expose()),
+        max_user_sessions: number(accounts.max_user_sessions),
+        widget_token_days: number(accounts.widget_token_expiry),
+        conversations_per_page: number(accounts.conversation_results_per_page),
+        messages_per_minute: number(accounts.messages_per_minute),
+        signup: match accounts.enable_signup {
+            Signup::Closed => desk::Signup::Closed,
+            Signup::Open => desk::Signup::Open,
+            Signup::ApiOnly => desk::Signup::ApiOnly,
+        },
+        ..Desk::default()
+    }
+}
+
+/// How long somebody counts as present after having been seen.
+#[must_use]
+pub fn presence(config: &Config) -> Windows {
+    Windows {
+        users: config.accounts.presence_duration,
+        contacts: config.accounts.contact_presence_duration,
+    }
 }
 
 /// The log; `instance` names this process among its like.

@@ -10,6 +10,7 @@ use chatwarden_core::{passwords, setup};
 use super::password::Chosen;
 use super::{AdminCommand, CreateAdmin, PlatformAppCommand, serve};
 use crate::config::Config;
+use crate::options;
 use crate::secrets::Secrets;
 
 /// Runs an administrator's command on the database itself.
@@ -20,7 +21,7 @@ pub(super) fn run(command: &AdminCommand, config: &Config) -> anyhow::Result<()>
     let secrets = Secrets::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let desk = Arc::new(serve::desk(config, &secrets));
+        let desk = Arc::new(options::desk(config, &secrets.key_base));
         let db = serve::open(config, desk).await?;
         let outcome = match command {
             AdminCommand::Create(wanted) => create(&db, wanted).await,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::Router;
 use chatwarden_api::Settings;
-use chatwarden_api::presence::{Board, Windows};
+use chatwarden_api::presence::Board;
 use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
@@ -79,7 +79,8 @@ where
     meters.install().context("setting up the meters")?;
     let secrets = Secrets::load(config)?;
     let board = Arc::new(board(config)?);
-    let desk = Arc::new(Desk { presence: board.clone(), ..desk(config, &secrets) });
+    let desk =
+        Arc::new(Desk { presence: board.clone(), ..options::desk(config, &secrets.key_base) });
     let db = open(config, desk.clone()).await?;
     let epoch = epoch(&db).await?;
     let tasks = TaskTracker::new();
@@ -153,16 +154,6 @@ fn instance_name() -> String {
     format!("{}-{}", host.trim(), std::process::id())
 }
 
-/// What operations know of the installation.
-pub(crate) fn desk(config: &Config, secrets: &Secrets) -> Desk {
-    Desk {
-        frontend_url: config.server.frontend_url.as_str().trim_end_matches('/').to_owned(),
-        default_locale: config.accounts.default_locale.as_str().to_owned(),
-        secret: Arc::from(secrets.key_base.expose()),
-        ..Desk::default()
-    }
-}
-
 /// Opens the database and brings its schema up to date.
 pub(crate) async fn open(config: &Config, desk: Arc<Desk>) -> anyhow::Result<Db> {
     let ambient = Ambient { lent: desk, ..Ambient::default() };
@@ -194,7 +185,7 @@ fn health(config: &Config, db: &Db) -> (Health, Readiness, Supervisor) {
 
 /// Who is present, shared through Redis where there is one.
 fn board(config: &Config) -> anyhow::Result<Board> {
-    let windows = Windows::default();
+    let windows = options::presence(config);
     let shared = match options::redis_url(config) {
         Some(url) => {
             Some(Arc::new(RedisPresence::new(url.expose(), "chatwarden", windows.contacts)?)

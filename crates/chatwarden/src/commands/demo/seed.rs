@@ -26,7 +26,6 @@ use serde_json::json;
 
 use super::words::{AGENTS, FAMILY, GIVEN, NOTES, TALKS};
 use super::{Desk, EMAIL, PASSWORD};
-use crate::commands::serve;
 use crate::config::Config;
 use crate::options;
 use crate::secrets::Secrets;
@@ -63,7 +62,7 @@ pub(super) async fn desk(config: &Config, secrets: &Secrets) -> anyhow::Result<D
     let clock = Arc::new(Moved(AtomicI64::new(now.plus_seconds(-DAYS * 86_400).micros())));
     let ambient = Ambient {
         clock: clock.clone(),
-        lent: Arc::new(serve::desk(config, secrets)),
+        lent: Arc::new(options::desk(config, &secrets.key_base)),
         ..Ambient::default()
     };
     let db = Db::open(options::database(config), ambient)?;
