@@ -281,6 +281,9 @@ create table conversations (
     last_activity_at bigint not null,
     -- Incoming messages since agent_last_seen_at.
     unread_count bigint not null,
+    -- Messages since the minute of the flood guard began.
+    burst_began_at bigint not null,
+    burst_count bigint not null,
     -- The newest message, the newest that is no activity, and the newest of those that is public.
     last_message_id bigint,
     last_non_activity_message_id bigint,

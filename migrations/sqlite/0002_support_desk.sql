@@ -274,6 +274,9 @@ create table conversations (
     last_activity_at integer not null,
     -- Incoming messages since agent_last_seen_at.
     unread_count integer not null,
+    -- Messages since the minute of the flood guard began.
+    burst_began_at integer not null,
+    burst_count integer not null,
     -- The newest message, the newest that is no activity, and the newest of those that is public.
     last_message_id integer,
     last_non_activity_message_id integer,

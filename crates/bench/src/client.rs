@@ -53,7 +53,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// A request's bytes.
 pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
-    let token = if token.is_empty() { String::new() } else { format!("api_access_token: {token}\r\n") };
+    let token =
+        if token.is_empty() { String::new() } else { format!("api_access_token: {token}\r\n") };
     format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -79,7 +80,8 @@ impl Load {
             clippy::cast_precision_loss,
             reason = "an index into a list of times"
         )]
-        let index = ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
+        let index =
+            ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
         self.times.get(index).copied().unwrap_or_default()
     }
 }

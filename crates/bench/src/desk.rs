@@ -34,19 +34,33 @@ impl<'a> Desks<'a> {
     fn call(&self, token: &str, method: &str, path: &str, body: &Value) -> Result<Value> {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.server.call(method, path, &[("api_access_token", token)], &text)?;
-        ensure!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
+        ensure!(
+            (200..300).contains(&answer.status),
+            "{method} {path}: {} {}",
+            answer.status,
+            answer.body
+        );
         Ok(serde_json::from_str(&answer.body).unwrap_or(Value::Null))
     }
 
     /// A new account with as many conversations.
     pub fn desk(&mut self, conversations: usize) -> Result<Desk> {
         self.made += 1;
-        let id = |value: &Value, key: &str| value.get(key).and_then(Value::as_i64).with_context(|| format!("no {key}"));
+        let id = |value: &Value, key: &str| {
+            value.get(key).and_then(Value::as_i64).with_context(|| format!("no {key}"))
+        };
         let text = |value: &Value, key: &str| {
-            value.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key}"))
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .with_context(|| format!("no {key}"))
         };
         let p = self.platform.clone();
-        let account = id(&self.call(&p, "POST", "/platform/api/v1/accounts", &json!({"name": "Bench"}))?, "id")?;
+        let account = id(
+            &self.call(&p, "POST", "/platform/api/v1/accounts", &json!({"name": "Bench"}))?,
+            "id",
+        )?;
         let email = format!("bench.{}@example.com", self.made);
         let user = self.call(
             &p,
@@ -56,10 +70,17 @@ impl<'a> Desks<'a> {
         )?;
         let user = id(&user, "id")?;
         let member = json!({"user_id": user, "role": "administrator"});
-        self.call(&p, "POST", &format!("/platform/api/v1/accounts/{account}/account_users"), &member)?;
-        let token = self.call(&p, "POST", &format!("/platform/api/v1/users/{user}/token"), &json!({}))?;
+        self.call(
+            &p,
+            "POST",
+            &format!("/platform/api/v1/accounts/{account}/account_users"),
+            &member,
+        )?;
+        let token =
+            self.call(&p, "POST", &format!("/platform/api/v1/users/{user}/token"), &json!({}))?;
         let token = text(&token, "access_token")?;
-        let pubsub_token = text(&self.call(&token, "GET", "/api/v1/profile", &Value::Null)?, "pubsub_token")?;
+        let pubsub_token =
+            text(&self.call(&token, "GET", "/api/v1/profile", &Value::Null)?, "pubsub_token")?;
         let api = format!("/api/v1/accounts/{account}");
         let channel = json!({"name": "Desk", "channel": {"type": "api", "webhook_url": ""}});
         let inbox = id(&self.call(&token, "POST", &format!("{api}/inboxes"), &channel)?, "id")?;
@@ -69,9 +90,13 @@ impl<'a> Desks<'a> {
             let made = self.call(&token, "POST", &format!("{api}/contacts"), &contact)?;
             let payload = made.get("payload").context("no payload")?;
             let contact = id(payload.get("contact").context("no contact")?, "id")?;
-            let source = text(payload.get("contact_inbox").context("no contact inbox")?, "source_id")?;
+            let source =
+                text(payload.get("contact_inbox").context("no contact inbox")?, "source_id")?;
             let opened = json!({"source_id": source, "inbox_id": inbox, "contact_id": contact});
-            numbers.push(id(&self.call(&token, "POST", &format!("{api}/conversations"), &opened)?, "id")?);
+            numbers.push(id(
+                &self.call(&token, "POST", &format!("{api}/conversations"), &opened)?,
+                "id",
+            )?);
         }
         Ok(Desk { account, user, token, pubsub_token, conversations: numbers })
     }
@@ -80,7 +105,13 @@ impl<'a> Desks<'a> {
 impl Desk {
     /// The bytes of a request that sends a message in a conversation.
     pub fn message(&self, conversation: i64) -> Vec<u8> {
-        let path = format!("/api/v1/accounts/{}/conversations/{conversation}/messages", self.account);
-        crate::client::request("POST", &path, &self.token, r#"{"content":"It left today, sorry for the delay."}"#)
+        let path =
+            format!("/api/v1/accounts/{}/conversations/{conversation}/messages", self.account);
+        crate::client::request(
+            "POST",
+            &path,
+            &self.token,
+            r#"{"content":"It left today, sorry for the delay."}"#,
+        )
     }
 }

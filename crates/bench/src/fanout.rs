@@ -20,7 +20,8 @@ const MESSAGES: usize = 50;
 
 /// Runs it on SQLite.
 pub fn run(runtime: &Runtime, program: &Path) -> Result<Measured> {
-    let mut server = Server::new(program, &[("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"), ("LOG_LEVEL", "warn")])?;
+    let mut server =
+        Server::new(program, &[("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"), ("LOG_LEVEL", "warn")])?;
     server.start()?;
     let desk = Desks::new(&server)?.desk(1)?;
     let port = server.port();

@@ -55,7 +55,12 @@ fn main() -> Result<()> {
         results.extend(messages::postgres(&runtime, &arguments.server, lasting)?);
     }
     if wanted("sqlite") {
-        results.push(messages::sqlite(&runtime, &arguments.server, &arguments.sqlite_loop, lasting)?);
+        results.push(messages::sqlite(
+            &runtime,
+            &arguments.server,
+            &arguments.sqlite_loop,
+            lasting,
+        )?);
     }
     if wanted("fanout") {
         results.push(fanout::run(&runtime, &arguments.server)?);
@@ -65,7 +70,13 @@ fn main() -> Result<()> {
     }
     println!("\n| what | measured | at least | met |\n|---|---|---|---|");
     for line in &results {
-        println!("| {} | {} | {} | {} |", line.what, line.value, line.wanted, if line.met { "yes" } else { "**no**" });
+        println!(
+            "| {} | {} | {} | {} |",
+            line.what,
+            line.value,
+            line.wanted,
+            if line.met { "yes" } else { "**no**" }
+        );
     }
     Ok(())
 }

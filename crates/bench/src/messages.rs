@@ -20,7 +20,12 @@ fn per_cent(of: f64, whole: f64) -> f64 {
 }
 
 fn shown(load: &Load) -> String {
-    format!("{:.0}/s, p50 {:.1} ms, p99 {:.1} ms", load.rate, ms(load.quantile(0.5)), ms(load.quantile(0.99)))
+    format!(
+        "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
+        load.rate,
+        ms(load.quantile(0.5)),
+        ms(load.quantile(0.99))
+    )
 }
 
 fn ms(time: Duration) -> f64 {
@@ -48,17 +53,25 @@ pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<
             let request = one.message(*conversation);
             pgbench::capture(&postgres, || {
                 runtime.block_on(async {
-                    let (status, _) = crate::client::Client::connect(server.port()).await?.send(&request).await?;
+                    let (status, _) =
+                        crate::client::Client::connect(server.port()).await?.send(&request).await?;
                     ensure!(status == 200, "{status}");
                     Ok(())
                 })
             })
         })
         .collect::<Result<Vec<String>>>()?;
-    println!("\nthe statements of a message, as pgbench runs them:\n{}", scripts.first().map_or("", String::as_str));
+    println!(
+        "\nthe statements of a message, as pgbench runs them:\n{}",
+        scripts.first().map_or("", String::as_str)
+    );
     server.stop()?;
     let bare = pgbench::run(&postgres, &scripts, lasting)?;
-    println!("postgres: {} · 16 accounts: {} · pgbench: {bare:.0}/s", shown(&first), shown(&spread));
+    println!(
+        "postgres: {} · 16 accounts: {} · pgbench: {bare:.0}/s",
+        shown(&first),
+        shown(&spread)
+    );
     let share = per_cent(first.rate, bare);
     let alone = per_cent(first.rate, spread.rate);
     Ok(vec![
@@ -78,7 +91,12 @@ pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<
 }
 
 /// On SQLite with `synchronous=FULL`: against a bare loop that commits every 32 transactions.
-pub fn sqlite(runtime: &Runtime, program: &Path, bare: &Path, lasting: Duration) -> Result<Measured> {
+pub fn sqlite(
+    runtime: &Runtime,
+    program: &Path,
+    bare: &Path,
+    lasting: Duration,
+) -> Result<Measured> {
     let mut server = Server::new(program, &quiet())?;
     server.start()?;
     let desk = Desks::new(&server)?.desk(CONNECTIONS)?;
@@ -87,7 +105,11 @@ pub fn sqlite(runtime: &Runtime, program: &Path, bare: &Path, lasting: Duration)
     server.stop()?;
     let output = Command::new(bare).args(["--seconds", &lasting.as_secs().to_string()]).output()?;
     let text = String::from_utf8(output.stdout)?;
-    ensure!(output.status.success(), "the bare loop failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "the bare loop failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let rate: f64 = text.lines().last().context("the bare loop said no rate")?.trim().parse()?;
     println!("sqlite: {} · bare loop: {rate:.0}/s", shown(&load));
     let share = per_cent(load.rate, rate);

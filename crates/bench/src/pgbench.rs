@@ -64,11 +64,35 @@ fn script(log: &str) -> String {
             }
         }
     }
-    let ours = |text: &String| !text.contains("alter system") && !text.contains("pg_reload_conf") && !text.contains("from jobs")
-        && !text.contains("update jobs") && !text.contains("job_schedules") && !text.contains("dispatched_at");
-    let kept: Vec<String> = statements.into_iter().filter(ours).collect();
-    let commit = kept.iter().rposition(|text| text == "commit").unwrap_or(kept.len());
-    let lines = kept.get(..=commit.min(kept.len().saturating_sub(1))).unwrap_or_default();
+    // The workers' own transactions go on meanwhile; they look at other tables.
+    let ours = |text: &&String| {
+        ![
+            "alter system",
+            "pg_reload_conf",
+            "jobs",
+            "job_schedules",
+            "dispatched_at",
+            "pg_snapshot",
+            "server_version",
+        ]
+        .iter()
+        .any(|theirs| text.contains(theirs))
+    };
+    let mut lines: Vec<&String> = Vec::new();
+    let mut inserted = false;
+    for text in statements.iter().filter(ours) {
+        match text.as_str() {
+            "commit" | "rollback" if lines.last().is_some_and(|last| *last == "begin") => {
+                lines.pop();
+                continue;
+            }
+            _ => lines.push(text),
+        }
+        inserted |= text.starts_with("insert into messages");
+        if inserted && text == "commit" {
+            break;
+        }
+    }
     lines.iter().fold(String::new(), |mut out, line| {
         let _ = writeln!(out, "{line};");
         out
@@ -110,13 +134,22 @@ fn bind(text: &str, values: &str) -> String {
         let (name, after) = from.split_at(1 + digits);
         let value = name.get(1..).and_then(|n| n.parse::<usize>().ok());
         match pairs.iter().find(|(number, _)| Some(*number) == value) {
-            Some((_, value)) => out.push_str(value),
+            Some((_, value)) => out.push_str(&quoted(value)),
             None => out.push_str(name),
         }
         rest = after;
     }
     out.push_str(rest);
     out
+}
+
+/// A literal without a colon, which would be a variable of pgbench's.
+fn quoted(literal: &str) -> String {
+    if literal.contains(':') {
+        format!("E{}", literal.replace('\\', "\\\\").replace(':', "\\x3a"))
+    } else {
+        literal.to_owned()
+    }
 }
 
 /// Runs each script with a client of its own, all at once; transactions a second of all together.
@@ -129,7 +162,16 @@ pub fn run(postgres: &Postgres, scripts: &[String], lasting: Duration) -> Result
         std::fs::write(&path, script)?;
         clients.push(
             Command::new(&program)
-                .args(["-n", "-M", "prepared", "-c", "1", "-T", &lasting.as_secs().to_string(), "-f"])
+                .args([
+                    "-n",
+                    "-M",
+                    "prepared",
+                    "-c",
+                    "1",
+                    "-T",
+                    &lasting.as_secs().to_string(),
+                    "-f",
+                ])
                 .arg(&path)
                 .arg(postgres.url())
                 .stdin(Stdio::null())
@@ -141,9 +183,16 @@ pub fn run(postgres: &Postgres, scripts: &[String], lasting: Duration) -> Result
     let mut rate = 0.0;
     for client in clients {
         let output = client.wait_with_output()?;
-        ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "pgbench failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout)?;
-        let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")).context("pgbench said no rate")?;
+        let tps = text
+            .lines()
+            .find_map(|line| line.strip_prefix("tps = "))
+            .context("pgbench said no rate")?;
         rate += tps.split(' ').next().unwrap_or_default().parse::<f64>()?;
     }
     Ok(rate)
@@ -155,7 +204,13 @@ fn program() -> Result<PathBuf> {
         .iter()
         .flat_map(std::env::split_paths)
         .map(|folder| near(&folder))
-        .chain(std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| near(&e.path().join("bin"))))
+        .chain(
+            std::fs::read_dir("/usr/lib/postgresql")
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| near(&e.path().join("bin"))),
+        )
         .find(|path| path.is_file())
         .context("pgbench is not there")
 }

@@ -23,7 +23,8 @@ pub fn run(runtime: &Runtime, program: &Path) -> Result<Vec<Measured>> {
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e3;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(5)).await });
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id().context("it runs")?))?;
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", server.id().context("it runs")?))?;
     let kib: f64 = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))

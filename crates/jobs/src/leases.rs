@@ -20,7 +20,12 @@ statements! {
 ///
 /// # Errors
 /// What the database says.
-pub async fn acquire(tx: &mut WriteTx<'_>, name: &str, holder: &str, ttl: Duration) -> Result<Option<i64>, DbError> {
+pub async fn acquire(
+    tx: &mut WriteTx<'_>,
+    name: &str,
+    holder: &str,
+    ttl: Duration,
+) -> Result<Option<i64>, DbError> {
     let now = tx.now();
     let until = now.plus_micros(i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX));
     Ok(tx.opt(&ACQUIRE, args![name, holder, until, now]).await?.map(|(token,)| token))

@@ -24,5 +24,6 @@ pub use worker::{Handler, Job, JobError, Limits, Registry, Wake, Worker};
 
 /// Every statement of this crate, for the checks that walk them all.
 pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
-    [leases::STATEMENTS, outbox::sql::STATEMENTS, queue::sql::STATEMENTS, schedules::STATEMENTS].concat()
+    [leases::STATEMENTS, outbox::sql::STATEMENTS, queue::sql::STATEMENTS, schedules::STATEMENTS]
+        .concat()
 }

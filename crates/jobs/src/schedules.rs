@@ -65,7 +65,10 @@ pub async fn tick(db: &Db, schedules: &'static [Schedule]) -> Result<usize, DbEr
         let Some(next) = schedule.every.after(now) else { continue };
         match known.iter().find(|(name, ..)| name == schedule.name) {
             None => {
-                db.write(async move |tx: &mut WriteTx<'_>| tx.run(&ADD, args![schedule.name, next]).await).await?;
+                db.write(async move |tx: &mut WriteTx<'_>| {
+                    tx.run(&ADD, args![schedule.name, next]).await
+                })
+                .await?;
             }
             Some((_, due, _)) if *due <= now => {
                 let due = *due;
@@ -75,7 +78,8 @@ pub async fn tick(db: &Db, schedules: &'static [Schedule]) -> Result<usize, DbEr
                             return Ok::<_, DbError>(false);
                         }
                         let key = format!("schedule:{}", schedule.name);
-                        enqueue(tx, &NewJob::new(0, schedule.kind, Value::Null).unique(key)).await?;
+                        enqueue(tx, &NewJob::new(0, schedule.kind, Value::Null).unique(key))
+                            .await?;
                         Ok(true)
                     })
                     .await?,

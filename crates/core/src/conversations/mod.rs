@@ -79,6 +79,8 @@ chatwarden_db::row! {
         pub contact_last_seen_at: Option<Timestamp>,
         pub last_activity_at: Timestamp,
         pub unread_count: i64,
+        pub burst_began_at: Timestamp,
+        pub burst_count: i64,
         pub last_message_id: Option<MessageId>,
         pub last_non_activity_message_id: Option<MessageId>,
         pub last_public_message_id: Option<MessageId>,

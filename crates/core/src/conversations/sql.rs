@@ -14,7 +14,7 @@ macro_rules! conversation_columns {
              c.priority, c.assignee_id, c.assignee_agent_bot_id, c.team_id, c.additional_attributes, \
              c.custom_attributes, c.labels, c.snoozed_until, c.waiting_since, c.first_reply_created_at, \
              c.agent_last_seen_at, c.assignee_last_seen_at, c.contact_last_seen_at, c.last_activity_at, \
-             c.unread_count, c.last_message_id, c.last_non_activity_message_id, c.last_public_message_id, \
+             c.unread_count, c.burst_began_at, c.burst_count, c.last_message_id, c.last_non_activity_message_id, c.last_public_message_id, \
              c.created_at, c.updated_at, ",
             $crate::contact_columns!(),
             ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
@@ -80,15 +80,16 @@ statements! {
     INSERT: (i64,) = "conversations.insert",
         "insert into conversations (account_id, display_id, uuid, inbox_id, contact_id, contact_inbox_id, status,
             assignee_id, additional_attributes, custom_attributes, labels, snoozed_until, waiting_since,
-            last_activity_at, unread_count, created_at, updated_at, assignee_agent_bot_id, team_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $12, 0, $12, $12, $13, $14) returning id";
+            last_activity_at, unread_count, burst_began_at, burst_count, created_at, updated_at, assignee_agent_bot_id, team_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $12, 0, $12, 0, $12, $12, $13, $14) returning id";
     /// Everything that may change, from the row in hand: it is locked.
     UPDATE: () = "conversations.update",
         "update conversations set status = $3, priority = $4, assignee_id = $5, assignee_agent_bot_id = $6, team_id = $7,
             additional_attributes = $8, custom_attributes = $9, labels = $10, snoozed_until = $11,
             waiting_since = $12, first_reply_created_at = $13, agent_last_seen_at = $14,
             assignee_last_seen_at = $15, contact_last_seen_at = $16, last_activity_at = $17, unread_count = $18,
-            last_message_id = $19, last_non_activity_message_id = $20, last_public_message_id = $21, updated_at = $22
+            last_message_id = $19, last_non_activity_message_id = $20, last_public_message_id = $21, updated_at = $22,
+            burst_began_at = $23, burst_count = $24
          where account_id = $1 and id = $2";
     /// $1 account, $2 conversation, $3 since: incoming messages after it
     UNREAD_SINCE: (i64,) = "conversations.unread_since",
@@ -213,7 +214,9 @@ pub async fn update(
             c.last_message_id,
             c.last_non_activity_message_id,
             c.last_public_message_id,
-            c.updated_at
+            c.updated_at,
+            c.burst_began_at,
+            c.burst_count
         ],
     )
     .await

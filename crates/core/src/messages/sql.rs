@@ -60,10 +60,6 @@ statements! {
         "update messages set content = $3, processed_content = $3, content_attributes = $4, status = $5, updated_at = $6,
             content_type = $7
          where account_id = $1 and id = $2";
-    /// $1 account, $2 conversation, $3 since
-    COUNT_SINCE: (i64,) = "messages.count_since",
-        "select count(*) from (select 1 from messages where account_id = $1 and conversation_id = $2 and created_at >= $3
-         order by id desc limit 1000) recent";
 }
 
 /// Adds a message; its id.
@@ -190,16 +186,6 @@ pub async fn update(
         ],
     )
     .await
-}
-
-/// How many messages a conversation got since `since`, 1,000 at most.
-pub async fn count_since(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    conversation: ConversationId,
-    since: chatwarden_db::Timestamp,
-) -> Result<i64, DbError> {
-    tx.one(&COUNT_SINCE, args![scope.account_id(), conversation, since]).await.map(|(n,)| n)
 }
 
 /// The public messages of conversations, oldest first.

@@ -60,7 +60,11 @@ pub enum Since {
 ///
 /// # Errors
 /// What the database says.
-pub async fn history(tx: &mut Tx<'_>, account_id: i64, since: Since) -> Result<Option<Vec<Stored>>, DbError> {
+pub async fn history(
+    tx: &mut Tx<'_>,
+    account_id: i64,
+    since: Since,
+) -> Result<Option<Vec<Stored>>, DbError> {
     let at = match since {
         Since::Time(at) => at,
         Since::Position(id) => match tx.opt(&sql::WRITTEN_AT, args![id]).await? {

@@ -45,7 +45,8 @@ impl Relay {
                 let mut rows = tx.all(&sql::TAKE, args![now, BATCH]).await?;
                 rows.sort_unstable_by_key(|row| row.id);
                 let taken: Vec<Stored> = rows.into_iter().map(Stored::from).collect();
-                let jobs: Vec<NewJob> = taken.iter().flat_map(|stored| routing.jobs_for(stored)).collect();
+                let jobs: Vec<NewJob> =
+                    taken.iter().flat_map(|stored| routing.jobs_for(stored)).collect();
                 enqueue_all(tx, &jobs).await?;
                 let count = taken.len();
                 let overdue = now.plus_seconds(-OVERDUE_SECONDS);

@@ -121,6 +121,9 @@ impl Default for Limits {
     }
 }
 
+/// How often old outbox entries are removed.
+const PRUNE_SECONDS: i64 = 30;
+
 /// Takes events off the outbox and jobs off the queues, on one node.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -135,6 +138,8 @@ struct Inner {
     holder: String,
     running: Mutex<HashMap<JobId, CancellationToken>>,
     republish: Box<dyn Fn(Vec<Stored>) + Send + Sync>,
+    /// When old outbox entries are removed next.
+    prune_at: Mutex<Timestamp>,
 }
 
 /// Times come from the clock of the database's surroundings, so that tests own them.
@@ -145,7 +150,9 @@ fn after(ambient: &Ambient, by: Duration) -> Timestamp {
 /// How long to wait before attempt `attempt + 1`: 3 s, doubled each time up to an hour, a quarter of it by chance.
 fn back_off(ambient: &Ambient, attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(1, 12)).unwrap_or(1) - 1;
-    let base = Duration::from_secs(3).saturating_mul(2_u32.saturating_pow(doublings)).min(Duration::from_secs(3600));
+    let base = Duration::from_secs(3)
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(Duration::from_secs(3600));
     let [chance] = ambient.bytes::<1>();
     base.mul_f64(0.75 + 0.5 * f64::from(chance) / 255.0)
 }
@@ -170,6 +177,7 @@ impl Worker {
             holder,
             running: Mutex::default(),
             republish: Box::new(republish),
+            prune_at: Mutex::default(),
         }))
     }
 
@@ -191,7 +199,13 @@ impl Worker {
     }
 
     /// Claims and starts jobs of a queue until told to stop.
-    async fn work(self, queue: &'static str, slots: Arc<Semaphore>, tasks: TaskTracker, stop: CancellationToken) {
+    async fn work(
+        self,
+        queue: &'static str,
+        slots: Arc<Semaphore>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) {
         loop {
             let free = tokio::select! {
                 () = stop.cancelled() => return,
@@ -263,7 +277,9 @@ impl Worker {
         metrics::histogram!("jobs.wait", "queue" => queue.clone(), "job" => kind.clone(), "outcome" => "started")
             .record(waited as f64 / 1e6);
         let outcome = match self.0.registry.0.iter().find(|(known, _)| **known == kind) {
-            None => Err(JobError::Retry(format!("no handler for {kind}: another version may have one"))),
+            None => {
+                Err(JobError::Retry(format!("no handler for {kind}: another version may have one")))
+            }
             Some((_, handler)) => {
                 let job = Job {
                     id: claimed.id,
@@ -273,7 +289,8 @@ impl Worker {
                     trace_id: claimed.trace_id.clone(),
                 };
                 // A handler may panic before it gives a future at all.
-                let work = std::panic::AssertUnwindSafe(async { handler(job).await }).catch_unwind();
+                let work =
+                    std::panic::AssertUnwindSafe(async { handler(job).await }).catch_unwind();
                 tokio::select! {
                     done = work => done.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".to_owned()))),
                     // Somebody else has it now; what is half done here must not go on.
@@ -300,17 +317,25 @@ impl Worker {
     }
 
     /// Writes how a job ended; does nothing where it is somebody else's by now.
-    async fn conclude(&self, job: &sql::Claimed, outcome: Result<(), JobError>) -> Result<(), DbError> {
+    async fn conclude(
+        &self,
+        job: &sql::Claimed,
+        outcome: Result<(), JobError>,
+    ) -> Result<(), DbError> {
         let (id, holder, attempt) = (job.id, self.0.holder.clone(), job.attempts);
         let last = job.attempts >= job.max_attempts;
         let (queue, kind) = (job.queue.clone(), job.kind.clone());
         let again = after(self.0.db.ambient(), back_off(self.0.db.ambient(), attempt));
         let changed = match outcome {
             Ok(()) => {
-                self.0.db.write(async move |tx| tx.run(&sql::FINISH, args![id, holder, attempt]).await).await?
+                self.0
+                    .db
+                    .write(async move |tx| tx.run(&sql::FINISH, args![id, holder, attempt]).await)
+                    .await?
             }
             Err(JobError::Retry(error)) if !last => {
-                metrics::counter!("jobs.retries", "queue" => queue.clone(), "job" => kind.clone()).increment(1);
+                metrics::counter!("jobs.retries", "queue" => queue.clone(), "job" => kind.clone())
+                    .increment(1);
                 tracing::info!(job = id.0, kind, attempt, error, "a job will be tried again");
                 self.0
                     .db
@@ -321,7 +346,8 @@ impl Worker {
                     .await?
             }
             Err(JobError::Retry(error) | JobError::Fail(error)) => {
-                metrics::counter!("jobs.dead", "queue" => queue.clone(), "job" => kind.clone()).increment(1);
+                metrics::counter!("jobs.dead", "queue" => queue.clone(), "job" => kind.clone())
+                    .increment(1);
                 tracing::error!(job = id.0, kind, attempt, error, "a job is dead");
                 self.0
                     .db
@@ -368,8 +394,11 @@ impl Worker {
         let until = after(self.0.db.ambient(), self.0.limits.lease);
         let ids: Vec<i64> = ours.iter().map(|id| id.0).collect();
         let holder = self.0.holder.clone();
-        let kept =
-            self.0.db.write(async move |tx| tx.all(&sql::EXTEND, args![holder, ids, until]).await).await?;
+        let kept = self
+            .0
+            .db
+            .write(async move |tx| tx.all(&sql::EXTEND, args![holder, ids, until]).await)
+            .await?;
         Ok(kept.into_iter().map(|(id,)| id).collect())
     }
 
@@ -425,7 +454,17 @@ impl Worker {
             tracing::warn!(job = id.0, kind, dead = state == 2, "a job's worker went away");
         }
         schedules::tick(&self.0.db, self.0.schedules).await?;
-        while self.0.relay.prune().await? > 0 {}
+        // Pruning looks at rows by their age: now and then is often enough.
+        let now = self.0.db.ambient().now();
+        let due = {
+            let mut next = self.0.prune_at.lock();
+            let due = *next <= now;
+            if due {
+                *next = now.plus_seconds(PRUNE_SECONDS);
+            }
+            due
+        };
+        while due && self.0.relay.prune().await? > 0 {}
         Ok(())
     }
 
@@ -467,6 +506,3 @@ impl Worker {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
