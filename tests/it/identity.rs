@@ -335,3 +335,16 @@ async fn the_purge_of_accounts_knows_every_table_of_tenants() {
         );
     }
 }
+
+#[tokio::test]
+async fn paths_are_taken_as_clients_write_them() {
+    let (_app, admin) = App::start().await;
+    let account = format!("/api/v1/accounts/{}", admin.account.unwrap());
+    for path in
+        [format!("{account}/"), format!("{account}.json"), format!("{account}/agents.json?page=1")]
+    {
+        admin.get(&path).await.ok();
+    }
+    admin.patch(&format!("{account}//"), json!({"name": "Acme"})).await.ok();
+    admin.put(&format!("{account}/agents"), json!({})).await.status(404);
+}

@@ -22,6 +22,7 @@ mod notification_settings;
 mod onboarding;
 pub mod params;
 mod passwords;
+mod paths;
 mod platform;
 pub mod presence;
 mod profile;

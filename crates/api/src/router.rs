@@ -7,10 +7,13 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::header::ACCEPT;
 use serde_json::json;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
 
 use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
+use crate::paths::tolerate;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
@@ -50,13 +53,15 @@ pub fn table() -> Vec<Route> {
 /// The router of a server, without the edge.
 pub fn router(app: App) -> Router {
     let (router, _) = all().into_parts();
-    router
+    let routes = router
         .merge(crate::cable::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(from_fn(answer_with_session))
         .layer(from_fn(word_missing))
-        .with_state(app)
+        .with_state(app);
+    // What changes the path must stand before the routes: their own layers come too late.
+    Router::new().fallback_service(MapRequestLayer::new(tolerate).layer(routes))
 }
 
 /// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`).
