@@ -266,7 +266,7 @@ impl Db {
                 let open = async move {
                     let mut session = Session::lease(&pool, prepare).await?;
                     let found =
-                        session.query(statement.any().text(Engine::Postgres), &args).await?;
+                        session.query(statement.any().text(Engine::Postgres), &args, true).await?;
                     Ok::<_, DbError>((session, Box::pin(found)))
                 };
                 let stream = futures::stream::once(open).map_ok(|(session, found)| {

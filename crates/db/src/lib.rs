@@ -16,6 +16,7 @@
 
 mod ambient;
 mod check;
+mod composed;
 mod db;
 mod error;
 mod migrate;
@@ -29,6 +30,7 @@ mod value;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 pub use check::{Described, Explained, SchemaColumn, describe, explain, schema};
+pub use composed::Composed;
 pub use db::{Db, Engine, Options, PostgresOptions, Pressure, SqliteOptions};
 pub use error::{DbError, ErrorKind, OnConflict};
 pub use migrate::{Applied, MIGRATIONS, Migration, migrate, migration_status};

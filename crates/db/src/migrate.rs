@@ -24,8 +24,12 @@ macro_rules! migrations {
 }
 
 /// All migrations, oldest first.
-pub static MIGRATIONS: &[Migration] =
-    migrations!["0001_jobs_and_outbox", "0002_support_desk", "0010_identity", "0011_second_factors"];
+pub static MIGRATIONS: &[Migration] = migrations![
+    "0001_jobs_and_outbox",
+    "0002_support_desk",
+    "0010_identity",
+    "0011_second_factors"
+];
 
 /// A migration that a database has.
 #[derive(Debug, Clone, PartialEq, Eq)]

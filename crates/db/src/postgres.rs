@@ -78,12 +78,20 @@ impl Session {
 
     /// Runs a query. A plan that went stale (a migration changed a table meanwhile) is prepared
     /// again where nothing was done yet; in mid-transaction the caller is asked to come again.
-    pub(crate) async fn query(&mut self, text: &str, args: &[Value]) -> Result<RowStream, DbError> {
+    ///
+    /// A text that is not `kept` is planned for its values and forgotten: of such there are many.
+    pub(crate) async fn query(
+        &mut self,
+        text: &str,
+        args: &[Value],
+        kept: bool,
+    ) -> Result<RowStream, DbError> {
+        let prepare = self.prepare && kept;
         let before = self.state;
         if before == State::Begun {
             self.state = State::Working;
         }
-        match attempt(self.raw()?, self.prepare, text, args).await {
+        match attempt(self.raw()?, prepare, text, args).await {
             Err(error) if is_stale(&error) => {
                 self.raw()?.statement_cache.clear();
                 match before {
@@ -93,7 +101,7 @@ impl Session {
                         return Err(DbError::unavailable(format!("a plan went stale: {error}")));
                     }
                 }
-                Ok(attempt(self.raw()?, self.prepare, text, args).await?)
+                Ok(attempt(self.raw()?, prepare, text, args).await?)
             }
             other => Ok(other?),
         }

@@ -8,8 +8,8 @@ use futures::TryStreamExt as _;
 
 use crate::postgres::Session;
 use crate::{
-    Ambient, AnyStatement, DbError, Engine, ErrorKind, FromRow, Row, Statement, Timestamp, Usage,
-    Value,
+    Ambient, AnyStatement, Composed, DbError, Engine, ErrorKind, FromRow, Row, Statement,
+    Timestamp, Usage, Value,
 };
 
 /// What a statement is run on.
@@ -156,6 +156,26 @@ impl<'a> Tx<'a> {
         Ok(rows)
     }
 
+    /// All rows of a text put together at run time. `family` names it, for meters and logs, and
+    /// declares its rows.
+    ///
+    /// # Errors
+    /// What the engine said.
+    pub async fn all_composed<R: FromRow + Send>(
+        &mut self,
+        family: &'static Statement<R>,
+        composed: &Composed,
+    ) -> Result<Vec<R>, DbError> {
+        let text = composed.text(self.engine());
+        let mut rows = Vec::new();
+        self.execute_text(family.any(), Some(&text), composed.args(), &mut |row| {
+            rows.push(R::from_row(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
     /// Runs `statement` and hands each row to `each` as it comes.
     pub(crate) async fn execute(
         &mut self,
@@ -163,6 +183,19 @@ impl<'a> Tx<'a> {
         args: &[Value],
         each: &mut (dyn FnMut(&Row<'_>) -> Result<(), DbError> + Send),
     ) -> Result<u64, DbError> {
+        self.execute_text(statement, None, args, each).await
+    }
+
+    /// Runs `text`, or the statement's own, under the statement's name.
+    async fn execute_text(
+        &mut self,
+        statement: &'static AnyStatement,
+        text: Option<&str>,
+        args: &[Value],
+        each: &mut (dyn FnMut(&Row<'_>) -> Result<(), DbError> + Send),
+    ) -> Result<u64, DbError> {
+        let kept = text.is_none();
+        let text = text.unwrap_or_else(|| statement.text(self.engine()));
         let name = statement.name();
         if let Some(first) = self.failed {
             return Err(
@@ -178,8 +211,8 @@ impl<'a> Tx<'a> {
         let outcome = match args.iter().try_for_each(Value::check) {
             Err(refused) => Err(refused),
             Ok(()) => match &mut self.conn {
-                Conn::Sqlite(conn) => sqlite_execute(conn, statement, args, &mut counted),
-                Conn::Postgres(session) => session.execute(statement, args, &mut counted).await,
+                Conn::Sqlite(conn) => sqlite_execute(conn, text, args, &mut counted),
+                Conn::Postgres(session) => session.execute(text, args, kept, &mut counted).await,
             },
         };
         let took = began.elapsed();
@@ -300,11 +333,11 @@ impl<'a> WriteTx<'a> {
 
 fn sqlite_execute(
     conn: &mut rusqlite::Connection,
-    statement: &AnyStatement,
+    text: &str,
     args: &[Value],
     each: &mut (dyn FnMut(&Row<'_>) -> Result<(), DbError> + Send),
 ) -> Result<u64, DbError> {
-    let mut prepared = conn.prepare_cached(statement.text(Engine::Sqlite))?;
+    let mut prepared = conn.prepare_cached(text)?;
     if prepared.column_count() == 0 {
         let changed = prepared.execute(rusqlite::params_from_iter(args))?;
         return Ok(u64::try_from(changed).unwrap_or(u64::MAX));
@@ -321,11 +354,12 @@ fn sqlite_execute(
 impl Session {
     async fn execute(
         &mut self,
-        statement: &'static AnyStatement,
+        text: &str,
         args: &[Value],
+        kept: bool,
         each: &mut (dyn FnMut(&Row<'_>) -> Result<(), DbError> + Send),
     ) -> Result<u64, DbError> {
-        let rows = self.query(statement.text(Engine::Postgres), args).await?;
+        let rows = self.query(text, args, kept).await?;
         futures::pin_mut!(rows);
         let mut count = 0;
         while let Some(row) = rows.try_next().await? {
