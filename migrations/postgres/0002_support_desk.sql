@@ -56,6 +56,8 @@ create table users (
     message_signature text collate "C",
     ui_settings jsonb not null,
     custom_attributes jsonb not null,
+    -- Where the picture is: `account.blob/name`.
+    avatar text collate "C",
     created_at bigint not null,
     updated_at bigint not null,
     primary key (id),
@@ -146,6 +148,8 @@ create table agent_bots (
     bot_type bigint not null,
     bot_config jsonb not null,
     secret text collate "C" not null,
+    -- Where the picture is: `account.blob/name`.
+    avatar text collate "C",
     created_at bigint not null,
     updated_at bigint not null,
     primary key (id)
@@ -175,6 +179,8 @@ create table inboxes (
     sender_name_type bigint not null,
     business_name text collate "C",
     portal_id bigint,
+    -- Where the picture is: `account.blob/name`.
+    avatar text collate "C",
     created_at bigint not null,
     updated_at bigint not null,
     primary key (account_id, id)
@@ -228,6 +234,8 @@ create table contacts (
     -- Name, email, phone number and identifier, case folded: what search reads.
     search_folded text collate "C" not null,
     last_activity_at bigint,
+    -- Where the picture is: `account.blob/name`.
+    avatar text collate "C",
     created_at bigint not null,
     updated_at bigint not null,
     primary key (account_id, id),
@@ -320,6 +328,8 @@ create table messages (
     source_id text collate "C",
     content_attributes jsonb not null,
     additional_attributes jsonb not null,
+    -- A copy of what the forms show of the rows of attachments.
+    attachments jsonb not null,
     created_at bigint not null,
     updated_at bigint not null,
     primary key (account_id, id)

@@ -55,6 +55,8 @@ create table users (
     message_signature text,
     ui_settings text not null,
     custom_attributes text not null,
+    -- Where the picture is: `account.blob/name`.
+    avatar text,
     created_at integer not null,
     updated_at integer not null,
     unique (email),
@@ -140,6 +142,8 @@ create table agent_bots (
     bot_type integer not null,
     bot_config text not null,
     secret text not null,
+    -- Where the picture is: `account.blob/name`.
+    avatar text,
     created_at integer not null,
     updated_at integer not null
 ) strict;
@@ -168,6 +172,8 @@ create table inboxes (
     sender_name_type integer not null,
     business_name text,
     portal_id integer,
+    -- Where the picture is: `account.blob/name`.
+    avatar text,
     created_at integer not null,
     updated_at integer not null,
     unique (account_id, id)
@@ -221,6 +227,8 @@ create table contacts (
     -- Name, email, phone number and identifier, case folded: what search reads.
     search_folded text not null,
     last_activity_at integer,
+    -- Where the picture is: `account.blob/name`.
+    avatar text,
     created_at integer not null,
     updated_at integer not null,
     unique (account_id, id),
@@ -313,6 +321,8 @@ create table messages (
     source_id text,
     content_attributes text not null,
     additional_attributes text not null,
+    -- A copy of what the forms show of the rows of attachments.
+    attachments text not null,
     created_at integer not null,
     updated_at integer not null,
     unique (account_id, id)

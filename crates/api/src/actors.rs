@@ -101,7 +101,7 @@ impl AgentOrBot {
     pub fn performer(&self, tx: &Tx<'_>) -> Performer {
         match self {
             Self::Agent(scope, _) => performer(tx, scope),
-            Self::Bot(scope) => Performer::Bot(scope.bot().push()),
+            Self::Bot(scope) => Performer::Bot(scope.bot().push(tx)),
         }
     }
 }

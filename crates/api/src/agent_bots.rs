@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::agent_bots::{self, AgentBot, Draft};
 use chatwarden_core::ids::{AccountId, AgentBotId};
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_db::Tx;
 use serde_json::{Map, Value, json};
@@ -55,7 +56,7 @@ async fn bots_json(tx: &mut Tx<'_>, viewer: Viewer, bots: &[AgentBot]) -> Answer
         put("id", json!(bot.id));
         put("name", json!(bot.name));
         put("description", json!(bot.description));
-        put("thumbnail", json!(""));
+        put("thumbnail", json!(avatar_url(tx, bot.avatar.as_ref())));
         if !bot.is_system() {
             put("outgoing_url", json!(bot.outgoing_url));
         }

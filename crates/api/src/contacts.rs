@@ -5,6 +5,7 @@ use axum::extract::State;
 use chatwarden_core::contacts::{self, Contact, InboxOfContact, NewContact};
 use chatwarden_core::desk::desk;
 use chatwarden_core::ids::{ContactId, InboxId};
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::{Error, Scope, inboxes};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
@@ -120,7 +121,7 @@ async fn with_inboxes(
             let own: Vec<Value> = inboxes
                 .iter()
                 .filter(|of| of.contact_id == contact.id)
-                .map(|of| json!({"source_id": of.source_id, "inbox": slim_inbox_json(of)}))
+                .map(|of| json!({"source_id": of.source_id, "inbox": slim_inbox_json(tx, of)}))
                 .collect();
             with(contact_json(tx, contact), "contact_inboxes", Value::Array(own))
         })
@@ -146,7 +147,7 @@ pub(crate) fn contact_json(tx: &Tx<'_>, contact: &Contact) -> Value {
         "phone_number": contact.phone_number,
         "blocked": contact.blocked,
         "identifier": contact.identifier,
-        "thumbnail": "",
+        "thumbnail": avatar_url(tx, contact.avatar.as_ref()),
         "custom_attributes": contact.custom_attributes.0,
         "created_at": contact.created_at.unix(),
     });

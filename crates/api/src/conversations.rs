@@ -7,6 +7,7 @@ use chatwarden_core::conversations::{
 };
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, UserId};
 use chatwarden_core::messages::{self, MessagePush, MessageType, NewMessage, Sender, Sent};
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::{Error, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
@@ -262,7 +263,7 @@ pub(crate) fn agent_json(tx: &Tx<'_>, member: &users::Member) -> Value {
         "available_name": member.available_name(),
         "name": member.name,
         "role": member.role,
-        "thumbnail": "",
+        "thumbnail": avatar_url(tx, member.avatar.as_ref()),
     });
     let attributes = member.custom_attributes.as_object().filter(|a| !a.is_empty());
     if let (Some(attributes), Some(object)) = (attributes, out.as_object_mut()) {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use chatwarden_core::desk::desk;
 use chatwarden_core::ids::InboxId;
 use chatwarden_core::inboxes::{self, API, Inbox, InboxWithChannel, NewInbox, WEB_WIDGET};
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::{Error, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Value, json};
@@ -145,7 +146,7 @@ pub(crate) fn inbox_json(tx: &Tx<'_>, found: &InboxWithChannel, admin: bool) -> 
     let of_website = |value: Value| if website { value } else { Value::Null };
     let mut out = json!({
         "id": inbox.id,
-        "avatar_url": "",
+        "avatar_url": avatar_url(tx, inbox.avatar.as_ref()),
         "channel_id": channel.id,
         "name": inbox.name,
         "channel_type": inbox.channel_type,
@@ -266,9 +267,12 @@ pub(crate) fn raw_inbox_json(found: &InboxWithChannel) -> Value {
 }
 
 /// An inbox as contacts show it (`resources.md §4`, slim).
-pub(crate) fn slim_inbox_json(of: &chatwarden_core::contacts::InboxOfContact) -> Value {
+pub(crate) fn slim_inbox_json(
+    tx: &Tx<'_>,
+    of: &chatwarden_core::contacts::InboxOfContact,
+) -> Value {
     json!({
-        "id": of.inbox_id, "avatar_url": "", "channel_id": of.channel_id, "name": of.name,
+        "id": of.inbox_id, "avatar_url": avatar_url(tx, of.avatar.as_ref()), "channel_id": of.channel_id, "name": of.name,
         "channel_type": of.channel_type, "provider": null,
     })
 }

@@ -40,7 +40,7 @@ async fn index(
         let mut meta = json!({
             "labels": c.row.labels.0,
             "additional_attributes": c.row.additional_attributes.0,
-            "contact": ContactPush::of(&c.contact),
+            "contact": ContactPush::of(tx, &c.contact),
             "agent_last_seen_at": c.row.agent_last_seen_at.map(Timestamp::iso),
             "assignee_last_seen_at": c.row.assignee_last_seen_at.map(Timestamp::iso),
         });
@@ -140,6 +140,9 @@ pub(crate) fn message_json(tx: &Tx<'_>, conversation: DisplayId, sent: &Sent) ->
     });
     if let (Some(sender), Some(object)) = (sent.sender_push(tx), out.as_object_mut()) {
         object.insert("sender".to_owned(), json!(sender));
+    }
+    if let (Some(files), Some(object)) = (sent.attachment_pushes(tx), out.as_object_mut()) {
+        object.insert("attachments".to_owned(), Value::Array(files));
     }
     out
 }

@@ -10,6 +10,7 @@ use chatwarden_core::agents::{self, Terms};
 use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::{AccountId, UserId};
 use chatwarden_core::passwords::Verdict;
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::users::{self, Membership, Profile, User, address, links};
 use chatwarden_db::{Json as Stored, Timestamp, Tx, WriteTx};
@@ -55,14 +56,14 @@ const FIELDS: &[&str] = &[
 ];
 
 /// What all forms of a user have in common.
-pub(crate) fn user_json(profile: &Profile) -> Map<String, Value> {
+pub(crate) fn user_json(tx: &Tx<'_>, profile: &Profile) -> Map<String, Value> {
     let user = &profile.user;
     let current = profile.current();
     let mut out = Map::new();
     let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
     put("account_id", json!(current.map(|m| m.account_id)));
     put("available_name", json!(user.available_name()));
-    put("avatar_url", json!(""));
+    put("avatar_url", json!(avatar_url(tx, user.avatar.as_ref())));
     put("confirmed", json!(user.confirmed_at.is_some()));
     put("display_name", json!(user.display_name));
     put("message_signature", json!(user.message_signature));
@@ -82,7 +83,7 @@ pub(crate) fn user_json(profile: &Profile) -> Map<String, Value> {
 
 /// A user as they see themselves.
 pub(crate) fn profile_json(tx: &Tx<'_>, profile: &Profile) -> Value {
-    let mut out = user_json(profile);
+    let mut out = user_json(tx, profile);
     // Without an account the token opens nothing, and is not shown.
     let token = if profile.memberships.is_empty() { "" } else { &profile.token };
     let accounts = profile.memberships.iter().map(|m| membership_json(tx, profile, m));

@@ -121,7 +121,7 @@ async fn index(_: Anyone, State(app): State<App>, params: Params) -> Answer<Json
                 .await?;
         let mut out = Vec::new();
         for (conversation, messages) in &found {
-            out.push(conversation_json(conversation, messages));
+            out.push(conversation_json(tx, conversation, messages));
         }
         Ok(Json(Value::Array(out)))
     })
@@ -150,7 +150,7 @@ async fn create(_: Anyone, State(app): State<App>, params: Params) -> Answer<Jso
             let by = Performer::Contact(contact.name.clone());
             conversations::announce_created(tx, &door.scope, &conversation, &by).await?;
         }
-        Ok(Json(conversation_json(&conversation, &[])))
+        Ok(Json(conversation_json(tx, &conversation, &[])))
     })
     .await
 }
@@ -172,7 +172,7 @@ async fn messages(_: Anyone, State(app): State<App>, params: Params) -> Answer<J
         .ok_or(Error::NotFound)?;
         let found = messages::list_public(tx, &visitor.door.scope, c.row.id, None, before).await?;
         let out: Vec<Value> =
-            found.iter().map(|sent| message_json(c.row.display_id, sent)).collect();
+            found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
         Ok(Json(Value::Array(out)))
     })
     .await
@@ -184,7 +184,7 @@ async fn create_message(_: Anyone, State(app): State<App>, params: Params) -> An
     let id = crate::conversations::display_id(&params)?;
     app.write(async move |tx| {
         let sent = write(tx, &identifier, &source_id, id, &params).await?;
-        Ok(Json(message_json(id, &sent)))
+        Ok(Json(message_json(tx, id, &sent)))
     })
     .await
 }
@@ -211,7 +211,7 @@ async fn write(
 }
 
 /// A conversation as its visitor sees it.
-fn conversation_json(c: &Conversation, messages: &[Sent]) -> Value {
+fn conversation_json(tx: &Tx<'_>, c: &Conversation, messages: &[Sent]) -> Value {
     let unix0 = |t: Option<Timestamp>| t.map_or(0, Timestamp::unix);
     json!({
         "id": c.row.display_id,
@@ -220,13 +220,13 @@ fn conversation_json(c: &Conversation, messages: &[Sent]) -> Value {
         "contact_last_seen_at": unix0(c.row.contact_last_seen_at),
         "status": c.row.status,
         "agent_last_seen_at": unix0(c.row.agent_last_seen_at),
-        "messages": messages.iter().map(|sent| message_json(c.row.display_id, sent)).collect::<Vec<_>>(),
+        "messages": messages.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect::<Vec<_>>(),
         "contact": raw_contact_json(&c.contact),
     })
 }
 
 /// A message as its visitor sees it; who is present is nobody's business here.
-pub(crate) fn message_json(conversation: DisplayId, sent: &Sent) -> Value {
+pub(crate) fn message_json(tx: &Tx<'_>, conversation: DisplayId, sent: &Sent) -> Value {
     let m = &sent.message;
     let mut out = json!({
         "id": m.id,
@@ -237,9 +237,13 @@ pub(crate) fn message_json(conversation: DisplayId, sent: &Sent) -> Value {
         "created_at": m.created_at.unix(),
         "conversation_id": conversation,
     });
-    if let (Some(sender), Some(object)) = (SenderPush::without_presence(sent), out.as_object_mut())
+    if let (Some(sender), Some(object)) =
+        (SenderPush::without_presence(tx, sent), out.as_object_mut())
     {
         object.insert("sender".to_owned(), json!(sender));
+    }
+    if let (Some(files), Some(object)) = (sent.attachment_pushes(tx), out.as_object_mut()) {
+        object.insert("attachments".to_owned(), Value::Array(files));
     }
     out
 }

@@ -6,6 +6,7 @@ use chatwarden_core::accounts::{Account, features::Features};
 use chatwarden_core::conversations::{self, Conversation, NewConversation};
 use chatwarden_core::ids::InboxId;
 use chatwarden_core::messages::{self, MessageType, NewMessage, Sender, Sent};
+use chatwarden_core::storage::avatar_url;
 use chatwarden_core::widget::{self, Visitor, languages};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use http::request::Parts;
@@ -80,7 +81,7 @@ fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -
             "allow_messages_after_resolved": inbox.allow_messages_after_resolved,
             "api_host": chatwarden_core::desk::desk(tx).frontend_url,
             "auth_token": token,
-            "avatar_url": "",
+            "avatar_url": avatar_url(tx, inbox.avatar.as_ref()),
             "csat_survey_enabled": inbox.csat_survey_enabled,
             "disable_branding": Features::of(account).has("disable_branding"),
             "enabled_features": setting("selected_feature_flags"),
@@ -162,7 +163,8 @@ async fn open(guest: Guest, State(app): State<App>, params: Params) -> Answer<Js
         let sent = write(tx, &visitor, &mut c, &message).await?;
         let mut out = conversation_json(&c);
         if let Some(object) = out.as_object_mut() {
-            object.insert("messages".to_owned(), json!([message_json(c.row.display_id, &sent)]));
+            object
+                .insert("messages".to_owned(), json!([message_json(tx, c.row.display_id, &sent)]));
             object.insert("custom_attributes".to_owned(), c.row.custom_attributes.0.clone());
             object.insert("contact".to_owned(), raw_contact_json(&c.contact));
         }
@@ -181,7 +183,7 @@ async fn index(guest: Guest, State(app): State<App>, params: Params) -> Answer<J
         };
         let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
         let payload: Vec<Value> =
-            found.iter().map(|sent| message_json(c.row.display_id, sent)).collect();
+            found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
         let seen = c.row.contact_last_seen_at.map_or(0, Timestamp::unix);
         Ok(Json(json!({"payload": payload, "meta": {"contact_last_seen_at": seen}})))
     })
@@ -215,7 +217,7 @@ async fn create(guest: Guest, State(app): State<App>, params: Params) -> Answer<
             }
         };
         let sent = write(tx, &visitor, &mut c, &message).await?;
-        let mut out = message_json(c.row.display_id, &sent);
+        let mut out = message_json(tx, c.row.display_id, &sent);
         if let Some(object) = out.as_object_mut() {
             object.remove("content_type");
             object.insert("inbox_id".to_owned(), json!(InboxId(c.row.inbox_id.0)));

@@ -31,4 +31,8 @@ chatwarden_db::id! {
     TeamId,
     /// A notification.
     NotificationId,
+    /// A stored file.
+    BlobId,
+    /// Something that a message carries.
+    AttachmentId,
 }

@@ -30,6 +30,7 @@ pub mod sealed;
 pub mod second_factor;
 pub mod sessions;
 pub mod setup;
+pub mod storage;
 pub mod store;
 pub mod tokens;
 pub mod users;

@@ -28,7 +28,8 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0001_jobs_and_outbox",
     "0002_support_desk",
     "0010_identity",
-    "0011_second_factors"
+    "0011_second_factors",
+    "0060_files",
 ];
 
 /// A migration that a database has.

@@ -7,9 +7,9 @@ use chatwarden_core::desk::desk;
 use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::UserId;
 use chatwarden_core::tokens::{self, Owner};
-use chatwarden_core::users::{self, NewUser, Profile, address};
+use chatwarden_core::users::{self, NewUser, Profile, User, address};
 use chatwarden_core::{passwords, platform};
-use chatwarden_db::{Json as Stored, Timestamp};
+use chatwarden_db::{Json as Stored, Timestamp, Tx};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
@@ -19,8 +19,8 @@ use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
 use crate::profile::user_json;
 
-fn platform_user_json(profile: &Profile) -> Value {
-    let mut out = user_json(profile);
+fn platform_user_json(tx: &Tx<'_>, profile: &Profile) -> Value {
+    let mut out = user_json(tx, profile);
     out.insert("access_token".to_owned(), json!(profile.token));
     let accounts = profile.memberships.iter().map(|m| {
         json!({
@@ -34,6 +34,11 @@ fn platform_user_json(profile: &Profile) -> Value {
     Value::Object(out)
 }
 
+async fn answer(tx: &mut Tx<'_>, user: User) -> Answer<Json<Value>> {
+    let profile = Profile::of(tx, user).await?;
+    Ok(Json(platform_user_json(tx, &profile)))
+}
+
 /// Makes a user, or gives the app the one there is; that one stays as it is.
 pub(super) async fn create(
     Platform(app_id): Platform,
@@ -44,13 +49,13 @@ pub(super) async fn create(
     let adopted = {
         let email = email.clone();
         app.write(async move |tx| match platform::adopt_user(tx, app_id, &email).await? {
-            Some(user) => Ok::<_, ApiError>(Some(Profile::of(tx, user).await?)),
+            Some(user) => answer(tx, user).await.map(Some),
             None => Ok(None),
         })
         .await?
     };
-    if let Some(profile) = adopted {
-        return Ok(Json(platform_user_json(&profile)));
+    if let Some(adopted) = adopted {
+        return Ok(adopted);
     }
     let password = params.text("password").unwrap_or_default();
     let mut new = NewUser {
@@ -68,7 +73,7 @@ pub(super) async fn create(
     new.password = app.hash_password(password).await?;
     app.write(async move |tx| {
         let user = platform::create_user(tx, app_id, new).await?;
-        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+        answer(tx, user).await
     })
     .await
 }
@@ -81,7 +86,7 @@ pub(super) async fn show(
     let id = UserId(params.id("id")?);
     app.read(async move |tx| {
         let user = platform::user(tx, app_id, id).await?;
-        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+        answer(tx, user).await
     })
     .await
 }
@@ -130,7 +135,7 @@ pub(super) async fn update(
         if let Some(password) = password {
             users::set_password(tx, &mut user, password, None).await?;
         }
-        Ok(Json(platform_user_json(&Profile::of(tx, user).await?)))
+        answer(tx, user).await
     })
     .await
 }

@@ -10,6 +10,7 @@ use crate::accounts;
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{AccountId, AgentBotId};
 use crate::scope::{Bot, Scope};
+use crate::storage::{Avatar, avatar_url};
 use crate::tokens::{self, Owner};
 
 /// The longest address that is called (`behaviours.md §18`).
@@ -29,6 +30,7 @@ chatwarden_db::row! {
         pub outgoing_url: Option<String>,
         pub bot_config: Json<Value>,
         pub secret: String,
+        pub avatar: Option<Avatar>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
     }
@@ -41,8 +43,9 @@ impl AgentBot {
     }
 
     /// The bot in cable frames and as the sender of messages (`resources.md §7`).
-    pub fn push(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "avatar_url": "", "type": "agent_bot"})
+    pub fn push(&self, tx: &Tx<'_>) -> Value {
+        let avatar = avatar_url(tx, self.avatar.as_ref());
+        json!({"id": self.id, "name": self.name, "avatar_url": avatar, "type": "agent_bot"})
     }
 }
 
@@ -106,6 +109,7 @@ pub(crate) async fn create(
         outgoing_url: None,
         bot_config: Json(json!({})),
         secret: tx.ambient().token(24),
+        avatar: None,
         created_at: tx.now(),
         updated_at: tx.now(),
     };

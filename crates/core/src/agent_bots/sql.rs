@@ -7,7 +7,7 @@ use super::AgentBot;
 /// The columns of [`AgentBot`], for `agent_bots b`.
 macro_rules! bot_columns {
     () => {
-        "b.id, b.account_id, b.name, b.description, b.outgoing_url, b.bot_config, b.secret, b.created_at, b.updated_at"
+        "b.id, b.account_id, b.name, b.description, b.outgoing_url, b.bot_config, b.secret, b.avatar, b.created_at, b.updated_at"
     };
 }
 

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::events::{self, Audience, Event};
 use crate::ids::{AccountId, ContactId, ContactInboxId, InboxId};
 use crate::scope::Scope;
+use crate::storage::Avatar;
 
 chatwarden_db::row! {
     /// A contact of the account.
@@ -33,6 +34,7 @@ chatwarden_db::row! {
         pub additional_attributes: Json<Value>,
         pub custom_attributes: Json<Value>,
         pub labels: Json<Vec<String>>,
+        pub avatar: Option<Avatar>,
         pub last_activity_at: Option<Timestamp>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
@@ -62,6 +64,7 @@ chatwarden_db::row! {
         pub channel_id: crate::ids::ChannelId,
         pub name: String,
         pub channel_type: String,
+        pub avatar: Option<Avatar>,
     }
 }
 
@@ -80,10 +83,6 @@ pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: &mut Contact) -
 
 /// Tells the account's members of a contact.
 pub fn announce(tx: &mut WriteTx<'_>, scope: &Scope, event: &'static str, contact: &Contact) {
-    events::emit(
-        tx,
-        scope,
-        &Event::new(event, Audience::account(scope)),
-        &ContactPush::of(contact),
-    );
+    let push = ContactPush::of(tx, contact);
+    events::emit(tx, scope, &Event::new(event, Audience::account(scope)), &push);
 }

@@ -1,10 +1,12 @@
 //! A contact in cable frames and as the sender of messages (`realtime.md §7`).
 
+use chatwarden_db::Tx;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Contact, ContactInbox};
 use crate::ids::{ContactId, ContactInboxId, InboxId};
+use crate::storage::avatar_url;
 
 /// The push form of a contact.
 #[derive(Debug, Clone, Serialize)]
@@ -24,7 +26,7 @@ pub struct ContactPush<'a> {
     /// E.164.
     pub phone_number: Option<&'a str>,
     /// The picture, `""` when there is none.
-    pub thumbnail: &'a str,
+    pub thumbnail: String,
     /// Whether the contact was muted.
     pub blocked: bool,
     /// `contact`
@@ -34,7 +36,7 @@ pub struct ContactPush<'a> {
 
 impl<'a> ContactPush<'a> {
     /// Of a contact.
-    pub fn of(contact: &'a Contact) -> Self {
+    pub fn of(tx: &Tx<'_>, contact: &'a Contact) -> Self {
         Self {
             additional_attributes: &contact.additional_attributes.0,
             custom_attributes: &contact.custom_attributes.0,
@@ -43,7 +45,7 @@ impl<'a> ContactPush<'a> {
             identifier: contact.identifier.as_deref(),
             name: &contact.name,
             phone_number: contact.phone_number.as_deref(),
-            thumbnail: "",
+            thumbnail: avatar_url(tx, contact.avatar.as_ref()),
             blocked: contact.blocked,
             kind: "contact",
         }

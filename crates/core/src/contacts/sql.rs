@@ -13,7 +13,7 @@ macro_rules! contact_columns {
     () => {
         "ct.id, ct.account_id, ct.name, ct.middle_name, ct.last_name, ct.email, ct.phone_number, ct.identifier, \
          ct.location, ct.country_code, ct.contact_type, ct.blocked, ct.additional_attributes, \
-         ct.custom_attributes, ct.labels, ct.last_activity_at, ct.created_at, ct.updated_at"
+         ct.custom_attributes, ct.labels, ct.avatar, ct.last_activity_at, ct.created_at, ct.updated_at"
     };
 }
 
@@ -63,7 +63,7 @@ statements! {
           and (cast($3 as bigint) is null or ci.inbox_id = $3) order by ci.id limit 1"));
     /// $1 account, $2 contacts: their inboxes, with what a slim inbox shows
     INBOXES_OF: InboxOfContact = "contacts.inboxes_of",
-        "select ci.contact_id, ci.source_id, i.id, ch.id, i.name, i.channel_type from contact_inboxes ci
+        "select ci.contact_id, ci.source_id, i.id, ch.id, i.name, i.channel_type, i.avatar from contact_inboxes ci
          join inboxes i on i.account_id = ci.account_id and i.id = ci.inbox_id
          join channels ch on ch.account_id = i.account_id and ch.inbox_id = i.id
          where ci.account_id = $1 and ci.contact_id @in($2) order by ci.id";

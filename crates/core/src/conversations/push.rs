@@ -66,7 +66,7 @@ impl<'a> ConversationPush<'a> {
             messages: last.iter().map(|sent| MessagePush::of(tx, c, sent)).collect(),
             labels: &row.labels.0,
             meta: Meta {
-                sender: ContactPush::of(&c.contact),
+                sender: ContactPush::of(tx, &c.contact),
                 assignee_type: assignee.as_ref().map(|_| "User"),
                 assignee,
                 team: None,

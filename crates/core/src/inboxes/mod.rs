@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ChannelId, InboxId};
 use crate::scope::Scope;
+use crate::storage::Avatar;
 
 chatwarden_db::row! {
     /// An inbox of the account.
@@ -35,6 +36,7 @@ chatwarden_db::row! {
         pub sender_name_type: i64,
         pub business_name: Option<String>,
         pub portal_id: Option<i64>,
+        pub avatar: Option<Avatar>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
     }

@@ -14,7 +14,7 @@ macro_rules! inbox_columns {
          i.csat_survey_enabled, i.csat_config, i.enable_auto_assignment, i.auto_assignment_config, \
          i.working_hours_enabled, i.working_hours, i.out_of_office_message, i.timezone, \
          i.allow_messages_after_resolved, i.lock_to_single_conversation, i.sender_name_type, i.business_name, \
-         i.portal_id, i.created_at, i.updated_at, \
+         i.portal_id, i.avatar, i.created_at, i.updated_at, \
          ch.id, ch.inbox_id, ch.channel_type, ch.token, ch.hmac_token, ch.secret, ch.hmac_mandatory, ch.settings \
          from inboxes i join channels ch on ch.account_id = i.account_id and ch.inbox_id = i.id "
     };

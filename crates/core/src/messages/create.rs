@@ -7,12 +7,13 @@ use super::{
     ContentType, DeliveryStatus, Message, MessagePush, MessageType, SenderBot, SenderUser, Sent,
     sql,
 };
+use crate::agent_bots::AgentBot;
 use crate::contacts::{self, Contact};
 use crate::conversations::{self, Conversation, Status, push};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, Performer};
-use crate::ids::{AgentBotId, MessageId};
+use crate::ids::MessageId;
 use crate::scope::Scope;
 use crate::users::Member;
 
@@ -27,7 +28,7 @@ pub enum Sender {
     /// The conversation's contact.
     Contact(Box<Contact>),
     /// A bot.
-    Bot(AgentBotId, String),
+    Bot(Box<AgentBot>),
     /// Nobody: activities, templates.
     Nobody,
 }
@@ -37,7 +38,7 @@ impl Sender {
         match self {
             Self::User(_) => Some("User"),
             Self::Contact(_) => Some("Contact"),
-            Self::Bot(..) => Some("AgentBot"),
+            Self::Bot(_) => Some("AgentBot"),
             Self::Nobody => None,
         }
     }
@@ -46,7 +47,7 @@ impl Sender {
         match self {
             Self::User(member) => Some(member.id.0),
             Self::Contact(contact) => Some(contact.id.0),
-            Self::Bot(id, _) => Some(id.0),
+            Self::Bot(bot) => Some(bot.id.0),
             Self::Nobody => None,
         }
     }
@@ -115,11 +116,16 @@ impl NewMessage {
                     display_name: member.display_name.clone(),
                     availability: Some(member.availability),
                     auto_offline: Some(member.auto_offline),
+                    avatar: member.avatar.clone(),
                 }),
                 None,
             ),
             Sender::Contact(contact) => (Some((**contact).clone()), None, None),
-            Sender::Bot(id, name) => (None, None, Some(SenderBot { id: *id, name: name.clone() })),
+            Sender::Bot(bot) => (
+                None,
+                None,
+                Some(SenderBot { id: bot.id, name: bot.name.clone(), avatar: bot.avatar.clone() }),
+            ),
             Sender::Nobody => (None, None, None),
         };
         Sent {
@@ -139,6 +145,7 @@ impl NewMessage {
                 source_id: self.source_id,
                 content_attributes: chatwarden_db::Json(self.content_attributes),
                 additional_attributes: chatwarden_db::Json(self.additional_attributes),
+                attachments: chatwarden_db::Json(Vec::new()),
                 created_at: now,
                 updated_at: now,
             },

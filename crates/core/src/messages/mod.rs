@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::contacts::Contact;
 use crate::ids::{AccountId, AgentBotId, ConversationId, InboxId, MessageId, UserId};
+use crate::storage::{Attachment, Avatar};
 use crate::users::Availability;
 
 /// Which way a message goes.
@@ -99,6 +100,7 @@ chatwarden_db::row! {
         pub source_id: Option<String>,
         pub content_attributes: Json<Value>,
         pub additional_attributes: Json<Value>,
+        pub attachments: Json<Vec<Attachment>>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
     }
@@ -112,6 +114,7 @@ chatwarden_db::row! {
         pub display_name: Option<String>,
         pub availability: Option<Availability>,
         pub auto_offline: Option<bool>,
+        pub avatar: Option<Avatar>,
     }
 }
 
@@ -120,6 +123,7 @@ chatwarden_db::row! {
     pub struct SenderBot {
         pub id: AgentBotId,
         pub name: String,
+        pub avatar: Option<Avatar>,
     }
 }
 

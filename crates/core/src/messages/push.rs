@@ -9,6 +9,7 @@ use crate::contacts::ContactPush;
 use crate::conversations::Conversation;
 use crate::desk::desk;
 use crate::ids::{AccountId, AgentBotId, DisplayId, InboxId, MessageId, UserId};
+use crate::storage::{self, avatar_url};
 use crate::users::{Availability, UserPush};
 
 /// The push form of a message.
@@ -38,6 +39,8 @@ pub struct MessagePush<'a> {
     echo_id: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<SenderPush<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Value>,
 }
 
 /// What a message tells of its conversation.
@@ -69,7 +72,7 @@ pub enum SenderPush<'a> {
         /// Its name.
         name: &'a str,
         /// Its picture.
-        avatar_url: &'a str,
+        avatar_url: String,
         /// `agent_bot`
         #[serde(rename = "type")]
         kind: &'static str,
@@ -87,36 +90,42 @@ impl SenderUser {
             }
             _ => None,
         };
-        self.form(status)
+        self.form(tx, status)
     }
 
-    fn form(&self, availability_status: Option<Availability>) -> UserPush {
+    fn form(&self, tx: &Tx<'_>, availability_status: Option<Availability>) -> UserPush {
+        let avatar = avatar_url(tx, self.avatar.as_ref());
         let shown = self.display_name.clone().filter(|name| !name.is_empty());
         UserPush {
             id: self.id,
             name: self.name.clone(),
             available_name: shown.unwrap_or_else(|| self.name.clone()),
-            avatar_url: String::new(),
+            avatar_url: avatar.clone(),
             kind: "user",
             availability_status,
-            thumbnail: String::new(),
+            thumbnail: avatar,
         }
     }
 }
 
 impl<'a> SenderPush<'a> {
     /// The sender's push form where the account is not known: nobody's presence is told.
-    pub fn without_presence(sent: &'a Sent) -> Option<Self> {
-        if let Some(user) = &sent.user {
-            return Some(Self::User(user.form(None)));
+    pub fn without_presence(tx: &Tx<'_>, sent: &'a Sent) -> Option<Self> {
+        match &sent.user {
+            Some(user) => Some(Self::User(user.form(tx, None))),
+            None => Self::of_others(tx, sent),
         }
+    }
+
+    /// Of a sender who is no user.
+    fn of_others(tx: &Tx<'_>, sent: &'a Sent) -> Option<Self> {
         if let Some(contact) = &sent.contact {
-            return Some(Self::Contact(ContactPush::of(contact)));
+            return Some(Self::Contact(ContactPush::of(tx, contact)));
         }
         sent.bot.as_ref().map(|bot| Self::Bot {
             id: bot.id,
             name: &bot.name,
-            avatar_url: "",
+            avatar_url: avatar_url(tx, bot.avatar.as_ref()),
             kind: "agent_bot",
         })
     }
@@ -125,18 +134,17 @@ impl<'a> SenderPush<'a> {
 impl Sent {
     /// The sender's push form.
     pub fn sender_push<'a>(&'a self, tx: &Tx<'_>) -> Option<SenderPush<'a>> {
-        if let Some(user) = &self.user {
-            return Some(SenderPush::User(user.push(tx, self.message.account_id)));
+        match &self.user {
+            Some(user) => Some(SenderPush::User(user.push(tx, self.message.account_id))),
+            None => SenderPush::of_others(tx, self),
         }
-        if let Some(contact) = &self.contact {
-            return Some(SenderPush::Contact(ContactPush::of(contact)));
-        }
-        self.bot.as_ref().map(|bot| SenderPush::Bot {
-            id: bot.id,
-            name: &bot.name,
-            avatar_url: "",
-            kind: "agent_bot",
-        })
+    }
+
+    /// The forms of what the message carries; `None` where that is nothing.
+    pub fn attachment_pushes(&self, tx: &Tx<'_>) -> Option<Vec<Value>> {
+        let m = &self.message;
+        (!m.attachments.0.is_empty())
+            .then(|| storage::pushes(tx, m.account_id, m.id, &m.attachments.0))
     }
 }
 
@@ -172,6 +180,7 @@ impl<'a> MessagePush<'a> {
             },
             echo_id: None,
             sender: sent.sender_push(tx),
+            attachments: sent.attachment_pushes(tx).unwrap_or_default(),
         }
     }
 

@@ -11,9 +11,9 @@ macro_rules! sent_select {
         concat!(
             "select m.id, m.account_id, m.conversation_id, m.inbox_id, m.message_type, m.content_type, m.content, \
              m.processed_content, m.private, m.status, m.sender_type, m.sender_id, m.source_id, \
-             m.content_attributes, m.additional_attributes, m.created_at, m.updated_at, ",
+             m.content_attributes, m.additional_attributes, m.attachments, m.created_at, m.updated_at, ",
             $crate::contact_columns!(),
-            ", su.id, su.name, su.display_name, sau.availability, sau.auto_offline, sb.id, sb.name \
+            ", su.id, su.name, su.display_name, sau.availability, sau.auto_offline, su.avatar, sb.id, sb.name, sb.avatar \
              from messages m \
              left join contacts ct on m.sender_type = 'Contact' and ct.account_id = m.account_id and ct.id = m.sender_id \
              left join users su on m.sender_type = 'User' and su.id = m.sender_id \
@@ -29,8 +29,8 @@ statements! {
     INSERT: (i64,) = "messages.insert",
         "insert into messages (account_id, conversation_id, inbox_id, message_type, content_type, content,
             processed_content, private, status, sender_type, sender_id, source_id, content_attributes,
-            additional_attributes, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) returning id";
+            additional_attributes, attachments, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '[]', $15, $15) returning id";
     /// $1 account, $2 ids
     BY_IDS: Sent = "messages.by_ids", (concat!(sent_select!(), "where m.account_id = $1 and m.id @in($2)"));
     /// $1 account, $2 id

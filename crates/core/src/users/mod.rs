@@ -17,6 +17,7 @@ use chatwarden_db::{Timestamp, Tx};
 
 use crate::desk::desk;
 use crate::ids::{AccountId, AccountUserId, UserId};
+use crate::storage::Avatar;
 
 /// What a member may do (Chatwoot's integers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct Member {
     pub pubsub_token: String,
     /// The person's own attributes.
     pub custom_attributes: serde_json::Value,
+    /// The picture.
+    pub avatar: Option<Avatar>,
 }
 
 chatwarden_db::row! {
@@ -88,6 +91,7 @@ chatwarden_db::row! {
         pub auto_offline: bool,
         pub pubsub_token: String,
         pub custom_attributes: chatwarden_db::Json<serde_json::Value>,
+        pub avatar: Option<Avatar>,
     }
 }
 
@@ -107,6 +111,7 @@ impl From<MemberRow> for Member {
             auto_offline: row.auto_offline,
             pubsub_token: row.pubsub_token,
             custom_attributes: row.custom_attributes.0,
+            avatar: row.avatar,
         }
     }
 }

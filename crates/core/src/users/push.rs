@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Availability, Member};
 use crate::ids::UserId;
+use crate::storage::avatar_url;
 
 /// The push form of a user.
 #[derive(Debug, Clone, Serialize)]
@@ -29,14 +30,15 @@ pub struct UserPush {
 impl UserPush {
     /// Of a member, as the account sees it.
     pub fn of(tx: &Tx<'_>, member: &Member) -> Self {
+        let avatar = avatar_url(tx, member.avatar.as_ref());
         Self {
             id: member.id,
             name: member.name.clone(),
             available_name: member.available_name().to_owned(),
-            avatar_url: String::new(),
+            avatar_url: avatar.clone(),
             kind: "user",
             availability_status: Some(member.availability_status(tx)),
-            thumbnail: String::new(),
+            thumbnail: avatar,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 macro_rules! member_columns {
     () => {
         "u.id, au.id, au.account_id, au.role, u.name, u.display_name, u.email, u.provider, u.confirmed_at, \
-         au.availability, au.auto_offline, u.pubsub_token, u.custom_attributes"
+         au.availability, au.auto_offline, u.pubsub_token, u.custom_attributes, u.avatar"
     };
 }
 
@@ -21,7 +21,7 @@ macro_rules! user_columns {
     () => {
         "u.id, u.email, u.uid, u.provider, u.name, u.display_name, u.encrypted_password, u.pubsub_token, u.type, \
          u.confirmed_at, u.unconfirmed_email, u.message_signature, u.ui_settings, u.custom_attributes, \
-         u.created_at, u.updated_at"
+         u.avatar, u.created_at, u.updated_at"
     };
 }
 

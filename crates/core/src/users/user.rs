@@ -9,6 +9,7 @@ use crate::events;
 use crate::ids::{SessionId, UserId};
 use crate::passwords::Hashed;
 use crate::sessions;
+use crate::storage::Avatar;
 use crate::tokens::{self, Owner};
 
 /// The longest text of a column that says nothing else (`behaviours.md §4`).
@@ -33,6 +34,7 @@ chatwarden_db::row! {
         pub message_signature: Option<String>,
         pub ui_settings: Json<Value>,
         pub custom_attributes: Json<Value>,
+        pub avatar: Option<Avatar>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
     }
@@ -141,6 +143,7 @@ pub async fn create(tx: &mut WriteTx<'_>, new: NewUser) -> Result<User> {
         message_signature: None,
         ui_settings: Json(Value::Object(serde_json::Map::new())),
         custom_attributes: Json(new.custom_attributes),
+        avatar: None,
         created_at: now,
         updated_at: now,
     })
