@@ -7,8 +7,8 @@ use std::time::Duration;
 use chatwarden_db::DbError;
 use chatwarden_jobs::outbox::{Relay, Routing, Stored, Tail};
 use chatwarden_jobs::{
-    Every, Job, JobError, Limits, NewJob, Registry, Schedule, Worker, dead, discard, enqueue, enqueue_all, leases,
-    retry_dead,
+    Every, Job, JobError, Limits, NewJob, Registry, Schedule, Worker, dead, discard, enqueue,
+    enqueue_all, leases, retry_dead,
 };
 use chatwarden_testkit::App;
 use parking_lot::Mutex;
@@ -23,7 +23,10 @@ struct OneEach;
 impl Routing for OneEach {
     fn jobs_for(&self, stored: &Stored) -> Vec<NewJob> {
         let payload = json!({"event": stored.entry.event});
-        vec![NewJob::new(stored.entry.account_id, "note", payload).unique(format!("event:{}", stored.id))]
+        vec![
+            NewJob::new(stored.entry.account_id, "note", payload)
+                .unique(format!("event:{}", stored.id)),
+        ]
     }
 }
 
@@ -37,7 +40,15 @@ impl Routing for Nothing {
 
 fn worker(app: &App, holder: &str, registry: Registry, schedules: &'static [Schedule]) -> Worker {
     let relay = Relay::new(app.db().clone(), Arc::new(Nothing));
-    Worker::new(app.db().clone(), registry, relay, schedules, Limits::default(), holder.to_owned(), |_| ())
+    Worker::new(
+        app.db().clone(),
+        registry,
+        relay,
+        schedules,
+        Limits::default(),
+        holder.to_owned(),
+        |_| (),
+    )
 }
 
 fn noting(done: &Done) -> Registry {
@@ -87,7 +98,10 @@ async fn one_live_job_has_a_unique_key() {
     assert!(!add(&app, NewJob::new(1, "note", json!(2)).unique("k")).await);
     assert!(add(&app, NewJob::new(1, "note", json!(3)).unique("other")).await);
     assert_eq!(worker.settle().await.expect("settled"), 2);
-    assert!(add(&app, NewJob::new(1, "note", json!(4)).unique("k")).await, "the key is free once the job is done");
+    assert!(
+        add(&app, NewJob::new(1, "note", json!(4)).unique("k")).await,
+        "the key is free once the job is done"
+    );
 }
 
 #[tokio::test]
@@ -108,7 +122,8 @@ async fn failures_are_tried_later_each_time_and_die_in_the_end() {
         app.advance(Duration::from_secs(1));
     }
     let tries = tries.lock().clone();
-    let waits: Vec<i64> = tries.windows(2).map(|w| (w[1].micros() - w[0].micros()) / 1_000_000).collect();
+    let waits: Vec<i64> =
+        tries.windows(2).map(|w| (w[1].micros() - w[0].micros()) / 1_000_000).collect();
     assert_eq!(waits.len(), 3, "{waits:?}");
     for (wait, expected) in waits.iter().zip([3.0, 6.0, 12.0]) {
         #[expect(clippy::cast_precision_loss, reason = "seconds")]
@@ -118,10 +133,18 @@ async fn failures_are_tried_later_each_time_and_die_in_the_end() {
     let buried = app.db().read(async |tx| dead(tx, 10).await).await.expect("the dead");
     assert_eq!(buried.len(), 1);
     assert_eq!(buried[0].last_error.as_deref(), Some("not yet"));
-    assert!(add(&app, NewJob::new(1, "fails", json!({})).unique("k")).await, "a dead job frees its key");
+    assert!(
+        add(&app, NewJob::new(1, "fails", json!({})).unique("k")).await,
+        "a dead job frees its key"
+    );
 
     let id = buried[0].id;
-    assert!(!app.db().write(async move |tx| discard(tx, chatwarden_jobs::JobId(id.0 + 999)).await).await.expect("none"));
+    assert!(
+        !app.db()
+            .write(async move |tx| discard(tx, chatwarden_jobs::JobId(id.0 + 999)).await)
+            .await
+            .expect("none")
+    );
     assert!(app.db().write(async move |tx| discard(tx, id).await).await.expect("discarded"));
     assert!(!app.db().write(async move |tx| retry_dead(tx, id).await).await.expect("it is gone"));
 }
@@ -132,7 +155,11 @@ async fn what_can_never_work_dies_at_once_and_can_be_tried_again_by_hand() {
     let works = Arc::new(Mutex::new(false));
     let asked = works.clone();
     let registry = Registry::new().on("fails", move |_: Job| {
-        std::future::ready(if *asked.lock() { Ok(()) } else { Err(JobError::Fail("never".to_owned())) })
+        std::future::ready(if *asked.lock() {
+            Ok(())
+        } else {
+            Err(JobError::Fail("never".to_owned()))
+        })
     });
     let worker = worker(&app, "one", registry, &[]);
     add(&app, NewJob::new(1, "fails", json!({}))).await;
@@ -227,7 +254,8 @@ async fn a_tenant_with_many_jobs_does_not_keep_others_waiting() {
 
 #[tokio::test]
 async fn a_schedule_fires_once_a_tick_whoever_looks() {
-    static SCHEDULES: &[Schedule] = &[Schedule { name: "tidy", every: Every::Seconds(60), kind: "note" }];
+    static SCHEDULES: &[Schedule] =
+        &[Schedule { name: "tidy", every: Every::Seconds(60), kind: "note" }];
     let app = App::empty().await;
     let done = Done::default();
     let first = worker(&app, "first", noting(&done), SCHEDULES);
@@ -272,7 +300,10 @@ async fn of_several_nodes_one_holds_a_lease() {
     let app = App::empty().await;
     let take = async |holder: &'static str| {
         let ttl = Duration::from_secs(10);
-        app.db().write(async move |tx| leases::acquire(tx, "leader", holder, ttl).await).await.expect("asked")
+        app.db()
+            .write(async move |tx| leases::acquire(tx, "leader", holder, ttl).await)
+            .await
+            .expect("asked")
     };
     assert_eq!(take("a").await, Some(1));
     assert_eq!(take("b").await, None);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chatwarden_db::{
-    Ambient, Buffered, Db, DbError, Engine, ErrorKind, OnConflict as _, Options, PostgresOptions, SqliteOptions, Tx,
-    WriteTx, args, statements,
+    Ambient, Buffered, Db, DbError, Engine, ErrorKind, OnConflict as _, Options, PostgresOptions,
+    SqliteOptions, Tx, WriteTx, args, statements,
 };
 use chatwarden_testkit::engine;
 use chatwarden_testkit::services::{Database, Postgres};
@@ -288,7 +288,8 @@ async fn a_cancelled_caller_leaves_no_transaction_behind() {
 async fn a_plan_that_went_stale_is_prepared_again() {
     let place = place().await;
     add(&place.db, 1).await.expect("a row");
-    let find = async |db: &Db| db.read(async |tx: &mut Tx<'_>| tx.one(&WHOLE, args![1_i64]).await).await;
+    let find =
+        async |db: &Db| db.read(async |tx: &mut Tx<'_>| tx.one(&WHOLE, args![1_i64]).await).await;
     for _ in 0..4 {
         find(&place.db).await.expect("a row");
     }
@@ -316,7 +317,8 @@ async fn lists_are_bound_and_rows_streamed() {
         .await
         .expect("rows");
     assert_eq!(some, [(3,), (5,)]);
-    let none = place.db.read(async |tx: &mut Tx<'_>| tx.all(&SOME, args![Vec::<i64>::new()]).await).await;
+    let none =
+        place.db.read(async |tx: &mut Tx<'_>| tx.all(&SOME, args![Vec::<i64>::new()]).await).await;
     assert_eq!(none.expect("no rows"), []);
     let streamed: Vec<_> = place.db.stream(&ALL, &[]).try_collect().await.expect("a stream");
     assert_eq!(streamed.len(), 1000);
@@ -357,8 +359,12 @@ type Seen = (bool, Vec<u64>, i64);
 async fn play(tx: &mut WriteTx<'_>, steps: &[Step], seen: &mut Vec<u64>) -> Result<(), DbError> {
     for step in steps {
         let changed = match step {
-            Step::Insert(id, name) => tx.run(&INSERT, args![*id, format!("name {name}"), 1_i64]).await?,
-            Step::Upsert(id, name) => tx.run(&UPSERT, args![*id, format!("name {name}"), 2_i64]).await?,
+            Step::Insert(id, name) => {
+                tx.run(&INSERT, args![*id, format!("name {name}"), 1_i64]).await?
+            }
+            Step::Upsert(id, name) => {
+                tx.run(&UPSERT, args![*id, format!("name {name}"), 2_i64]).await?
+            }
             Step::Resize(id, by) => tx.run(&RESIZE, args![*id, i64::from(*by)]).await?,
             Step::Delete(id) => tx.run(&DELETE, args![*id]).await?,
             Step::GiveUp => return Err(too_late()),
@@ -381,7 +387,10 @@ async fn play(tx: &mut WriteTx<'_>, steps: &[Step], seen: &mut Vec<u64>) -> Resu
     Ok(())
 }
 
-async fn history(engine: Engine, transactions: Vec<Vec<Step>>) -> (Vec<Seen>, Vec<(i64, String, i64)>) {
+async fn history(
+    engine: Engine,
+    transactions: Vec<Vec<Step>>,
+) -> (Vec<Seen>, Vec<(i64, String, i64)>) {
     let place = place_on(engine).await;
     let mut out = Vec::new();
     for steps in transactions {
@@ -400,11 +409,15 @@ async fn history(engine: Engine, transactions: Vec<Vec<Step>>) -> (Vec<Seen>, Ve
 /// Random histories end the same on both engines: what each transaction saw, and what stands.
 #[test]
 fn both_engines_tell_the_same_story() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let config =
+        ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(
         config,
-        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+        proptest::test_runner::TestRng::deterministic_rng(
+            proptest::test_runner::RngAlgorithm::ChaCha,
+        ),
     );
     let stories = prop::collection::vec(prop::collection::vec(step(), 1..8), 1..12);
     runner

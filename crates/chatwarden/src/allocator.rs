@@ -2,9 +2,6 @@
 
 use tikv_jemalloc_ctl::{background_thread, epoch, stats};
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// What the allocator holds, in bytes (operations.md §2.2, `memory.allocator`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocatorStats {
@@ -47,18 +44,4 @@ impl AllocatorStats {
 /// When the allocator has no such thread on this platform.
 pub fn purge_in_background() -> Result<(), tikv_jemalloc_ctl::Error> {
     background_thread::write(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_allocation_shows() {
-        let before = AllocatorStats::now().expect("statistics");
-        let block = vec![1_u8; 8 << 20];
-        let after = AllocatorStats::now().expect("statistics");
-        assert!(after.allocated >= before.allocated + block.len() / 2, "{before:?} {after:?}");
-        assert!(after.resident > 0 && after.metadata > 0);
-    }
 }
