@@ -15,6 +15,7 @@ row! {
         pub except_stream: Option<String>,
         pub message: String,
         pub context: Json<Value>,
+        pub trace_id: Option<String>,
         pub xid: i64,
         pub created_at: Timestamp,
     }
@@ -25,6 +26,7 @@ impl From<Row> for Stored {
         Self {
             id: row.id,
             at: row.created_at,
+            trace_id: row.trace_id,
             entry: Entry {
                 account_id: row.account_id,
                 event: row.event,
@@ -39,29 +41,32 @@ impl From<Row> for Stored {
 
 macro_rules! columns {
     () => {
-        "id, account_id, event, streams, except_stream, message, context, xid, created_at"
+        "id, account_id, event, streams, except_stream, message, context, trace_id, xid, created_at"
     };
 }
 
+#[cfg(test)]
+pub const COLUMNS: &str = columns!();
+
 statements! {
-    /// $1 accounts, $2 events, $3 streams, $4 exceptions, $5 messages, $6 contexts, $7 now.
-    /// A fork: a list of rows is handed over as arrays, which SQLite reads as documents.
+    /// $1 entries, $2 now. A fork: a list of rows is a document, which each engine reads its own way.
     INSERT: (i64,) = "outbox.insert",
-        sqlite: "insert into outbox (account_id, event, streams, except_stream, message, context, xid, created_at)
-            select a.value, e.value, s.value, nullif(x.value, ''), m.value, c.value, 0, ?7
-            from json_each(?1) a join json_each(?2) e on e.key = a.key join json_each(?3) s on s.key = a.key
-            join json_each(?4) x on x.key = a.key join json_each(?5) m on m.key = a.key
-            join json_each(?6) c on c.key = a.key order by a.key returning id",
-        postgres: "insert into outbox (account_id, event, streams, except_stream, message, context, xid, created_at)
-            select t.account_id, t.event, t.streams::jsonb, nullif(t.except_stream, ''), t.message, t.context::jsonb,
-                pg_current_xact_id()::text::bigint, $7
-            from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) with ordinality
-                as t(account_id, event, streams, except_stream, message, context, n)
-            order by t.n returning id";
-    /// $1 now, $2 limit: takes entries nobody has taken, oldest first
+        sqlite: "insert into outbox (account_id, event, streams, except_stream, message, context, trace_id, xid, created_at)
+            select value ->> 'account_id', value ->> 'event', value -> 'streams', value ->> 'except', value ->> 'message',
+                value -> 'context', value ->> 'trace_id', 0, ?2
+            from json_each(?1) where true order by key returning id",
+        postgres: "insert into outbox (account_id, event, streams, except_stream, message, context, trace_id, xid, created_at)
+            select (j ->> 'account_id')::bigint, j ->> 'event', j -> 'streams', j ->> 'except', j ->> 'message',
+                j -> 'context', j ->> 'trace_id', pg_current_xact_id()::text::bigint, $2
+            from jsonb_array_elements($1::text::jsonb) with ordinality as t(j, n) order by n returning id";
+    /// $1 now, $2 limit: takes entries nobody has taken, oldest first. What is picked stands in an expression of
+    /// its own: PostgreSQL may run a subquery with a limit several times, and then takes more than the limit.
     TAKE: Row = "outbox.take", (concat!(
-        "update outbox set dispatched_at = $1 where id in (
-            select id from outbox where dispatched_at is null order by id limit $2 @skip_locked) returning ", columns!()));
+        "with picked (id) as (select w.id from outbox w where w.dispatched_at is null order by w.id limit $2 @skip_locked)
+         update outbox set dispatched_at = $1 where id in (select p.id from picked p) returning ", columns!()));
+    /// $1 id, $2 now: an entry whose jobs can't be made
+    SET_ASIDE: () = "outbox.set_aside",
+        "update outbox set dispatched_at = $2 where id = $1 and dispatched_at is null";
     /// $1 after transaction, $2 after id, $3 limit: the log, behind the oldest running transaction.
     /// A fork: on SQLite commits happen in the order of ids.
     LOG: Row = "outbox.log",
@@ -74,9 +79,9 @@ statements! {
         postgres: "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1, 9223372036854775807";
     /// $1 id
     WRITTEN_AT: (Timestamp,) = "outbox.written_at", "select created_at from outbox where id = $1";
-    /// $1 account, $2 since, $3 limit
+    /// $1 account, $2 since, $3 limit. In the index's order: by id, PostgreSQL might walk the whole table.
     SINCE: Row = "outbox.since", (concat!("select ", columns!(),
-        " from outbox where account_id = $1 and created_at >= $2 order by id limit $3"));
+        " from outbox where account_id = $1 and created_at >= $2 order by created_at, id limit $3"));
     /// $1 before, $2 limit
     PRUNE: () = "outbox.prune",
         "delete from outbox where id in (select id from outbox where created_at < $1 and dispatched_at is not null
