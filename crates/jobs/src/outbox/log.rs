@@ -39,7 +39,13 @@ impl Tail {
     /// What the database says.
     pub async fn next(&mut self, db: &Db) -> Result<Vec<Stored>, DbError> {
         let (xid, id) = (self.xid, self.id);
-        let rows = db.read(async move |tx| tx.all(&sql::LOG, args![xid, id, BATCH]).await).await?;
+        let rows = db
+            .read(async move |tx| {
+                // Not in one statement: what ended before this was found must be seen by the next.
+                let (end, _) = tx.one(&sql::LOG_END, []).await?;
+                tx.all(&sql::LOG, args![xid, id, BATCH, end]).await
+            })
+            .await?;
         if let Some(last) = rows.last() {
             (self.xid, self.id) = (last.xid, last.id);
         }

@@ -67,16 +67,30 @@ statements! {
     /// $1 id, $2 now: an entry whose jobs can't be made
     SET_ASIDE: () = "outbox.set_aside",
         "update outbox set dispatched_at = $2 where id = $1 and dispatched_at is null";
-    /// $1 after transaction, $2 after id, $3 limit: the log, behind the oldest running transaction.
-    /// A fork: on SQLite commits happen in the order of ids.
-    LOG: Row = "outbox.log",
-        sqlite: (concat!("select ", columns!(), " from outbox where (xid, id) > (?1, ?2) order by xid, id limit ?3")),
-        postgres: (concat!("select ", columns!(), " from outbox where (xid, id) > ($1, $2)
-            and xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint order by xid, id limit $3"));
-    /// Where the log ends now.
+    /// $1 after transaction, $2 after id, $3 limit, $4 up to transaction
+    LOG: Row = "outbox.log", (concat!("select ", columns!(),
+        " from outbox where (xid, id) > ($1, $2) and xid <= $4 order by xid, id limit $3"));
+    /// Where the log ends that has no holes any more: all transactions up to this one are over, and what they
+    /// wrote is seen by the next statement. A fork: on SQLite commits happen in the order of ids.
+    ///
+    /// On PostgreSQL that is before the oldest running transaction. `pg_snapshot_xmin` counts those of all
+    /// databases of the server, and one import next door would hold up our sockets: so our own sessions are
+    /// looked at, after the snapshot was taken. One that ended in between is over when the log is read; one that
+    /// began is no older than the snapshot's end. Where they can't be told (sessions of other roles, a
+    /// standby), `pg_snapshot_xmin` it is. `backend_xid` has 32 bits: it is reckoned back from the snapshot's end.
     LOG_END: (i64, i64) = "outbox.log_end",
         sqlite: "select 0, coalesce(max(id), 0) from outbox",
-        postgres: "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1, 9223372036854775807";
+        postgres: "select case when pg_is_in_recovery()
+                    or coalesce(bool_or(a.usesysid is not null and a.query = '<insufficient privilege>'), false)
+                then s.xmin
+                else least(s.xmax, min(case when a.age < 2147483648 then s.xmax - a.age end)) end - 1,
+                9223372036854775807
+            from (select pg_snapshot_xmin(n.now)::text::bigint as xmin, pg_snapshot_xmax(n.now)::text::bigint as xmax
+                from (select pg_current_snapshot() as now) n) s
+            left join lateral (select b.usesysid, b.query,
+                    mod(mod(s.xmax, 4294967296) - b.backend_xid::text::bigint + 4294967296, 4294967296) as age
+                from pg_stat_activity b where b.datname = current_database()) a on true
+            group by s.xmin, s.xmax";
     /// $1 id
     WRITTEN_AT: (Timestamp,) = "outbox.written_at", "select created_at from outbox where id = $1";
     /// $1 account, $2 since, $3 limit. In the index's order: by id, PostgreSQL might walk the whole table.
