@@ -9,7 +9,7 @@ create table jobs (
     payload jsonb not null,
     -- Lower comes first.
     priority bigint not null,
-    -- 0 ready, 1 running, 2 dead
+    -- 0 ready, 1 running, 2 dead, 3 to come: ready from `run_at` on
     state bigint not null,
     run_at bigint not null,
     attempts bigint not null,
@@ -23,13 +23,19 @@ create table jobs (
     created_at bigint not null,
     updated_at bigint not null,
     primary key (id)
-);
+)
+-- Rows that come and go by the thousand: what is dead must be swept before scans stumble over it.
+with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index jobs_ready_idx on jobs (queue, account_id, priority, run_at, id) where state = 0;
 create index jobs_running_idx on jobs (locked_until) where state = 1;
-create unique index jobs_unique_key_key on jobs (unique_key) where state < 2;
+create index jobs_dead_idx on jobs (updated_at) where state = 2;
+create index jobs_to_come_idx on jobs (run_at) where state = 3;
+create unique index jobs_unique_key_key on jobs (unique_key) where state <> 2;
 
 create table job_schedules (
     name text collate "C" not null,
+    -- When it fires, as it was when `next_at` was reckoned.
+    rule text collate "C" not null,
     next_at bigint not null,
     last_at bigint,
     primary key (name)
@@ -55,12 +61,15 @@ create table outbox (
     message text collate "C" not null,
     -- Ids for the jobs it causes.
     context jsonb not null,
+    -- The trace of the request that caused it.
+    trace_id text collate "C",
     -- The transaction's number where commits happen out of order, else 0.
     xid bigint not null,
     created_at bigint not null,
     dispatched_at bigint,
     primary key (id)
-);
+)
+with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 create index outbox_waiting_idx on outbox (id) where dispatched_at is null;
 create index outbox_log_idx on outbox (xid, id);
 create index outbox_account_id_created_at_idx on outbox (account_id, created_at);

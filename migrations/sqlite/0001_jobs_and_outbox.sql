@@ -9,7 +9,7 @@ create table jobs (
     payload text not null,
     -- Lower comes first.
     priority integer not null,
-    -- 0 ready, 1 running, 2 dead
+    -- 0 ready, 1 running, 2 dead, 3 to come: ready from `run_at` on
     state integer not null,
     run_at integer not null,
     attempts integer not null,
@@ -25,10 +25,14 @@ create table jobs (
 ) strict;
 create index jobs_ready_idx on jobs (queue, account_id, priority, run_at, id) where state = 0;
 create index jobs_running_idx on jobs (locked_until) where state = 1;
-create unique index jobs_unique_key_key on jobs (unique_key) where state < 2;
+create index jobs_dead_idx on jobs (updated_at) where state = 2;
+create index jobs_to_come_idx on jobs (run_at) where state = 3;
+create unique index jobs_unique_key_key on jobs (unique_key) where state <> 2;
 
 create table job_schedules (
     name text not null,
+    -- When it fires, as it was when `next_at` was reckoned.
+    rule text not null,
     next_at integer not null,
     last_at integer,
     primary key (name)
@@ -54,6 +58,8 @@ create table outbox (
     message text not null,
     -- Ids for the jobs it causes.
     context text not null,
+    -- The trace of the request that caused it.
+    trace_id text,
     -- The transaction's number where commits happen out of order, else 0.
     xid integer not null,
     created_at integer not null,

@@ -1,9 +1,11 @@
-//! Schedules: jobs that come by themselves. The next time of each is a row, so that of many nodes
-//! one enqueues it, once.
+//! Schedules: jobs that come by themselves.
+//!
+//! The next time of each is a row. The leader looks for what is due; should two nodes both think they lead,
+//! the row still lets only one of them pass.
 
 use std::str::FromStr as _;
 
-use chatwarden_db::{Db, DbError, Timestamp, WriteTx, args, statements};
+use chatwarden_db::{DbError, Timestamp, WriteTx, args, statements};
 use serde_json::Value;
 
 use crate::queue::{NewJob, enqueue};
@@ -24,25 +26,46 @@ pub struct Schedule {
     pub name: &'static str,
     /// When it fires.
     pub every: Every,
-    /// The kind of its job; the job belongs to no tenant and has no payload.
+    /// The kind of its job; the job belongs to no tenant and has no payload. While one is not done, no
+    /// more come.
     pub kind: &'static str,
 }
 
+/// What unique keys of scheduled jobs begin with.
+const KEY: &str = "schedule:";
+
 statements! {
-    /// When each schedule fires next, and fired last.
-    ALL: (String, Timestamp, Option<Timestamp>) = "schedules.all", "select name, next_at, last_at from job_schedules order by name";
-    /// $1 name, $2 next at: a schedule that is new
-    ADD: () = "schedules.add", "insert into job_schedules (name, next_at) values ($1, $2) on conflict (name) do nothing";
+    /// When each schedule fires, by which rule, and fired last.
+    ALL: (String, String, Timestamp, Option<Timestamp>) = "schedules.all",
+        "select name, rule, next_at, last_at from job_schedules order by name";
+    /// $1 name, $2 rule, $3 next at: a schedule that is new, or has another rule than it had
+    ADD: () = "schedules.add",
+        "insert into job_schedules (name, rule, next_at) values ($1, $2, $3)
+         on conflict (name) do update set rule = excluded.rule, next_at = excluded.next_at";
     /// $1 name, $2 the time it was due, $3 next at, $4 now: for whoever comes first
     ADVANCE: () = "schedules.advance",
         "update job_schedules set next_at = $3, last_at = $4 where name = $1 and next_at = $2";
 }
 
 impl Every {
-    /// The first time after `now`; `None` for an expression that never comes.
-    pub fn after(self, now: Timestamp) -> Option<Timestamp> {
+    /// How the rule is stored, to tell when it was changed.
+    fn rule(self) -> String {
         match self {
-            Self::Seconds(seconds) => Some(now.plus_seconds(seconds.max(1))),
+            Self::Seconds(seconds) => format!("every {seconds} s"),
+            Self::Cron(expression) => expression.to_owned(),
+        }
+    }
+
+    /// The first time after `now`, for a schedule that was due at `due`; `None` for an expression
+    /// that never comes.
+    pub fn after(self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            // In step with `due`, or it would come later each time by as long as it takes to look.
+            Self::Seconds(seconds) => {
+                let step = seconds.max(1).saturating_mul(1_000_000);
+                let missed = now.micros().saturating_sub(due.micros()).max(0) / step;
+                Some(due.plus_micros(step.saturating_mul(missed.saturating_add(1))))
+            }
             Self::Cron(expression) => {
                 let cron = croner::Cron::from_str(expression).ok()?;
                 let from = chrono::DateTime::from_timestamp_micros(now.micros())?;
@@ -53,42 +76,51 @@ impl Every {
     }
 }
 
-/// Enqueues what is due; how many. A schedule that was missed for long fires once.
+/// The schedule's name, where `unique_key` is that of a scheduled job.
+pub(crate) fn named_by(unique_key: &str) -> Option<&str> {
+    unique_key.strip_prefix(KEY)
+}
+
+/// Enqueues what is due. A schedule that was missed for long fires once. Gives back when there may be
+/// something to do again.
 ///
 /// # Errors
 /// What the database says.
-pub async fn tick(db: &Db, schedules: &'static [Schedule]) -> Result<usize, DbError> {
-    let known = db.read(async |tx| tx.all(&ALL, []).await).await?;
-    let now = db.ambient().now();
-    let mut fired = 0;
+pub(crate) async fn tick(
+    tx: &mut WriteTx<'_>,
+    schedules: &'static [Schedule],
+) -> Result<Option<Timestamp>, DbError> {
+    let known = tx.all(&ALL, []).await?;
+    let now = tx.now();
+    let mut soonest: Option<Timestamp> = None;
     for schedule in schedules {
-        let Some(next) = schedule.every.after(now) else { continue };
-        match known.iter().find(|(name, ..)| name == schedule.name) {
+        let rule = schedule.every.rule();
+        let row = known.iter().find(|(name, known, ..)| name == schedule.name && *known == rule);
+        let due = row.map_or(now, |(_, _, due, _)| *due);
+        let Some(next) = schedule.every.after(due, now) else {
+            tracing::error!(schedule = schedule.name, rule, "a schedule never comes");
+            continue;
+        };
+        let at = match row {
             None => {
-                db.write(async move |tx: &mut WriteTx<'_>| {
-                    tx.run(&ADD, args![schedule.name, next]).await
-                })
-                .await?;
+                tx.run(&ADD, args![schedule.name, rule, next]).await?;
+                next
             }
-            Some((_, due, _)) if *due <= now => {
-                let due = *due;
-                fired += usize::from(
-                    db.write(async move |tx: &mut WriteTx<'_>| {
-                        if tx.run(&ADVANCE, args![schedule.name, due, next, now]).await? == 0 {
-                            return Ok::<_, DbError>(false);
-                        }
-                        let key = format!("schedule:{}", schedule.name);
-                        enqueue(tx, &NewJob::new(0, schedule.kind, Value::Null).unique(key))
-                            .await?;
-                        Ok(true)
-                    })
-                    .await?,
-                );
+            Some(_) if due <= now => {
+                if tx.run(&ADVANCE, args![schedule.name, due, next, now]).await? > 0 {
+                    let key = format!("{KEY}{}", schedule.name);
+                    let job = NewJob::new(0, schedule.kind, Value::Null).unique(key);
+                    if !enqueue(tx, &job).await? {
+                        tracing::warn!(schedule = schedule.name, "the last one is not done yet");
+                    }
+                }
+                next
             }
-            Some(_) => {}
-        }
+            Some(_) => due,
+        };
+        soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
     }
-    Ok(fired)
+    Ok(soonest)
 }
 
 #[cfg(test)]
@@ -98,12 +130,19 @@ mod tests {
     #[test]
     fn finds_the_next_time() {
         let noon = Timestamp::from_unix(1_767_614_400); // 2026-01-05 12:00:00 UTC
-        let check = |every: Every, expected: Option<&str>| {
-            assert_eq!(every.after(noon).map(Timestamp::iso).as_deref(), expected, "{every:?}");
+        let check = |every: Every, late: i64, expected: Option<&str>| {
+            let next = every.after(noon, noon.plus_seconds(late));
+            assert_eq!(next.map(Timestamp::iso).as_deref(), expected, "{every:?} {late} s late");
         };
-        check(Every::Seconds(90), Some("2026-01-05T12:01:30.000Z"));
-        check(Every::Cron("30 22 * * *"), Some("2026-01-05T22:30:00.000Z"));
-        check(Every::Cron("*/5 * * * *"), Some("2026-01-05T12:05:00.000Z"));
-        check(Every::Cron("no cron"), None);
+        check(Every::Seconds(90), 0, Some("2026-01-05T12:01:30.000Z"));
+        check(Every::Seconds(90), 1, Some("2026-01-05T12:01:30.000Z"));
+        check(Every::Seconds(90), 90, Some("2026-01-05T12:03:00.000Z"));
+        check(Every::Seconds(90), 3600, Some("2026-01-05T13:01:30.000Z"));
+        check(Every::Seconds(0), 0, Some("2026-01-05T12:00:01.000Z"));
+        check(Every::Cron("30 22 * * *"), 0, Some("2026-01-05T22:30:00.000Z"));
+        check(Every::Cron("*/5 * * * *"), 0, Some("2026-01-05T12:05:00.000Z"));
+        check(Every::Cron("*/5 * * * *"), 3601, Some("2026-01-05T13:05:00.000Z"));
+        check(Every::Cron("0 0 30 2 *"), 0, None);
+        check(Every::Cron("no cron"), 0, None);
     }
 }

@@ -4,8 +4,9 @@ use chatwarden_db::{Db, DbError, Timestamp, Tx, args};
 
 use super::{Stored, sql};
 
-/// How far before its position a resume begins: longer than a transaction may take and a relay may
-/// lag, so that it may repeat but never skips (docs/decisions/0003-positions-without-a-counter.md).
+/// How far before its position a resume begins, so that it may repeat but never skips: longer than it takes
+/// from the writing of an entry, the last thing in its transaction, to the commit, and than clocks of nodes differ
+/// (docs/decisions/0003-positions-without-a-counter.md).
 const REWIND_SECONDS: i64 = 15;
 /// How long entries are kept; a resume from before is refused.
 pub(crate) const KEPT_SECONDS: i64 = 600;
@@ -38,7 +39,13 @@ impl Tail {
     /// What the database says.
     pub async fn next(&mut self, db: &Db) -> Result<Vec<Stored>, DbError> {
         let (xid, id) = (self.xid, self.id);
-        let rows = db.read(async move |tx| tx.all(&sql::LOG, args![xid, id, BATCH]).await).await?;
+        let rows = db
+            .read(async move |tx| {
+                // Not in one statement: what ended before this was found must be seen by the next.
+                let (end, _) = tx.one(&sql::LOG_END, []).await?;
+                tx.all(&sql::LOG, args![xid, id, BATCH, end]).await
+            })
+            .await?;
         if let Some(last) = rows.last() {
             (self.xid, self.id) = (last.xid, last.id);
         }
@@ -76,9 +83,10 @@ pub async fn history(
         return Ok(None);
     }
     let from = at.plus_seconds(-REWIND_SECONDS);
-    let rows = tx.all(&sql::SINCE, args![account_id, from, HISTORY_LIMIT + 1]).await?;
+    let mut rows = tx.all(&sql::SINCE, args![account_id, from, HISTORY_LIMIT + 1]).await?;
     if rows.len() > usize::try_from(HISTORY_LIMIT).unwrap_or(usize::MAX) {
         return Ok(None);
     }
+    rows.sort_unstable_by_key(|row| row.id);
     Ok(Some(rows.into_iter().map(Stored::from).collect()))
 }

@@ -8,14 +8,17 @@ mod log;
 mod relay;
 pub(crate) mod sql;
 
-use chatwarden_db::{Buffered, DbError, Timestamp, WriteTx, args};
+use chatwarden_db::{Buffered, DbError, Timestamp, Tx, WriteTx, args};
+use serde::Serialize;
 use serde_json::Value;
+
+use crate::{document, trace};
 
 pub use log::{Since, Tail, history};
 pub use relay::{Relay, Routing};
 
 /// An event, as an operation emits it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// The tenant; 0 for none.
     pub account_id: i64,
@@ -38,6 +41,8 @@ pub struct Stored {
     pub id: i64,
     /// When it was written.
     pub at: Timestamp,
+    /// The trace of the request that caused it.
+    pub trace_id: Option<String>,
     /// The event.
     pub entry: Entry,
 }
@@ -70,29 +75,34 @@ pub async fn flush(tx: &mut WriteTx<'_>) -> Result<Vec<Stored>, DbError> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let at = tx.now();
-    let texts = |of: &dyn Fn(&Entry) -> String| entries.iter().map(of).collect::<Vec<_>>();
-    let mut ids = tx
-        .all(
-            &sql::INSERT,
-            args![
-                entries.iter().map(|e| e.account_id).collect::<Vec<_>>(),
-                texts(&|e| e.event.clone()),
-                texts(&|e| json(&e.streams)),
-                // An array of texts has no nulls on both engines; no stream is called "".
-                texts(&|e| e.except.clone().unwrap_or_default()),
-                texts(&|e| e.message.clone()),
-                texts(&|e| json(&e.context)),
-                at
-            ],
-        )
-        .await?;
+    // Not the time the transaction began: how far a resume must go back depends on how long after
+    // this moment the commit comes.
+    let at = tx.ambient().now();
+    let trace_id = trace::of(tx);
+    let rows: Vec<Traced<'_>> =
+        entries.iter().map(|entry| Traced { entry, trace_id: trace_id.as_deref() }).collect();
+    let mut ids = tx.all(&sql::INSERT, args![document::of(&rows)?, at]).await?;
     // Ids are handed out in the order of insertion; `returning` promises no order.
     ids.sort_unstable();
-    Ok(ids.into_iter().zip(entries).map(|((id,), entry)| Stored { id, at, entry }).collect())
+    let stored = |((id,), entry)| Stored { id, at, trace_id: trace_id.clone(), entry };
+    Ok(ids.into_iter().zip(entries).map(stored).collect())
 }
 
-/// Serialises texts and documents, which can't fail.
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// How many entries wait for the relay, and since when the oldest does.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn waiting(tx: &mut Tx<'_>) -> Result<(i64, Option<Timestamp>), DbError> {
+    tx.one(&sql::WAITING, []).await
 }
+
+/// An entry as `outbox.insert` reads it.
+#[derive(Serialize)]
+struct Traced<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    trace_id: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,11 @@
 pub(crate) mod sql;
 
 use chatwarden_db::{DbError, Json, Timestamp, WriteTx, args, id};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::worker::Wake;
+use crate::{document, trace};
 
 id! {
     /// A job.
@@ -30,11 +32,11 @@ pub struct NewJob {
     pub priority: i64,
     /// Not before; `None` is at once.
     pub run_at: Option<Timestamp>,
-    /// After so many tries it is dead.
+    /// After so many tries it is dead; at least one.
     pub max_attempts: i64,
     /// Of the jobs that are not dead, one has this key: more are dropped.
     pub unique_key: Option<String>,
-    /// The trace of the request that caused it.
+    /// The trace of the request that caused it; `None` is the transaction's own ([`crate::trace`]).
     pub trace_id: Option<String>,
 }
 
@@ -76,6 +78,20 @@ impl NewJob {
     }
 }
 
+/// A job as `jobs.enqueue` reads it.
+#[derive(Serialize)]
+struct Row<'a> {
+    account_id: i64,
+    queue: &'static str,
+    kind: &'static str,
+    payload: &'a Value,
+    priority: i64,
+    run_at: Timestamp,
+    max_attempts: i64,
+    unique_key: Option<&'a str>,
+    trace_id: Option<&'a str>,
+}
+
 /// Adds a job with the transaction; `false` where a live one has its unique key.
 ///
 /// # Errors
@@ -93,17 +109,22 @@ pub async fn enqueue_all(tx: &mut WriteTx<'_>, jobs: &[NewJob]) -> Result<u64, D
         return Ok(0);
     }
     let now = tx.now();
-    let rows: Vec<Value> = jobs
+    let cause = trace::of(tx);
+    let rows: Vec<Row<'_>> = jobs
         .iter()
-        .map(|job| {
-            json!({
-                "account_id": job.account_id, "queue": job.queue, "kind": job.kind, "payload": job.payload,
-                "priority": job.priority, "run_at": job.run_at.unwrap_or(now), "max_attempts": job.max_attempts,
-                "unique_key": job.unique_key, "trace_id": job.trace_id,
-            })
+        .map(|job| Row {
+            account_id: job.account_id,
+            queue: job.queue,
+            kind: job.kind,
+            payload: &job.payload,
+            priority: job.priority,
+            run_at: job.run_at.unwrap_or(now),
+            max_attempts: job.max_attempts.max(1),
+            unique_key: job.unique_key.as_deref(),
+            trace_id: job.trace_id.as_deref().or(cause.as_deref()),
         })
         .collect();
-    let added = tx.run(&sql::ENQUEUE, args![Json(rows), now]).await?;
+    let added = tx.run(&sql::ENQUEUE, args![document::of(&rows)?, now]).await?;
     if added > 0 {
         tx.after_commit(Wake::all);
     }
@@ -135,7 +156,7 @@ pub async fn dead(tx: &mut chatwarden_db::Tx<'_>, limit: i64) -> Result<Vec<Dead
 /// Gives a dead job its attempts back; `false` where there is none of that id.
 ///
 /// # Errors
-/// What the database says; a live job with its unique key is a broken constraint.
+/// What the database says; where a live job has its unique key, `jobs_unique_key_key` is broken.
 pub async fn retry_dead(tx: &mut WriteTx<'_>, id: JobId) -> Result<bool, DbError> {
     let now = tx.now();
     let changed = tx.run(&sql::RETRY_DEAD, args![id, now]).await?;
