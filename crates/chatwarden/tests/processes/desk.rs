@@ -10,8 +10,13 @@ pub fn program() -> &'static std::path::Path {
 }
 
 /// What every server of these tests is set to.
-pub const SETTINGS: [(&str, &str); 3] =
-    [("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"), ("LOG_LEVEL", "info"), ("DRAIN_TIMEOUT", "10s")];
+pub const SETTINGS: [(&str, &str); 4] = [
+    ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
+    // The writers of these tests are a flood.
+    ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "1000000"),
+    ("LOG_LEVEL", "info"),
+    ("DRAIN_TIMEOUT", "10s"),
+];
 
 /// An account with an agent, an inbox, and conversations in it.
 #[derive(Debug, Clone)]

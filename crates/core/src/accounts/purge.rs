@@ -31,6 +31,10 @@ statements! {
     /// $1 account
     NOTIFICATIONS: () = "accounts.purge_notifications", (some_of!("notifications"));
     /// $1 account
+    ATTACHMENTS: () = "accounts.purge_attachments", (some_of!("attachments"));
+    /// $1 account
+    BLOBS: () = "accounts.purge_blobs", (some_of!("blobs"));
+    /// $1 account
     MESSAGES: () = "accounts.purge_messages", (some_of!("messages"));
     /// $1 account
     CONVERSATIONS: () = "accounts.purge_conversations", (some_of!("conversations"));
@@ -59,8 +63,10 @@ statements! {
 }
 
 /// What goes, in this order: what refers to others before them.
-static ORDER: [&Statement<()>; 13] = [
+static ORDER: [&Statement<()>; 15] = [
     &NOTIFICATIONS,
+    &ATTACHMENTS,
+    &BLOBS,
     &MESSAGES,
     &CONVERSATIONS,
     &CONTACT_INBOXES,
