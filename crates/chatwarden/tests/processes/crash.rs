@@ -15,6 +15,9 @@ use crate::socket::{Socket, told};
 
 /// Visitors who write at the same time.
 const WRITERS: usize = 4;
+/// Crashes that a desk lives through: an account that had more events than a resume replays is told to fetch
+/// its state anew, and then nothing could be heard.
+const CRASHES_OF_A_DESK: u64 = 3;
 
 fn seeds() -> u64 {
     std::env::var("CHATWARDEN_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20)
@@ -29,11 +32,16 @@ fn unix_now() -> i64 {
 
 fn crash(mut server: Server) -> Result<()> {
     server.start()?;
-    let desk = Desk::make(&server, WRITERS)?;
+    let mut desk = Desk::make(&server, WRITERS)?;
     let port = server.port();
     let mut expected: Vec<Vec<String>> = vec![Vec::new(); WRITERS];
-    let mut told_before = 0_usize;
+    let (mut told_before, mut count) = (0_usize, 0_usize);
     for seed in 0..seeds() {
+        if seed > 0 && seed % CRASHES_OF_A_DESK == 0 {
+            count += expected.iter().map(Vec::len).sum::<usize>();
+            expected = vec![Vec::new(); WRITERS];
+            desk = Desk::make(&server, WRITERS)?;
+        }
         let mut chance = StdRng::seed_from_u64(seed);
         let since = unix_now() - 1;
         let mut socket = Socket::open(port, &desk, None)?;
@@ -106,7 +114,7 @@ fn crash(mut server: Server) -> Result<()> {
             *expected = found;
         }
     }
-    let count: usize = expected.iter().map(Vec::len).sum();
+    count += expected.iter().map(Vec::len).sum::<usize>();
     eprintln!(
         "{} crashes, {count} messages, {told_before} of them told before their server died",
         seeds()

@@ -80,14 +80,17 @@ impl Socket {
     /// Reads frames until all of `contents` were told as incoming messages; those that were not.
     pub fn hear(&mut self, contents: &[String], limit: Duration) -> Result<Vec<String>> {
         let mut missing = contents.to_vec();
+        let mut refused = false;
         if !missing.is_empty() {
             self.until(limit, |frame| {
+                refused |= frame["type"] == "reject_history";
                 if let Some(content) = told(frame) {
                     missing.retain(|wanted| *wanted != content);
                 }
-                missing.is_empty()
+                refused || missing.is_empty()
             })?;
         }
+        ensure!(!refused, "the history was refused");
         Ok(missing)
     }
 }
