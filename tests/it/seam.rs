@@ -429,3 +429,17 @@ fn both_engines_tell_the_same_story() {
         })
         .expect("the same story");
 }
+
+#[tokio::test]
+async fn a_closed_file_is_whole_without_its_log() {
+    for _ in 0..50 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.sqlite3");
+        let mut options = SqliteOptions::new(&path);
+        options.readers = 8;
+        let db = Db::open(Options::Sqlite(options), Ambient::default()).expect("a database");
+        db.write(async |tx| tx.run(&CREATE, []).await).await.expect("a table");
+        db.close().await;
+        assert!(!folder.path().join("things.sqlite3-wal").exists(), "the log was left behind");
+    }
+}

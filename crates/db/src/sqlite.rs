@@ -22,11 +22,21 @@ const CHECKPOINT_AT: u64 = 4 << 20;
 /// Beyond this the writer waits for readers and starts the log over itself.
 const RESTART_AT: u64 = 256 << 20;
 
+/// The writer and the checkpointer: the first threads.
+const WRITING_THREADS: usize = 2;
+
+/// Who shall end.
+#[derive(Default)]
+struct Closing {
+    readers: Arc<AtomicBool>,
+    writer: Arc<AtomicBool>,
+}
+
 /// The threads that own the connections, and the queues into them.
 pub(crate) struct Sqlite {
     writer: flume::Sender<Box<dyn Shipped>>,
     readers: flume::Sender<Box<dyn Shipped>>,
-    closing: Arc<AtomicBool>,
+    closing: Closing,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     queue_timeout: Duration,
 }
@@ -204,14 +214,14 @@ impl Sqlite {
         let (writer, writes) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (readers, reads) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (wake, checkpoints) = flume::bounded::<()>(1);
-        let closing = Arc::new(AtomicBool::new(false));
+        let closing = Closing::default();
         let mut threads = Vec::new();
 
         // The writer first: it creates the file and switches it to WAL.
         let conn = connect(options, true)?;
         let log = log_path(&options.path);
         threads.push(spawn("db-writer", {
-            let closing = closing.clone();
+            let closing = closing.writer.clone();
             move || write_loop(conn, &writes, &closing, &log, &wake)
         })?);
         let conn = connect(options, true)?;
@@ -222,7 +232,7 @@ impl Sqlite {
         })?);
         for index in 0..options.readers {
             let mut conn = connect(options, false)?;
-            let (reads, closing) = (reads.clone(), closing.clone());
+            let (reads, closing) = (reads.clone(), closing.readers.clone());
             threads.push(spawn(&format!("db-reader-{index}"), move || {
                 while let Ok(job) = reads.recv() {
                     job.run(&mut conn)(Ok(()));
@@ -308,7 +318,9 @@ impl Sqlite {
         connect(options, false)
     }
 
-    /// Lets the queues run dry, ends the threads and closes the file.
+    /// Lets the queues run dry, ends the threads and closes the file. Readers go first:
+    /// the last connection writes the log back into the file, and of two that close at once neither knows it is
+    /// the last. The checkpointer ends once the writer's connection is closed.
     pub(crate) fn close(&self) {
         struct Wake;
         impl Shipped for Wake {
@@ -317,13 +329,18 @@ impl Sqlite {
             }
             fn refuse(self: Box<Self>, _: DbError) {}
         }
-        self.closing.store(true, Ordering::Release);
-        let threads: Vec<_> = std::mem::take(&mut *self.threads.lock());
-        let _ = self.writer.send(Box::new(Wake));
-        for _ in 0..threads.len() {
+        let mut writing = std::mem::take(&mut *self.threads.lock());
+        let reading = writing.split_off(writing.len().min(WRITING_THREADS));
+        self.closing.readers.store(true, Ordering::Release);
+        for _ in 0..reading.len() {
             let _ = self.readers.send(Box::new(Wake));
         }
-        for thread in threads {
+        for thread in reading {
+            let _ = thread.join();
+        }
+        self.closing.writer.store(true, Ordering::Release);
+        let _ = self.writer.send(Box::new(Wake));
+        for thread in writing {
             let _ = thread.join();
         }
     }
