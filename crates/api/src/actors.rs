@@ -221,6 +221,7 @@ async fn count(
     };
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let decision = app.limiter().check_request(&parts.method, path, query, &subject).await;
+    context(parts).rate_class(decision.class());
     match decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
         Some(refusal) => Err(ApiError::throttled(refusal)),
         None => Ok(()),

@@ -9,6 +9,7 @@ use chatwarden_core::desk::Desk;
 use chatwarden_core::passwords::{Hashed, Verdict};
 use chatwarden_guard::RateLimiter;
 use chatwarden_telemetry::health::Health;
+use chatwarden_telemetry::meters::Registry;
 
 use crate::error::Answer;
 use crate::passwords::Passwords;
@@ -23,7 +24,7 @@ struct Inner {
     hub: Arc<Hub>,
     channels: Arc<Channels>,
     limiter: RateLimiter,
-    health: Health,
+    telemetry: Telemetry,
     settings: Settings,
     passwords: Passwords,
 }
@@ -35,6 +36,15 @@ pub struct Settings {
     pub environment: String,
 }
 
+/// What the server knows of itself.
+#[derive(Clone)]
+pub struct Telemetry {
+    /// How the parts are, as last looked at.
+    pub health: Health,
+    /// What is measured.
+    pub meters: Registry,
+}
+
 impl App {
     /// The state of a server.
     pub fn new(
@@ -43,7 +53,7 @@ impl App {
         hub: Arc<Hub>,
         channels: Arc<Channels>,
         limiter: RateLimiter,
-        health: Health,
+        telemetry: Telemetry,
         settings: Settings,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -52,7 +62,7 @@ impl App {
             hub,
             channels,
             limiter,
-            health,
+            telemetry,
             settings,
             passwords: Passwords::default(),
         }))
@@ -94,7 +104,12 @@ impl App {
 
     /// How the parts are, as last looked at.
     pub fn health(&self) -> &Health {
-        &self.0.health
+        &self.0.telemetry.health
+    }
+
+    /// What is measured.
+    pub fn meters(&self) -> &Registry {
+        &self.0.telemetry.meters
     }
 
     /// The settings.

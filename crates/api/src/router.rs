@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::paths::tolerate;
+use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
@@ -55,6 +56,7 @@ pub fn router(app: App) -> Router {
     let (router, _) = all().into_parts();
     let routes = router
         .merge(crate::cable::routes())
+        .route_layer(route_layer(app.meters().clone()))
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(from_fn(answer_with_session))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use chatwarden_api::cable::{channels, publication};
 use chatwarden_api::presence::Board;
-use chatwarden_api::{App, Settings};
+use chatwarden_api::{App, Settings, Telemetry};
 use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_core::store::{Publisher, Store};
@@ -16,7 +16,6 @@ use chatwarden_db::Db;
 use chatwarden_guard::RateLimiter;
 use chatwarden_jobs::outbox::{Relay, Stored, Tail};
 use chatwarden_jobs::{Limits, Worker};
-use chatwarden_telemetry::health::Health;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -43,8 +42,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// The rate limits.
     pub limiter: RateLimiter,
-    /// How the parts are.
-    pub health: Health,
+    /// What the server knows of itself.
+    pub telemetry: Telemetry,
     /// How the server answers.
     pub settings: Settings,
     /// Names this node among all that ever were.
@@ -158,7 +157,7 @@ impl Node {
             hub.clone(),
             channels,
             parts.limiter,
-            parts.health,
+            parts.telemetry,
             parts.settings,
         );
         Self { app, hub, worker, board: parts.board, tasks, stop }

@@ -1,5 +1,6 @@
 //! What the configuration means to the crates that read it: one function for each.
 
+use chatwarden_api::RequestLineSettings;
 use chatwarden_api::presence::Windows;
 use chatwarden_core::desk::{self, Desk};
 use chatwarden_db as db;
@@ -173,12 +174,15 @@ pub fn presence(config: &Config) -> Windows {
     }
 }
 
-/// The log; `instance` names this process among its like.
+/// The log; `instance` names this process among its like, `terminal` says whether people watch.
 #[must_use]
-pub fn logs(config: &Config, instance: &str) -> logs::Options {
+pub fn logs(config: &Config, instance: &str, terminal: bool) -> logs::Options {
+    let watched = terminal && config.log.file.is_none();
+    let default = if watched { logs::Format::Pretty } else { logs::Format::Otel };
     logs::Options {
         levels: config.log.levels.as_str().to_owned(),
-        format: config.log.format,
+        format: config.log.format.unwrap_or(default),
+        color: watched,
         service: Service {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -189,10 +193,13 @@ pub fn logs(config: &Config, instance: &str) -> logs::Options {
     }
 }
 
-/// The share of ordinary request lines that are written.
+/// The request lines.
 #[must_use]
-pub fn access_sample(config: &Config) -> AccessSample {
-    AccessSample::new(config.log.access_sample.get())
+pub fn request_line(config: &Config) -> RequestLineSettings {
+    RequestLineSettings {
+        sample: AccessSample::new(config.log.access_sample.get()),
+        address: config.log.address,
+    }
 }
 
 /// The meters.
@@ -247,6 +254,21 @@ mod tests {
                 assert!(!options.prepare);
             }
             db::Options::Sqlite(options) => panic!("{options:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_are_for_people_where_they_watch() {
+        use logs::Format::{Ecs, Otel, Pretty};
+        for (pairs, terminal, expected) in [
+            (&[][..], true, (Pretty, true)),
+            (&[], false, (Otel, false)),
+            (&[("LOG_FILE", "/tmp/log")], true, (Otel, false)),
+            (&[("LOG_FORMAT", "ecs")], true, (Ecs, true)),
+            (&[("LOG_FORMAT", "pretty")], false, (Pretty, false)),
+        ] {
+            let options = logs(&config(pairs), "one", terminal);
+            assert_eq!((options.format, options.color), expected, "{pairs:?} {terminal}");
         }
     }
 

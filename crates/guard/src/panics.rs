@@ -18,6 +18,10 @@ pub fn layer() -> CatchPanicLayer<AnswerPanic> {
     CatchPanicLayer::custom(AnswerPanic)
 }
 
+/// Marks the response to a request whose handler panicked, for the request line.
+#[derive(Debug, Clone, Copy)]
+pub struct Panicked;
+
 /// Counts, logs and answers a panic.
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerPanic;
@@ -33,10 +37,12 @@ impl ResponseForPanic for AnswerPanic {
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("a value without text");
         tracing::error!(panic = message, "a handler panicked");
-        *answer::json(
+        let mut response = answer::json(
             StatusCode::INTERNAL_SERVER_ERROR,
             &json!({"status": 500, "error": "Internal Server Error"}),
-        )
+        );
+        response.extensions_mut().insert(Panicked);
+        *response
     }
 }
 

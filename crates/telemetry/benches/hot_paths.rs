@@ -57,18 +57,18 @@ fn write_a_request_line(bencher: Bencher) {
         return;
     };
     let line = RequestLine {
-        method: "GET".to_owned(),
+        method: "GET",
         route: Some("/api/v1/accounts/{account_id}/conversations"),
-        path: "/api/v1/accounts/7/conversations".to_owned(),
+        path: "/api/v1/accounts/7/conversations",
         status: 200,
         duration: Duration::from_micros(12_345),
         actor: Some(Actor { kind: "agent", id: Some(42) }),
         account: Some(7),
         database: DatabaseUse { statements: 4, rows: 25, time: Duration::from_micros(900) },
-        request_id: "0190a6e4-7b1c-7000-8000-123456789012".to_owned(),
-        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
-        client_address: Some("192.0.2.0".to_owned()),
-        user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/130.0".to_owned()),
+        request_id: "0190a6e4-7b1c-7000-8000-123456789012",
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+        client_address: Some("192.0.2.0"),
+        user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/130.0"),
         ..RequestLine::default()
     };
     tracing::subscriber::with_default(subscriber, || bencher.bench_local(|| line.emit()));

@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
-use chatwarden_api::Settings;
 use chatwarden_api::presence::{Board, Windows};
+use chatwarden_api::{RequestLineSettings, Settings, Telemetry};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{
@@ -21,6 +21,7 @@ use chatwarden_guard::rate_limit::RateLimitConfig;
 use chatwarden_guard::{Edge, EdgeConfig, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
 use chatwarden_telemetry::health::{self, HealthRegistry};
+use chatwarden_telemetry::meters::{self, Registry};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
@@ -81,6 +82,16 @@ pub fn engine() -> Engine {
         Ok("postgres") => Engine::Postgres,
         _ => Engine::Sqlite,
     }
+}
+
+/// The meters of this process: all its servers count into the same ones.
+fn meters() -> Registry {
+    static METERS: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(|| {
+        let meters = Registry::new(meters::Settings::default(), SystemClock::shared());
+        meters.install().expect("the first recorder of the process");
+        meters
+    });
+    METERS.clone()
 }
 
 /// A migrated database for one test, opened with `ambient`.
@@ -159,6 +170,8 @@ impl App {
     }
 
     async fn open() -> anyhow::Result<Self> {
+        // Before any statement runs: meters keep their handles from the first use.
+        let meters = meters();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING.micros())));
         let board = Arc::new(Board::new(Windows::default(), None));
         let desk = Arc::new(Desk {
@@ -183,15 +196,17 @@ impl App {
             epoch: "test".to_owned(),
             board,
             limiter: limiter.clone(),
-            health,
+            telemetry: Telemetry { health, meters },
             settings: Settings::default(),
             name: "test".to_owned(),
         });
         let platform_token =
             db.write(async |tx| chatwarden_core::platform::create_app(tx, "tests").await).await?;
         Ok(Self(Arc::new(Inner {
-            router: Edge::new(EdgeConfig::default(), limiter, around)
-                .wrap_with(node.router(), chatwarden_api::request_line()),
+            router: Edge::new(EdgeConfig::default(), limiter, around).wrap_with(
+                node.router(),
+                chatwarden_api::request_line(RequestLineSettings::default()),
+            ),
             node,
             db,
             clock,

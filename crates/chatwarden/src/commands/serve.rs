@@ -1,14 +1,14 @@
 //! `serve`: the whole server.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
-use chatwarden_api::Settings;
 use chatwarden_api::presence::Board;
+use chatwarden_api::{Settings, Telemetry};
 use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
@@ -17,7 +17,7 @@ use chatwarden_telemetry::clock::SystemClock;
 use chatwarden_telemetry::health::{
     self, DiskSpace, Health, HealthRegistry, Readiness, Supervisor,
 };
-use chatwarden_telemetry::logs;
+use chatwarden_telemetry::logs::{self, RotatingFile, Rotation, Sinks};
 use chatwarden_telemetry::meters::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -69,8 +69,8 @@ where
 {
     let instance = instance_name();
     let log = logs::install(
-        options::logs(config, &instance),
-        Box::new(std::io::stdout()),
+        options::logs(config, &instance, std::io::stdout().is_terminal()),
+        sink(config)?,
         SystemClock::shared(),
     )
     .context("setting up the log")?;
@@ -100,7 +100,7 @@ where
         epoch,
         board,
         limiter: limiter.clone(),
-        health,
+        telemetry: Telemetry { health, meters },
         settings: Settings { environment: config.server.environment.name().to_owned() },
         name: instance.clone(),
     });
@@ -112,7 +112,8 @@ where
         node.listen(signals);
     }
     let edge = Edge::new(options::edge(config), limiter, guard_ambient);
-    let router: Router = edge.wrap_with(node.router(), chatwarden_api::request_line());
+    let router: Router =
+        edge.wrap_with(node.router(), chatwarden_api::request_line(options::request_line(config)));
 
     let address = config.server.listen;
     let listener = TcpListener::bind(address)
@@ -146,6 +147,15 @@ where
         Ok(_) => Ok(()),
         Err(Aborted) => bail!("stopped without draining"),
     }
+}
+
+/// Where log lines go.
+fn sink(config: &Config) -> anyhow::Result<logs::Sink> {
+    let standard: logs::Sink = Box::new(std::io::stdout());
+    let Some(path) = &config.log.file else { return Ok(standard) };
+    let file = RotatingFile::open(path.clone(), Rotation::default(), SystemClock::shared())
+        .with_context(|| format!("opening {} (LOG_FILE)", path.display()))?;
+    Ok(Box::new(Sinks::new(vec![standard, Box::new(file)])))
 }
 
 /// Names this process among its like: host and process id.

@@ -38,7 +38,7 @@ fn nothing_has_to_be_set() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:3000");
     assert_eq!(config.server.frontend_url.as_str(), "http://localhost:3000");
     assert_eq!(config.database.url, DatabaseUrl::Sqlite("./data/chatwarden.sqlite3".into()));
-    assert_eq!(config.log.format, Format::Otel);
+    assert_eq!(config.log.format, None);
     assert_eq!(config.management.health_show_details, Show::WhenAuthorized);
     assert_eq!(config.warnings(), Vec::<String>::new());
 }
@@ -146,12 +146,11 @@ fn the_environment_decides_defaults() {
     for name in ["APP_ENV", "RAILS_ENV", "SPRING_PROFILES_ACTIVE"] {
         let config = with(&[(name, "development")]);
         assert_eq!(config.server.environment, Environment::Dev, "{name}");
-        assert_eq!(config.log.format, Format::Pretty);
         assert_eq!(config.management.health_show_details, Show::Always);
     }
     let config = with(&[("APP_ENV", "dev"), ("RAILS_ENV", "production"), ("LOG_FORMAT", "ecs")]);
     assert_eq!(config.server.environment, Environment::Dev);
-    assert_eq!(config.log.format, Format::Ecs);
+    assert_eq!(config.log.format, Some(Format::Ecs));
 }
 
 #[test]

@@ -31,6 +31,11 @@ pub struct Decision {
     pub(super) legacy: bool,
 }
 
+/// The class that a request came closest to the limit of, as an extension of its response: for the
+/// request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateClass(pub &'static str);
+
 /// A bucket after the decision.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
@@ -84,6 +89,12 @@ impl Decision {
         self.standings.iter().filter(|it| !it.reading.allowed).map(|it| it.class)
     }
 
+    /// The class of the tightest bucket: one that refused, or the one with the least left.
+    #[must_use]
+    pub fn class(&self) -> Option<&'static str> {
+        self.standings.iter().min_by_key(|it| it.tightness()).map(|it| it.class)
+    }
+
     /// How long the client shall wait: the longest of the violated buckets, and up to a tenth
     /// more, so that those turned away together don't return together.
     #[must_use]
@@ -134,7 +145,15 @@ impl Decision {
         };
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         self.write_headers(response.headers_mut());
+        self.write_class(&mut response);
         Some(*response)
+    }
+
+    /// Says in the response's extensions which class it is about.
+    pub(super) fn write_class(&self, response: &mut Response) {
+        if let Some(class) = self.class() {
+            response.extensions_mut().insert(RateClass(class));
+        }
     }
 
     /// Adds what another check of the same request said.

@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use futures::FutureExt;
 
-use super::{Decision, RateLimiter, Subject};
+use super::{Decision, RateClass, RateLimiter, Subject};
 use crate::client_ip::ClientIp;
 use crate::filter::{Admission, Filter, FilterLayer};
 use crate::request_id::RequestId;
@@ -56,6 +56,9 @@ impl Filter for LimitRate {
     }
 
     fn seal(&self, mut decision: Decision, response: &mut Response) {
+        if response.extensions().get::<RateClass>().is_none() {
+            decision.write_class(response);
+        }
         if response.status().is_redirection() {
             return;
         }

@@ -22,7 +22,7 @@ use http::Method;
 use sha2::Sha256;
 
 pub use config::{ConfigError, RateLimitConfig};
-pub use decision::Decision;
+pub use decision::{Decision, RateClass};
 pub use layer::{LimitRate, layer};
 pub use quota::{InvalidQuota, Quota};
 pub use rules::Profile;

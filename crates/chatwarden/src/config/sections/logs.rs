@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use chatwarden_telemetry::logs::{Format, Level};
+use chatwarden_telemetry::request_line::IpPrivacy;
 
-use crate::config::setting::Fallback::{Absent, Computed, Text};
+use crate::config::setting::Fallback::{Absent, Text};
 use crate::config::setting::section;
-use crate::config::source::Sources;
 use crate::config::value::{Ratio, Value, from_str_values};
 
 from_str_values! {
     Format: "one of `otel`, `ecs`, `pretty`";
+    IpPrivacy: "one of `full`, `truncate`, `omit`";
 }
 
 /// From which severity on lines are written: one for all, and others for single loggers.
@@ -47,20 +48,17 @@ section! {
         /// From which severity on lines are written; it can be changed while the server runs.
         levels: LogLevels = "LOG_LEVEL", Text("info"), "info,chatwarden.db=debug";
         /// The form of a line: JSON with OpenTelemetry's or the Elastic Common Schema's names, or
-        /// text for eyes.
-        format: Format = "LOG_FORMAT", Computed {
-            told: "`pretty` when `APP_ENV` is `dev`, else `otel`",
-            rule: log_format,
-        }, "ecs";
+        /// text for eyes. When missing, `pretty` where the standard output is a terminal and there
+        /// is no `LOG_FILE`, else `otel`.
+        format: Option<Format> = "LOG_FORMAT", Absent, "ecs";
         /// A file that lines are written to besides the standard output.
         file: Option<PathBuf> = "LOG_FILE", Absent, "/var/log/chatwarden/chatwarden.log";
         /// Share of successful requests that get a line; failures always do.
         access_sample: Ratio = "LOG_ACCESS_SAMPLE", Text("1.0"), "0.1";
+        /// How much of a client's address a request's line holds: all of it, its network (/24, /48), or
+        /// nothing.
+        address: IpPrivacy = "LOG_IP", Text("full"), "truncate";
         /// Share of requests that are marked as traced.
         traces_sample: Ratio = "OTEL_TRACES_SAMPLER_ARG", Text("0.05"), "0.05";
     }
-}
-
-fn log_format(sources: &Sources) -> Option<String> {
-    Some(if sources.is_dev() { "pretty" } else { "otel" }.into())
 }
