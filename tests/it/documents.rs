@@ -87,7 +87,7 @@ fn alternatives(path: &str) -> Vec<String> {
 
 /// Whether there is such a path under `base`; `*` stands for any part of a name, `NNNN` for a number.
 fn exists(base: &Path, path: &str) -> bool {
-    let Some((first, rest)) = path.split_once('/').or(Some((path, ""))) else { return false };
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     if first.is_empty() {
         return true;
     }

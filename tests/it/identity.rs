@@ -322,11 +322,11 @@ async fn the_purge_of_accounts_knows_every_table_of_tenants() {
     const ELSEWHERE: [&str; 3] = ["jobs", "outbox", "account_users"];
     let app = App::empty().await;
     let columns = chatwarden_db::schema(app.db()).await.unwrap();
-    let purged = chatwarden_core::accounts::purge::STATEMENTS;
+    let purged = chatwarden_core::accounts::purge::ORDER;
     for column in columns.iter().filter(|column| column.column == "account_id") {
         let known = |table: &str| {
             let wanted = format!("delete from {table} ");
-            purged.iter().any(|statement| statement.text(app.db().engine()).contains(&wanted))
+            purged.iter().any(|statement| statement.any().text(app.db().engine()).contains(&wanted))
         };
         let table = column.table.as_str();
         assert!(
@@ -347,4 +347,99 @@ async fn paths_are_taken_as_clients_write_them() {
     }
     admin.patch(&format!("{account}//"), json!({"name": "Acme"})).await.ok();
     admin.put(&format!("{account}/agents"), json!({})).await.status(404);
+}
+
+#[tokio::test]
+async fn a_replaced_secret_does_not_come_back() {
+    use chatwarden_core::agent_bots::{self, Draft};
+    let (app, admin) = App::start().await;
+    let made = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    let path = format!("/agent_bots/{}", made["id"]);
+    let id = chatwarden_core::ids::AgentBotId(made["id"].as_i64().unwrap());
+    let account = chatwarden_core::ids::AccountId(admin.account.unwrap());
+    let user = chatwarden_core::ids::UserId(admin.id.unwrap());
+    // Somebody read the bot before its secret was replaced, and saves it after.
+    let mut read = app
+        .db()
+        .read(async move |tx| {
+            let (_, scope) = chatwarden_core::accounts::enter(tx, account, user).await?;
+            agent_bots::find_own(tx, &scope, id).await
+        })
+        .await
+        .unwrap();
+    let fresh =
+        admin.post(&format!("{path}/reset_secret"), Value::Null).await.ok()["secret"].clone();
+    assert_ne!(fresh, made["secret"]);
+    let draft = Draft { name: Some("Renamed".to_owned()), ..Draft::default() };
+    app.db().write(async move |tx| agent_bots::update(tx, &mut read, draft).await).await.unwrap();
+    let seen = admin.get(&path).await.ok();
+    assert_eq!((&seen["name"], &seen["secret"]), (&json!("Renamed"), &fresh));
+}
+
+/// An API inbox; how visitors name it, and the secret its owner signs with.
+async fn api_inbox(admin: &Actor, mandatory: bool) -> (String, String) {
+    let channel = json!({"type": "api", "webhook_url": "", "hmac_mandatory": mandatory});
+    let inbox = admin.post("/inboxes", json!({"name": "Desk", "channel": channel})).await.ok();
+    let text = |key: &str| inbox[key].as_str().expect("a text").to_owned();
+    (format!("/public/api/v1/inboxes/{}", text("inbox_identifier")), text("hmac_token"))
+}
+
+#[tokio::test]
+async fn an_identity_is_proved_where_the_inbox_wants_it() {
+    let (app, admin) = App::start().await;
+    let (open, _) = api_inbox(&admin, false).await;
+    let (strict, secret) = api_inbox(&admin, true).await;
+    let proof = |identifier: &str| {
+        let hash = chatwarden_core::sealed::mac(secret.as_bytes(), identifier.as_bytes());
+        json!(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    let vera = json!({"identifier": "vera", "email": "vera@example.com"});
+    app.anyone().post(&format!("{open}/contacts"), vera.clone()).await.ok();
+    let arrive = async |hash: Value| {
+        let mut body = vera.clone();
+        body["identifier_hash"] = hash;
+        app.anyone().post(&format!("{strict}/contacts"), body).await
+    };
+    arrive(Value::Null).await.status(401);
+    arrive(proof("mallory")).await.status(401);
+    let inside = arrive(proof("vera")).await.ok();
+    let own = format!("{strict}/contacts/{}", inside["source_id"].as_str().unwrap());
+    app.anyone().get(&own).await.status(401);
+    let query =
+        format!("{own}?identifier=vera&identifier_hash={}", proof("vera").as_str().unwrap());
+    app.anyone().get(&query).await.ok();
+    // A wrong proof is refused where none is asked for, too.
+    let mut body = vera.clone();
+    body["identifier_hash"] = proof("mallory");
+    app.anyone().post(&format!("{open}/contacts"), body).await.status(401);
+}
+
+#[tokio::test]
+async fn nobody_comes_through_the_door_of_a_removed_account() {
+    let (app, admin) = App::start().await;
+    let (door, _) = api_inbox(&admin, false).await;
+    app.anyone().post(&format!("{door}/contacts"), json!({"name": "Vera"})).await.ok();
+    let path = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+    app.platform().delete(&path).await.ok();
+    // The rows still wait for the purge.
+    app.anyone().post(&format!("{door}/contacts"), json!({"name": "Late"})).await.status(404);
+}
+
+#[tokio::test]
+async fn a_visitor_s_list_ends_with_the_newest() {
+    let (app, admin) = App::start().await;
+    let (door, _) = api_inbox(&admin, false).await;
+    let visitor =
+        app.anyone().post(&format!("{door}/contacts"), json!({"name": "Vera"})).await.ok();
+    let list = format!("{door}/contacts/{}/conversations", visitor["source_id"].as_str().unwrap());
+    let mut newest = Value::Null;
+    for _ in 0..101 {
+        newest = app.anyone().post(&list, json!({})).await.ok();
+    }
+    let listed = app.anyone().get(&list).await.ok();
+    let ids: Vec<i64> =
+        listed.as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids.len(), 100);
+    assert!(ids.is_sorted(), "oldest first");
+    assert_eq!(json!(ids.last()), newest["id"]);
 }

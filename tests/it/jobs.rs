@@ -356,3 +356,22 @@ async fn the_log_is_followed_from_where_it_was() {
     assert_eq!(names, ["one", "two"]);
     assert!(tail.next(app.db()).await.expect("the log").is_empty());
 }
+
+#[tokio::test]
+async fn what_a_request_causes_has_its_trace() {
+    chatwarden_db::statements! {
+        TRACES: (Option<String>,) = "test.traces", "select trace_id from outbox where account_id = $1 order by id desc limit 1";
+    }
+    let (app, traced) = App::start().await;
+    traced.post("/contacts", json!({"name": "Vera"})).await.ok();
+    let account = traced.account.unwrap();
+    let found = app
+        .db()
+        .read(async move |tx: &mut chatwarden_db::Tx<'_>| {
+            tx.one(&TRACES, chatwarden_db::args![account]).await
+        })
+        .await
+        .unwrap();
+    let trace = found.0.expect("a trace");
+    assert!(trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()), "{trace}");
+}

@@ -24,7 +24,7 @@ statements! {
     SOME: (i64,) = "seam.some", "select id from things where id @in($1) order by id";
     SUM: (i64,) = "seam.sum", "select cast(coalesce(sum(size), 0) as bigint) from things";
     WIDEN: () = "seam.widen", "alter table things add column note text";
-    WHOLE: (i64, String) = "seam.whole", "select id, name from things where id = $1";
+    WHOLE: (i64, String) = "seam.whole", "select * from things where id = $1";
 }
 
 /// A database with an empty table, and what keeps it there.
@@ -442,4 +442,67 @@ async fn a_closed_file_is_whole_without_its_log() {
         db.close().await;
         assert!(!folder.path().join("things.sqlite3-wal").exists(), "the log was left behind");
     }
+}
+
+#[tokio::test]
+async fn a_savepoint_that_went_on_after_a_failure_is_not_called_done() {
+    let place = place().await;
+    add(&place.db, 1).await.expect("a row");
+    let outcome = write(&place.db, async |tx| {
+        tx.savepoint(async |tx| {
+            tx.run(&INSERT, args![2_i64, "kept?", 0_i64]).await?;
+            let _ = tx.run(&INSERT, args![1_i64, "taken", 0_i64]).await;
+            Ok::<_, DbError>(())
+        })
+        .await
+    })
+    .await;
+    assert_eq!(*outcome.expect_err("it was undone").kind(), ErrorKind::Bug);
+    assert_eq!(rows(&place.db).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_lets_queued_reads_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = SqliteOptions::new(folder.path().join("things.sqlite3"));
+    options.readers = 1;
+    let db = Db::open(Options::Sqlite(options), Ambient::default()).expect("a database");
+    db.write(async |tx| tx.run(&CREATE, []).await).await.expect("a table");
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let mut reads: Vec<_> = vec![Box::pin({
+        let db = db.clone();
+        async move {
+            db.read(async move |tx: &mut Tx<'_>| {
+                let _ = wait.recv();
+                tx.one(&SUM, []).await
+            })
+            .await
+        }
+    }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>];
+    for _ in 0..4 {
+        let db = db.clone();
+        reads.push(Box::pin(async move {
+            db.read(async |tx: &mut Tx<'_>| tx.one(&SUM, []).await).await
+        }));
+    }
+    for read in &mut reads {
+        assert!(futures::poll!(read).is_pending(), "the only reader waits");
+    }
+    let late = db.clone();
+    let closing = async {
+        // Until the queue is closed: what comes then is refused, and all before it stands in line.
+        loop {
+            let read = late.read(async |tx: &mut Tx<'_>| tx.one(&SUM, []).await);
+            if futures::poll!(Box::pin(read)).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        release.send(()).expect("somebody waits");
+        for read in reads {
+            assert_eq!(read.await.expect("it was accepted"), (0,));
+        }
+    };
+    let close = db.close();
+    futures::future::join(close, closing).await;
 }

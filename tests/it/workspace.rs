@@ -292,10 +292,7 @@ fn statements_are_registered() {
         .filter_map(|(path, text)| Some(registered(&module(path)?, text)))
         .flatten()
         .collect();
-    if registered.is_empty() {
-        println!("there is no registry of statements yet");
-        return;
-    }
+    assert!(!registered.is_empty(), "no registry of statements was found");
     for (path, text) in &sources {
         let declares = text.lines().any(|line| line.trim_start().starts_with("statements! {"));
         let Some(module) = module(path).filter(|_| declares) else { continue };

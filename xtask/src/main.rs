@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on both")]
 
+mod bench;
 mod checks;
 mod conform;
 mod counts;
@@ -29,6 +30,8 @@ enum Task {
     Fmt,
     /// Rewrite the committed references (docs/reference) from the code
     Generate(suites::Generate),
+    /// Measure a release build under load
+    Bench(bench::Bench),
     /// Compare a running server with the recordings of Chatwoot, step by step
     Conform(conform::Conform),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Ci => checks::ci(),
         Task::Fmt => checks::fmt(),
         Task::Generate(generate) => generate.run(),
+        Task::Bench(bench) => bench.run(),
         Task::Conform(conform) => conform.run(),
     };
     match result {

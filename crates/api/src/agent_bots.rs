@@ -148,7 +148,7 @@ async fn destroy(
     Ok(done())
 }
 
-/// Takes the picture away.
+/// Answers as if it took the picture away: nothing stores one yet.
 async fn delete_avatar(
     Admin(scope, _): Admin,
     State(app): State<App>,

@@ -25,15 +25,7 @@ struct Inner {
     channels: Arc<Channels>,
     limiter: RateLimiter,
     telemetry: Telemetry,
-    settings: Settings,
     passwords: Passwords,
-}
-
-/// How the server answers, apart from what the product says.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// Trusts a second factor, …: nothing to set yet.
-    pub environment: String,
 }
 
 /// What the server knows of itself.
@@ -54,7 +46,6 @@ impl App {
         channels: Arc<Channels>,
         limiter: RateLimiter,
         telemetry: Telemetry,
-        settings: Settings,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -63,7 +54,6 @@ impl App {
             channels,
             limiter,
             telemetry,
-            settings,
             passwords: Passwords::default(),
         }))
     }
@@ -110,11 +100,6 @@ impl App {
     /// What is measured.
     pub fn meters(&self) -> &Registry {
         &self.0.telemetry.meters
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
     }
 }
 

@@ -470,10 +470,7 @@ async fn confirm(_: Anyone, State(app): State<App>, client: Client, params: Para
     let device = client.device();
     let entered = app
         .write(async move |tx| match links::confirm(tx, &token).await? {
-            Confirmation::Done(user) => {
-                let user = users::lock(tx, user.id).await?;
-                enter_once_proved(tx, user, device, Room::default()).await
-            }
+            Confirmation::Done(user) => enter_once_proved(tx, *user, device, Room::default()).await,
             Confirmation::Already => Err(bad_link("Already confirmed")),
             Confirmation::Unknown => Err(bad_link("Invalid token")),
         })

@@ -36,6 +36,6 @@ mod setup;
 mod sign_up;
 mod widget;
 
-pub use app::{App, Settings, Telemetry};
+pub use app::{App, Telemetry};
 pub use request_line::{Settings as RequestLineSettings, layer as request_line};
 pub use router::{router, table};

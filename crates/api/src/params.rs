@@ -86,11 +86,7 @@ impl Params {
     /// # Errors
     /// 400 for what can't be decoded.
     pub fn of_query(query: &str) -> Result<Self, ApiError> {
-        let mut values = Map::new();
-        for (key, value) in pairs(query.as_bytes())? {
-            insert(&mut values, &key, Value::String(value))?;
-        }
-        Ok(Self::of(values))
+        query_values(query).map(Self::of)
     }
 
     /// Parameters that are already an object: for tests and inner objects.
@@ -198,7 +194,7 @@ impl Params {
         }
     }
 
-    /// A truth value; `"true"`, `"1"`, `"t"`, `"on"` and 1 are true, what else is there is false (`behaviours.md §1`).
+    /// A truth value: 0, `"0"`, `"f"`, `"false"` and `"off"` are false, what else is there is true (`behaviours.md §1`).
     pub fn flag(&self, key: &str) -> Option<bool> {
         match self.values.get(key)? {
             Value::Bool(flag) => Some(*flag),
@@ -247,7 +243,7 @@ impl Params {
         Self::of(wrapped).require(name)
     }
 
-    /// An object; `{}` where something else was sent.
+    /// An object, also as JSON in a text; none where something else was sent.
     pub fn object(&self, key: &str) -> Option<Map<String, Value>> {
         match self.values.get(key)? {
             Value::Object(object) => Some(object.clone()),
@@ -278,13 +274,6 @@ impl Params {
             files,
             json: false,
         })
-    }
-
-    /// The parameters under the record's name where the client wrapped them, else all of them
-    /// (`behaviours.md §1`, parameter wrapping).
-    #[must_use]
-    pub fn wrapped(&self, name: &str) -> Self {
-        self.inner(name).unwrap_or_else(|| self.clone())
     }
 
     /// A list of texts; a single one counts as a list, objects with index keys too.

@@ -261,7 +261,7 @@ async fn set_active_account(
     Ok(done())
 }
 
-/// Takes the picture away.
+/// Answers as if it took the picture away: nothing stores one yet.
 async fn delete_avatar(signed: Signed, State(app): State<App>) -> Answer<Json<Value>> {
     app.read(async move |tx| {
         let user = users::get(tx, signed.user).await?;

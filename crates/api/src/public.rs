@@ -9,6 +9,7 @@ use chatwarden_core::events::Performer;
 use chatwarden_core::ids::DisplayId;
 use chatwarden_core::inboxes::{self, API, Door};
 use chatwarden_core::messages::{self, MessageType, NewMessage, Sender, SenderPush, Sent};
+use chatwarden_core::visitors::Proof;
 use chatwarden_core::{Error, Result};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use serde_json::{Value, json};
@@ -32,6 +33,10 @@ pub(crate) fn routes() -> Routes {
 
 fn path(params: &Params, key: &str) -> Result<String, ApiError> {
     params.text(key).ok_or_else(ApiError::not_found)
+}
+
+fn proof(params: &Params) -> Proof {
+    Proof { identifier: params.text("identifier"), hash: params.text("identifier_hash") }
 }
 
 /// A visitor, found by the inbox's identifier and their source id.
@@ -70,8 +75,10 @@ async fn create_contact(_: Anyone, State(app): State<App>, params: Params) -> An
     let identifier = path(&params, "inbox_identifier")?;
     let source_id = params.present("source_id");
     let new = new_contact(&params).tidy();
+    let proof = proof(&params);
     app.write(async move |tx| {
         let door = inboxes::door(tx, API, &identifier).await?;
+        proof.check(&door.channel)?;
         if let Some(source_id) = &source_id
             && let Some(found) =
                 contacts::sql::contact_inbox_by_source(tx, &door.scope, door.inbox.id, source_id)
@@ -104,8 +111,10 @@ async fn create_contact(_: Anyone, State(app): State<App>, params: Params) -> An
 /// The visitor.
 async fn show_contact(_: Anyone, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let (identifier, source_id) = (path(&params, "inbox_identifier")?, path(&params, "source_id")?);
+    let proof = proof(&params);
     app.read(async move |tx| {
         let visitor = visitor(tx, &identifier, &source_id).await?;
+        proof.check(&visitor.door.channel)?;
         Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
     })
     .await

@@ -93,7 +93,7 @@ fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -
             "pre_chat_form_options": setting("pre_chat_form_options"),
             "reply_time": setting("reply_time"),
             "timezone": inbox.timezone,
-            "utc_off_set": utc_offset(&inbox.timezone, tx.now()),
+            "utc_off_set": chatwarden_core::inboxes::utc_offset(&inbox.timezone, tx.now()),
             "website_name": inbox.name,
             "website_token": channel.token,
             "welcome_tagline": setting("welcome_tagline"),
@@ -114,11 +114,6 @@ fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -
             "INSTALLATION_NAME": "Chatwoot",
         },
     })
-}
-
-/// The present offset of a time zone: `+01:00`.
-fn utc_offset(zone: &str, now: Timestamp) -> String {
-    chatwarden_core::inboxes::utc_offset(zone, now)
 }
 
 fn conversation_json(c: &Conversation) -> Value {

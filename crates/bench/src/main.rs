@@ -1,5 +1,5 @@
 //! Load runs against a release server, as ratios to what the machine can do, measured in the same
-//! run: PostgreSQL's own pgbench with the very statements the server ran, and a bare loop on SQLite.
+//! run: PostgreSQL's own pgbench with the very statements the server ran.
 //!
 //! `cargo xtask bench` builds what it needs and runs all of it; the results go to
 //! `docs/performance.md`.
@@ -25,9 +25,6 @@ struct Arguments {
     /// The release build of the server
     #[arg(long)]
     server: PathBuf,
-    /// The bare SQLite loop (`cargo bench -p chatwarden-db --bench sqlite_loop --no-run`)
-    #[arg(long)]
-    sqlite_loop: PathBuf,
     /// Seconds a rate is measured over
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -53,14 +50,6 @@ fn main() -> Result<()> {
     let mut results = Vec::new();
     if wanted("postgres") {
         results.extend(messages::postgres(&runtime, &arguments.server, lasting)?);
-    }
-    if wanted("sqlite") {
-        results.push(messages::sqlite(
-            &runtime,
-            &arguments.server,
-            &arguments.sqlite_loop,
-            lasting,
-        )?);
     }
     if wanted("fanout") {
         results.push(fanout::run(&runtime, &arguments.server)?);

@@ -1,10 +1,9 @@
-//! Messages a second through HTTP, against what each database does with the same statements.
+//! Messages a second through HTTP, against what the database does with the same statements.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use chatwarden_testkit::services::{Durability, Postgres, Server};
 use tokio::runtime::Runtime;
 
@@ -90,48 +89,12 @@ pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<
     ])
 }
 
-/// On SQLite with `synchronous=FULL`: against a bare loop that commits every 32 transactions.
-pub fn sqlite(
-    runtime: &Runtime,
-    program: &Path,
-    bare: &Path,
-    lasting: Duration,
-) -> Result<Measured> {
-    let mut server = Server::new(program, &quiet())?;
-    server.start()?;
-    let desk = Desks::new(&server)?.desk(CONNECTIONS)?;
-    let requests = desk.conversations.iter().map(|c| desk.message(*c)).collect();
-    let load = runtime.block_on(load(server.port(), requests, lasting))?;
-    server.stop()?;
-    let output = Command::new(bare).args(["--seconds", &lasting.as_secs().to_string()]).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    ensure!(
-        output.status.success(),
-        "the bare loop failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let rate: f64 = text.lines().last().context("the bare loop said no rate")?.trim().parse()?;
-    println!("sqlite: {} · bare loop: {rate:.0}/s", shown(&load));
-    let share = per_cent(load.rate, rate);
-    Ok(Measured {
-        what: "the same on SQLite, synchronous=FULL",
-        value: format!("{} = {share:.0} % of the bare loop's {rate:.0}/s", shown(&load)),
-        wanted: "60 %",
-        met: share >= 60.0,
-    })
-}
-
 /// Without limits by address, and with the log of every request left out, as where load is measured.
-fn quiet() -> Vec<(&'static str, &'static str)> {
+fn settings(database: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
         ("LOG_LEVEL", "warn"),
         ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "100000000"),
+        ("DATABASE_URL", database),
     ]
-}
-
-fn settings(database: &str) -> Vec<(&'static str, &str)> {
-    let mut settings = quiet();
-    settings.push(("DATABASE_URL", database));
-    settings
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use chatwarden_api::cable::{channels, publication};
 use chatwarden_api::presence::Board;
-use chatwarden_api::{App, Settings, Telemetry};
+use chatwarden_api::{App, Telemetry};
 use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_core::store::{Publisher, Store};
@@ -44,8 +44,6 @@ pub struct Parts {
     pub limiter: RateLimiter,
     /// What the server knows of itself.
     pub telemetry: Telemetry,
-    /// How the server answers.
-    pub settings: Settings,
     /// Names this node among all that ever were.
     pub name: String,
 }
@@ -151,15 +149,8 @@ impl Node {
             move |overdue| again.publish(overdue),
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
-        let app = App::new(
-            store,
-            parts.desk,
-            hub.clone(),
-            channels,
-            parts.limiter,
-            parts.telemetry,
-            parts.settings,
-        );
+        let app =
+            App::new(store, parts.desk, hub.clone(), channels, parts.limiter, parts.telemetry);
         Self { app, hub, worker, board: parts.board, tasks, stop }
     }
 

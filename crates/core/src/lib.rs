@@ -34,6 +34,7 @@ pub mod storage;
 pub mod store;
 pub mod tokens;
 pub mod users;
+pub mod visitors;
 pub mod widget;
 
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Who a tenant's rows are read and written for.
 //!
-//! A `Scope` is a value with private fields. There are six ways to one: a membership that was
-//! checked ([`crate::accounts::enter`]), a bot that was let in ([`crate::agent_bots::enter`]), an
+//! A `Scope` is a value with private fields. There are seven ways to one: a membership that was
+//! checked ([`crate::accounts::enter`]; [`crate::accounts::visit`] also while the account is suspended), a bot that was let in ([`crate::agent_bots::enter`]), an
 //! account that a platform app made or was given ([`crate::platform::account`]), a job's account
 //! ([`Scope::of_job`]), a channel's inbox (a [`crate::inboxes::Door`]), and the command line
 //! ([`Scope::of_command_line`]). Every statement on tenant data binds [`Scope::account_id`].

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chatwarden_db::{Db, DbError, Tx, WriteTx};
-use chatwarden_jobs::outbox;
+use chatwarden_jobs::{outbox, trace};
 
 use crate::events::{self, Refreshes};
 
@@ -64,8 +64,11 @@ impl Store {
         E: From<DbError> + Send + 'static,
     {
         let publisher = self.publisher.clone();
+        // Taken here: the body may run on a thread that knows no task.
+        let cause = trace::current();
         self.db
             .write(async move |tx: &mut WriteTx<'_>| {
+                trace::carry(tx, cause);
                 let value = body(tx).await?;
                 let stored = events::flush(tx).await?;
                 let refreshes = std::mem::take(&mut tx.local::<Refreshes>().0);

@@ -214,11 +214,18 @@ impl Db {
                     (outcome, _) => outcome,
                 };
                 if outcome.is_ok() {
-                    session.end("commit").await?;
-                    drop(session);
-                    for callback in after_commit {
-                        callback();
-                    }
+                    // On a task of its own: a caller who goes away now must not leave a commit untold.
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "awaited below, and it ends by itself"
+                    )]
+                    let commit = tokio::spawn(async move {
+                        session.end("commit").await?;
+                        drop(session);
+                        crate::tx::call_back(after_commit);
+                        Ok::<_, DbError>(())
+                    });
+                    commit.await.map_err(|_| DbError::bug("the commit's task panicked"))??;
                 } else {
                     // Where the rollback can't be said either, the session closes its connection.
                     let _ = session.end("rollback").await;

@@ -134,7 +134,7 @@ pub async fn migrate(db: &Db) -> Result<Vec<&'static str>, DbError> {
     let mut applied = Vec::new();
     let changed =
         |name: &str| DbError::bug(format!("migration {name} was changed after it was applied"));
-    if db.detached().is_some() {
+    if engine == Engine::Sqlite {
         for migration in MIGRATIONS {
             if db.migrate_sqlite(
                 migration.name,
@@ -150,6 +150,10 @@ pub async fn migrate(db: &Db) -> Result<Vec<&'static str>, DbError> {
         for migration in MIGRATIONS {
             session.begin().await?;
             let client = session.raw()?;
+            // Requests have limits; an index over a large table, and the wait for the node that builds it, have none.
+            client
+                .batch_execute("set local statement_timeout = 0; set local lock_timeout = 0")
+                .await?;
             client.batch_execute(LOCK).await?;
             client.batch_execute(LEDGER).await?;
             let checksum = migration.checksum(engine);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-use crate::tx::Conn;
+use crate::tx::{Conn, call_back};
 use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
 
 /// At most this many closures are committed together.
@@ -25,18 +25,31 @@ const RESTART_AT: u64 = 256 << 20;
 /// The writer and the checkpointer: the first threads.
 const WRITING_THREADS: usize = 2;
 
-/// Who shall end.
-#[derive(Default)]
-struct Closing {
-    readers: Arc<AtomicBool>,
-    writer: Arc<AtomicBool>,
+/// A queue into threads; they end once it is closed and empty.
+struct Queue(Mutex<Option<flume::Sender<Box<dyn Shipped>>>>);
+
+impl Queue {
+    fn new(sender: flume::Sender<Box<dyn Shipped>>) -> Self {
+        Self(Mutex::new(Some(sender)))
+    }
+
+    fn sender(&self) -> Option<flume::Sender<Box<dyn Shipped>>> {
+        self.0.lock().clone()
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().as_ref().map_or(0, flume::Sender::len)
+    }
+
+    fn close(&self) {
+        self.0.lock().take();
+    }
 }
 
 /// The threads that own the connections, and the queues into them.
 pub(crate) struct Sqlite {
-    writer: flume::Sender<Box<dyn Shipped>>,
-    readers: flume::Sender<Box<dyn Shipped>>,
-    closing: Closing,
+    writer: Queue,
+    readers: Queue,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     queue_timeout: Duration,
 }
@@ -155,12 +168,7 @@ where
         Box::new(move |committed| {
             let outcome = match (outcome, ended.and(committed)) {
                 (Ok(value), Ok(())) => {
-                    for callback in after_commit {
-                        // One caller's callback must not take the writer down.
-                        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-                            tracing::error!("a callback after commit panicked");
-                        }
-                    }
+                    call_back(after_commit);
                     Ok(value)
                 }
                 (Ok(_), Err(error)) => Err(error.into()),
@@ -214,16 +222,12 @@ impl Sqlite {
         let (writer, writes) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (readers, reads) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (wake, checkpoints) = flume::bounded::<()>(1);
-        let closing = Closing::default();
         let mut threads = Vec::new();
 
         // The writer first: it creates the file and switches it to WAL.
         let conn = connect(options, true)?;
         let log = log_path(&options.path);
-        threads.push(spawn("db-writer", {
-            let closing = closing.writer.clone();
-            move || write_loop(conn, &writes, &closing, &log, &wake)
-        })?);
+        threads.push(spawn("db-writer", move || write_loop(conn, &writes, &log, &wake))?);
         let conn = connect(options, true)?;
         threads.push(spawn("db-checkpoint", move || {
             while checkpoints.recv().is_ok() {
@@ -232,20 +236,16 @@ impl Sqlite {
         })?);
         for index in 0..options.readers {
             let mut conn = connect(options, false)?;
-            let (reads, closing) = (reads.clone(), closing.readers.clone());
+            let reads = reads.clone();
             threads.push(spawn(&format!("db-reader-{index}"), move || {
                 while let Ok(job) = reads.recv() {
                     job.run(&mut conn)(Ok(()));
-                    if closing.load(Ordering::Acquire) {
-                        break;
-                    }
                 }
             })?);
         }
         Ok(Self {
-            writer,
-            readers,
-            closing,
+            writer: Queue::new(writer),
+            readers: Queue::new(readers),
             threads: Mutex::new(threads),
             queue_timeout: options.queue_timeout,
         })
@@ -279,7 +279,7 @@ impl Sqlite {
     /// the time is up, or when its caller goes away, will not run.
     async fn ship<R, E: From<DbError>>(
         &self,
-        queue: &flume::Sender<Box<dyn Shipped>>,
+        queue: &Queue,
         job: Box<dyn Shipped>,
         ticket: Arc<Ticket>,
         mut waiting: oneshot::Receiver<(Result<R, E>, Usage)>,
@@ -292,6 +292,7 @@ impl Sqlite {
         }
         let busy = || DbError::unavailable("the database's queue is full");
         let lost = || DbError::bug("the database's thread is gone");
+        let Some(queue) = queue.sender() else { return (Err(lost().into()), Usage::default()) };
         let give_up = GiveUp(ticket);
         let deadline = tokio::time::Instant::now() + self.queue_timeout;
         match tokio::time::timeout_at(deadline, queue.send_async(job)).await {
@@ -299,6 +300,8 @@ impl Sqlite {
             Ok(Err(_)) => return (Err(lost().into()), Usage::default()),
             Ok(Ok(())) => {}
         }
+        // Held no longer: the threads end once nobody can send.
+        drop(queue);
         let answer = match tokio::time::timeout_at(deadline, &mut waiting).await {
             Ok(answer) => answer,
             // Once it runs, its outcome is waited for: it may be committed.
@@ -322,24 +325,13 @@ impl Sqlite {
     /// the last connection writes the log back into the file, and of two that close at once neither knows it is
     /// the last. The checkpointer ends once the writer's connection is closed.
     pub(crate) fn close(&self) {
-        struct Wake;
-        impl Shipped for Wake {
-            fn run(self: Box<Self>, _: &mut Connection) -> Finish {
-                Box::new(|_| ())
-            }
-            fn refuse(self: Box<Self>, _: DbError) {}
-        }
         let mut writing = std::mem::take(&mut *self.threads.lock());
         let reading = writing.split_off(writing.len().min(WRITING_THREADS));
-        self.closing.readers.store(true, Ordering::Release);
-        for _ in 0..reading.len() {
-            let _ = self.readers.send(Box::new(Wake));
-        }
+        self.readers.close();
         for thread in reading {
             let _ = thread.join();
         }
-        self.closing.writer.store(true, Ordering::Release);
-        let _ = self.writer.send(Box::new(Wake));
+        self.writer.close();
         for thread in writing {
             let _ = thread.join();
         }
@@ -400,7 +392,6 @@ fn checkpoint(conn: &Connection, mode: &str) {
 fn write_loop(
     mut conn: Connection,
     jobs: &flume::Receiver<Box<dyn Shipped>>,
-    closing: &AtomicBool,
     log: &Path,
     wake: &flume::Sender<()>,
 ) {
@@ -441,9 +432,6 @@ fn write_loop(
             } else if meta.len() > CHECKPOINT_AT {
                 let _ = wake.try_send(());
             }
-        }
-        if closing.load(Ordering::Acquire) && jobs.is_empty() {
-            break;
         }
     }
 }

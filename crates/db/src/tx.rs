@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
@@ -32,11 +33,23 @@ pub struct Tx<'a> {
     failed: Option<&'static str>,
 }
 
+/// What runs once a transaction is committed.
+pub(crate) type Callback = Box<dyn FnOnce() + Send>;
+
+/// Calls what waited for a commit. One that panics takes neither the thread down nor the others along.
+pub(crate) fn call_back(after_commit: Vec<Callback>) {
+    for callback in after_commit {
+        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+            tracing::error!("a callback after commit panicked");
+        }
+    }
+}
+
 /// A writing transaction.
 pub struct WriteTx<'a> {
     tx: Tx<'a>,
     locals: Vec<Box<dyn Buffered>>,
-    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+    after_commit: Vec<Callback>,
     depth: u32,
 }
 
@@ -280,12 +293,20 @@ impl<'a> WriteTx<'a> {
         }
         self.control(rollback).await?;
         self.control(release).await?;
-        self.tx.failed = None;
+        let failed = self.tx.failed.take();
         self.after_commit.truncate(callbacks);
         for (index, local) in self.locals.iter_mut().enumerate() {
             local.rewind(marks.get(index).copied().unwrap_or(0));
         }
-        outcome
+        match (outcome, failed) {
+            // As with the whole transaction: what it reports as done was undone.
+            (Ok(_), Some(statement)) => {
+                Err(DbError::bug("the closure went on after a failed statement")
+                    .within(statement)
+                    .into())
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     /// Runs `callback` once the transaction is committed. It must not block: on SQLite it runs on
@@ -297,11 +318,11 @@ impl<'a> WriteTx<'a> {
     /// The transaction's own `T`, made at its first use.
     pub fn local<T: Buffered + Default>(&mut self) -> &mut T {
         let wanted = TypeId::of::<T>();
-        let of = |local: &Box<dyn Buffered>| {
-            let any: &dyn Any = &**local;
+        let of = |local: &dyn Buffered| {
+            let any: &dyn Any = local;
             any.type_id()
         };
-        let index = self.locals.iter().position(|l| of(l) == wanted).unwrap_or_else(|| {
+        let index = self.locals.iter().position(|l| of(&**l) == wanted).unwrap_or_else(|| {
             self.locals.push(Box::new(T::default()));
             self.locals.len() - 1
         });
@@ -326,7 +347,7 @@ impl<'a> WriteTx<'a> {
     }
 
     /// Takes the transaction apart once its body is done.
-    pub(crate) fn finish(self) -> (Usage, Option<&'static str>, Vec<Box<dyn FnOnce() + Send>>) {
+    pub(crate) fn finish(self) -> (Usage, Option<&'static str>, Vec<Callback>) {
         (self.tx.usage, self.tx.failed, self.after_commit)
     }
 }

@@ -268,7 +268,7 @@ mod tests {
     }
 
     /// 200 times ü, 400 bytes.
-    const LONG_AGENT: &str = match str::from_utf8(&[[0xc3, 0xbc]; 200].as_flattened()) {
+    const LONG_AGENT: &str = match str::from_utf8([[0xc3, 0xbc]; 200].as_flattened()) {
         Ok(text) => text,
         Err(_) => panic!("not UTF-8"),
     };

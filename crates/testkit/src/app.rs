@@ -11,7 +11,7 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
 use chatwarden_api::presence::{Board, Windows};
-use chatwarden_api::{RequestLineSettings, Settings, Telemetry};
+use chatwarden_api::{RequestLineSettings, Telemetry};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{
@@ -197,7 +197,6 @@ impl App {
             board,
             limiter: limiter.clone(),
             telemetry: Telemetry { health, meters },
-            settings: Settings::default(),
             name: "test".to_owned(),
         });
         let platform_token =

@@ -100,17 +100,3 @@ pub(super) async fn destroy(
         .await
         .map(|()| done())
 }
-
-/// Takes the picture away.
-pub(super) async fn delete_avatar(
-    Platform(app_id): Platform,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let id = AgentBotId(params.id("id")?);
-    app.read(async move |tx| {
-        let bot = platform::agent_bot(tx, app_id, id).await?;
-        bot_json(tx, bot).await
-    })
-    .await
-}

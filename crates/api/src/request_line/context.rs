@@ -24,7 +24,6 @@ pub(super) struct Known {
     pub(super) auth_kind: Option<&'static str>,
     pub(super) account: Option<AccountId>,
     pub(super) rate_class: Option<&'static str>,
-    pub(super) quiet: bool,
     span: Option<Span>,
     /// Counts the request as being served, as long as somebody knows this.
     running: Option<RunningTask>,
@@ -56,11 +55,6 @@ impl RequestContext {
     /// Notes which limit the request came closest to.
     pub(crate) fn rate_class(&self, class: Option<&'static str>) {
         self.0.lock().rate_class = class;
-    }
-
-    /// Notes that nobody wants to read of the request unless it failed: a probe, a static file.
-    pub(crate) fn quiet(&self) {
-        self.0.lock().quiet = true;
     }
 
     pub(super) fn set_span(&self, span: Span) {

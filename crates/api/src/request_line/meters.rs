@@ -79,8 +79,8 @@ pub(super) fn error_of(status: StatusCode) -> Option<&'static str> {
         429 => "rate_limited",
         431 => "headers_too_large",
         503 => "unavailable",
-        400..=499 => "refused",
-        500..=599 => "internal",
+        _ if status.is_client_error() => "refused",
+        _ if status.is_server_error() => "internal",
         _ => return None,
     })
 }

@@ -22,6 +22,7 @@ use axum::response::Response;
 use chatwarden_db::{UsageScope, usage_scope};
 use chatwarden_guard::rate_limit::RateClass;
 use chatwarden_guard::{ClientIp, RequestId};
+use chatwarden_jobs::trace;
 use chatwarden_telemetry::request_line::{AccessSample, DatabaseUse, IpPrivacy, RequestLine};
 use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, USER_AGENT};
@@ -95,6 +96,7 @@ where
         );
         exchange.context.set_span(span.clone());
         let future = usage_scope(exchange.usage.clone(), self.inner.call(request));
+        let future = trace::caused_by(exchange.trace.clone(), future);
         Box::pin(
             async move {
                 let response = future.await?;
@@ -213,7 +215,7 @@ impl Exchange {
             client_address: address.as_deref(),
             user_agent: self.agent.as_ref().and_then(|agent| agent.to_str().ok()),
             error: if self.status.is_none() { Some("client_gone") } else { self.error },
-            quiet: known.quiet || matches!(path, "/health" | "/livez" | "/readyz"),
+            quiet: matches!(path, "/health" | "/livez" | "/readyz"),
         };
         meters::record(&line);
         if self.settings.sample.keeps(&line) {

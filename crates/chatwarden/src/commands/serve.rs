@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
+use chatwarden_api::Telemetry;
 use chatwarden_api::presence::Board;
-use chatwarden_api::{Settings, Telemetry};
 use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
@@ -74,6 +74,9 @@ where
         SystemClock::shared(),
     )
     .context("setting up the log")?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     // Before any statement runs: meters keep their handles from the first use.
     let meters = Registry::new(options::meters(config), SystemClock::shared());
     meters.install().context("setting up the meters")?;
@@ -85,7 +88,7 @@ where
     let epoch = epoch(&db).await?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
-    let (bus, signals) = bus(config, &db, &instance, &tasks, &stop)?;
+    let (bus, news) = bus(config, &db, &instance, &tasks, &stop)?;
     let limits = options::rate_limits(config, &secrets.key_base)?;
     let guard_ambient = chatwarden_guard::Ambient::system();
     let limiter = match options::redis_url(config) {
@@ -101,16 +104,9 @@ where
         board,
         limiter: limiter.clone(),
         telemetry: Telemetry { health, meters },
-        settings: Settings { environment: config.server.environment.name().to_owned() },
         name: instance.clone(),
     });
-    let watch = node.stop.clone();
-    node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
-    node.work();
     let node = Arc::new(node);
-    if let Some(signals) = signals {
-        node.listen(signals);
-    }
     let edge = Edge::new(options::edge(config), limiter, guard_ambient);
     let router: Router =
         edge.wrap_with(node.router(), chatwarden_api::request_line(options::request_line(config)));
@@ -139,8 +135,16 @@ where
             log.flush(Duration::from_secs(1));
         });
     let signals = Signals::catch(&lifecycle)?;
-    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
     let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
+    // Nothing can keep the server from starting any more: only now may it take jobs, which it would leave
+    // leased to nobody.
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
+    let watch = node.stop.clone();
+    node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
+    node.work();
+    if let Some(news) = news {
+        node.listen(news);
+    }
     say_hello(config, bound, link.as_deref())?;
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(once_up(bound)));
     match serve::serve(vec![(listener, router)], Limits::default(), lifecycle).await {
@@ -164,11 +168,25 @@ fn instance_name() -> String {
     format!("{}-{}", host.trim(), std::process::id())
 }
 
-/// Opens the database and brings its schema up to date.
+/// Opens the database and brings its schema up to date, where it may (`AUTO_MIGRATE`).
+///
+/// # Errors
+/// What the database says; a schema that is behind and may not be touched.
 pub(crate) async fn open(config: &Config, desk: Arc<Desk>) -> anyhow::Result<Db> {
     let ambient = Ambient { lent: desk, ..Ambient::default() };
     let db = Db::open(options::database(config), ambient)
         .context("opening the database (DATABASE_URL)")?;
+    if !config.database.auto_migrate {
+        let behind = chatwarden_db::migration_status(&db).await?;
+        if let Some(first) = behind.iter().find(|migration| migration.at.is_none()) {
+            bail!(
+                "the schema is behind, {} is pending, and AUTO_MIGRATE is false: run \
+                 `chatwarden migrate`",
+                first.name
+            );
+        }
+        return Ok(db);
+    }
     for name in chatwarden_db::migrate(&db).await.context("migrating the database")? {
         tracing::info!(migration = name, "applied a migration");
     }
@@ -206,6 +224,9 @@ fn board(config: &Config) -> anyhow::Result<Board> {
     Ok(Board::new(windows, shared))
 }
 
+/// What the bus says of itself: the link is lost, a gap is to be filled.
+type BusNews = mpsc::Receiver<Signal>;
+
 /// How this node hears from the others: through Redis where there is one.
 fn bus(
     config: &Config,
@@ -213,7 +234,7 @@ fn bus(
     instance: &str,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> anyhow::Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Signal>>)> {
+) -> anyhow::Result<(Arc<dyn Bus>, Option<BusNews>)> {
     let Some(url) = options::redis_url(config) else {
         return Ok((Arc::new(InProcess::new()), None));
     };

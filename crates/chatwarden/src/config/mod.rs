@@ -53,6 +53,44 @@ pub fn catalogue() -> impl Iterator<Item = &'static Setting> {
     SECTIONS.iter().flat_map(|section| section.iter())
 }
 
+/// Settings that are read and checked although the part of the server that acts on them is not built: the
+/// reference says so, and whoever sets one is warned at the start.
+const WITHOUT_EFFECT: &[&str] = &[
+    "REDIS_REQUIRED",
+    "SMTP_ADDRESS",
+    "SMTP_PORT",
+    "SMTP_DOMAIN",
+    "SMTP_USERNAME",
+    "SMTP_PASSWORD",
+    "SMTP_AUTHENTICATION",
+    "SMTP_ENABLE_STARTTLS_AUTO",
+    "SMTP_TLS",
+    "SMTP_OPENSSL_VERIFY_MODE",
+    "MAILER_INBOUND_EMAIL_DOMAIN",
+    "MAX_TENANTS",
+    "DIRECT_UPLOADS_ENABLED",
+    "ENABLE_INBOX_EVENTS",
+    "SAFE_FETCH_ALLOW_PRIVATE_NETWORK",
+    "WEBHOOK_TIMEOUT",
+    "MANAGEMENT_LISTEN",
+    "MANAGEMENT_PORT",
+    "MANAGEMENT_EXPOSURE_INCLUDE",
+    "MANAGEMENT_EXPOSURE_AUTHENTICATED",
+    "MANAGEMENT_CACHE_TTL",
+    "ACTUATOR_TOKEN",
+    "ACTUATOR_ADMIN_TOKEN",
+    "ACTUATOR_USERNAME",
+    "ACTUATOR_PASSWORD",
+    "METRICS_ALLOW_CIDRS",
+    "HEALTH_SHOW_DETAILS",
+    "HEALTH_SHOW_COMPONENTS",
+    "HEALTH_DEGRADED_AS",
+    "HEALTH_READINESS_INCLUDE",
+    "ENV_SHOW_VALUES",
+    "ACTUATOR_JVM_ALIASES",
+    "METRICS_TENANT_LABEL",
+];
+
 const SECTIONS: &[&[Setting]] = &[
     Server::SETTINGS,
     Database::SETTINGS,
@@ -197,6 +235,10 @@ impl Config {
                  not accept each other's sessions"
                     .into(),
             );
+        }
+        let given = self.provided.iter().filter(|v| v.effective && v.origin != Provenance::Default);
+        for value in given.filter(|value| WITHOUT_EFFECT.contains(&value.setting.name)) {
+            warnings.push(format!("{} has no effect in this version", value.name));
         }
         if real && !self.rate_limit.enabled {
             warnings

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::setting::{Fallback, Setting};
 use super::source::member_variable;
-use super::{DEFAULT_FILE, FILE_VARIABLE, SECTIONS};
+use super::{DEFAULT_FILE, FILE_VARIABLE, SECTIONS, WITHOUT_EFFECT};
 
 /// The page `docs/reference/configuration.md`.
 #[must_use]
@@ -52,6 +52,9 @@ fn entry(page: &mut String, setting: &Setting) {
     let member = setting.members.and_then(<[_]>::first);
     let variable = member.map_or_else(String::new, |member| member_variable(member));
     let _ = writeln!(page, "- Example: `{}{variable}={}`", setting.name, setting.example);
+    if WITHOUT_EFFECT.contains(&setting.name) {
+        let _ = writeln!(page, "- Not in effect yet: what acts on it is not built");
+    }
     if !setting.aliases.is_empty() {
         let _ = writeln!(page, "- Also read: `{}`", setting.aliases.join("`, `"));
     }

@@ -274,9 +274,18 @@ fn what_is_probably_not_meant_is_told() {
         (&[("FORCE_SSL", "true")], "FORCE_SSL redirects"),
         (&[("REDIS_URL", "redis://cache")], "without SECRET_KEY_BASE"),
         (&[("ENABLE_RACK_ATTACK", "false")], "guessing of passwords"),
+        (&[("MAX_TENANTS", "3")], "MAX_TENANTS has no effect"),
     ] {
         let warnings = with(pairs).warnings();
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
+    }
+}
+
+#[test]
+fn settings_without_effect_are_settings() {
+    let known: BTreeSet<&str> = catalogue().map(|setting| setting.name).collect();
+    for name in WITHOUT_EFFECT {
+        assert!(known.contains(name), "{name}");
     }
 }
 

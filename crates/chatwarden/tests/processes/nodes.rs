@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chatwarden_testkit::services::{Durability, Postgres, Redis, Server, wait_until};
 
 use crate::desk::{Desk, SETTINGS, program};
@@ -105,5 +105,20 @@ fn a_node_that_is_told_to_stop_finishes_what_it_began() -> Result<()> {
         desk.written(&server, 0)? == written,
         "what was acknowledged while draining is not what stands"
     );
+    server.stop()
+}
+
+#[test]
+fn a_schema_that_is_behind_is_left_alone_where_it_must_be() -> Result<()> {
+    let mut settings = SETTINGS.to_vec();
+    settings.push(("AUTO_MIGRATE", "false"));
+    let mut server = Server::new(program(), &settings)?;
+    let refusal = format!("{:#}", server.start().err().context("it must not start")?);
+    ensure!(refusal.contains("chatwarden migrate"), "{refusal}");
+    ensure!(
+        server.command().arg("migrate").status()?.success(),
+        "the schema is brought up to date"
+    );
+    server.start()?;
     server.stop()
 }

@@ -164,6 +164,7 @@ pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
         crate::events::refresh(tx, token);
     }
     tx.run(&sql::DELETE_MEMBERS, args![account]).await?;
+    tx.run(&sql::DELETE_CHANNELS, args![account]).await?;
     tx.run(&sql::DELETE, args![account]).await?;
     purge::enqueue_for(tx, scope).await
 }

@@ -63,7 +63,7 @@ statements! {
 }
 
 /// What goes, in this order: what refers to others before them.
-static ORDER: [&Statement<()>; 15] = [
+pub static ORDER: &[&Statement<()>] = &[
     &NOTIFICATIONS,
     &ATTACHMENTS,
     &BLOBS,

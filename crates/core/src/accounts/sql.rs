@@ -48,6 +48,8 @@ statements! {
     DELETE: () = "accounts.delete", "delete from accounts where id = $1";
     /// $1 account
     DELETE_MEMBERS: () = "accounts.delete_members", "delete from account_users where account_id = $1";
+    /// $1 account: its doors, through which visitors come without any other credential
+    DELETE_CHANNELS: () = "accounts.delete_channels", "delete from channels where account_id = $1";
     /// $1 account
     MEMBER_TOKENS: (String,) = "accounts.member_tokens",
         "select u.pubsub_token from account_users au join users u on u.id = au.user_id where au.account_id = $1";

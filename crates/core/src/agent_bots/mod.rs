@@ -172,19 +172,6 @@ pub async fn find_own(tx: &mut Tx<'_>, scope: &Scope, id: AgentBotId) -> Result<
 /// [`Error::Invalid`] where a rule is broken.
 pub async fn update(tx: &mut WriteTx<'_>, bot: &mut AgentBot, draft: Draft) -> Result<()> {
     draft.apply(bot)?;
-    store(tx, bot).await
-}
-
-/// Gives a bot a new secret to sign with.
-///
-/// # Errors
-/// What the database says.
-pub async fn reset_secret(tx: &mut WriteTx<'_>, bot: &mut AgentBot) -> Result<()> {
-    bot.secret = tx.ambient().token(24);
-    store(tx, bot).await
-}
-
-async fn store(tx: &mut WriteTx<'_>, bot: &mut AgentBot) -> Result<()> {
     bot.updated_at = tx.now();
     tx.run(
         &sql::UPDATE,
@@ -195,11 +182,22 @@ async fn store(tx: &mut WriteTx<'_>, bot: &mut AgentBot) -> Result<()> {
             bot.description,
             bot.outgoing_url,
             bot.bot_config,
-            bot.secret,
             bot.updated_at
         ],
     )
     .await?;
+    Ok(())
+}
+
+/// Gives a bot a new secret to sign with.
+///
+/// # Errors
+/// What the database says.
+pub async fn reset_secret(tx: &mut WriteTx<'_>, bot: &mut AgentBot) -> Result<()> {
+    bot.secret = tx.ambient().token(24);
+    bot.updated_at = tx.now();
+    let args = args![bot.id, bot.account_id, bot.secret, bot.updated_at];
+    tx.run(&sql::SET_SECRET, args).await?;
     Ok(())
 }
 

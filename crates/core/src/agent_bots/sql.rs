@@ -23,9 +23,14 @@ statements! {
     /// $1 account, $2 bot
     FIND_USABLE: AgentBot = "agent_bots.find_usable", (concat!("select ", bot_columns!(),
         " from agent_bots b where (b.account_id = $1 or b.account_id is null) and b.id = $2"));
-    /// $1 bot, $2 its account or null, $3 name, $4 description, $5 address, $6 settings, $7 secret, $8 now
+    /// $1 bot, $2 its account or null, $3 name, $4 description, $5 address, $6 settings, $7 now. Not the secret: the
+    /// row in hand is not locked, and a secret that was replaced must not come back.
     UPDATE: () = "agent_bots.update",
-        "update agent_bots set name = $3, description = $4, outgoing_url = $5, bot_config = $6, secret = $7, updated_at = $8
+        "update agent_bots set name = $3, description = $4, outgoing_url = $5, bot_config = $6, updated_at = $7
+         where id = $1 and (account_id = $2 or (cast($2 as bigint) is null and account_id is null))";
+    /// $1 bot, $2 its account or null, $3 secret, $4 now
+    SET_SECRET: () = "agent_bots.set_secret",
+        "update agent_bots set secret = $3, updated_at = $4
          where id = $1 and (account_id = $2 or (cast($2 as bigint) is null and account_id is null))";
     /// $1 bot, $2 its account or null
     DELETE: () = "agent_bots.delete",

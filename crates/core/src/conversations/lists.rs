@@ -1,11 +1,13 @@
 //! Pages of conversations and their counts.
 
+use std::collections::HashMap;
+
 use chatwarden_db::{Tx, args, statements};
 
 use super::sql::{conversation_columns, conversation_from};
 use super::{Conversation, Status};
 use crate::error::Result;
-use crate::ids::InboxId;
+use crate::ids::{ConversationId, InboxId};
 use crate::messages::{self, Sent};
 use crate::scope::{Agent, Scope};
 
@@ -32,14 +34,6 @@ pub enum Assigned {
     Unassigned,
     /// Somebody's.
     Assigned,
-}
-
-/// The order of a list; the only one today.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sort {
-    /// Newest activity first.
-    #[default]
-    LastActivityDesc,
 }
 
 /// Counts beside a list: after all filters but the assignee's.
@@ -188,13 +182,17 @@ pub async fn of_contact_inbox(
     let found =
         tx.all(&super::sql::ALL_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox]).await?;
     let ids: Vec<i64> = found.iter().map(|c| c.row.id.0).collect();
-    let mut sent =
+    let sent =
         if ids.is_empty() { Vec::new() } else { messages::public_of(tx, scope, &ids).await? };
+    let mut of_each: HashMap<ConversationId, Vec<Sent>> = HashMap::new();
+    for one in sent.into_iter().rev() {
+        of_each.entry(one.message.conversation_id).or_default().push(one);
+    }
     Ok(found
         .into_iter()
+        .rev()
         .map(|c| {
-            let (own, others) = sent.drain(..).partition(|s| s.message.conversation_id == c.row.id);
-            sent = others;
+            let own = of_each.remove(&c.row.id).unwrap_or_default();
             (c, own)
         })
         .collect())

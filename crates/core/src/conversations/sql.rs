@@ -1,6 +1,6 @@
 //! Statements on conversations.
 
-use chatwarden_db::{DbError, Json, Timestamp, Tx, WriteTx, args, statements};
+use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
 use super::{Conversation, Found};
 use crate::ids::{ContactInboxId, ConversationId, DisplayId, InboxId, UserId};
@@ -58,9 +58,9 @@ statements! {
     /// $1 account, $2 contact inbox, $3 display id
     OF_CONTACT_INBOX: Conversation = "conversations.of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3"));
-    /// $1 account, $2 contact inbox
+    /// $1 account, $2 contact inbox; newest first
     ALL_OF_CONTACT_INBOX: Conversation = "conversations.all_of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 order by c.id limit 100"));
+        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 order by c.id desc limit 100"));
     /// $1 account, $2 row id
     GET: Conversation = "conversations.get", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.id = $2"));
@@ -91,9 +91,6 @@ statements! {
             last_message_id = $19, last_non_activity_message_id = $20, last_public_message_id = $21, updated_at = $22,
             burst_began_at = $23, burst_count = $24
          where account_id = $1 and id = $2";
-    /// $1 account, $2 conversation, $3 since: incoming messages after it
-    UNREAD_SINCE: (i64,) = "conversations.unread_since",
-        "select count(*) from messages where account_id = $1 and conversation_id = $2 and message_type = 0 and created_at > $3";
 }
 
 /// A conversation by the number its account gave it, and whether `user` is in its inbox.
@@ -220,16 +217,6 @@ pub async fn update(
         ],
     )
     .await
-}
-
-/// Incoming messages after `since`.
-pub async fn unread_since(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    id: ConversationId,
-    since: Timestamp,
-) -> Result<i64, DbError> {
-    tx.one(&UNREAD_SINCE, args![scope.account_id(), id, since]).await.map(|(n,)| n)
 }
 
 /// A conversation of a contact inbox.

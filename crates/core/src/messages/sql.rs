@@ -51,10 +51,10 @@ statements! {
     PUBLIC_FROM: Sent = "messages.public_from", (concat!(sent_select!(),
         "where m.account_id = $1 and m.conversation_id = $2 and m.id >= $3 and not m.private and m.message_type <> 2
          order by m.id limit $4"));
-    /// $1 account, $2 conversations: their public messages, oldest first
+    /// $1 account, $2 conversations: their public messages, newest first
     PUBLIC_OF: Sent = "messages.public_of", (concat!(sent_select!(),
         "where m.account_id = $1 and m.conversation_id @in($2) and not m.private and m.message_type <> 2
-         order by m.id limit 5000"));
+         order by m.id desc limit 5000"));
     /// $1 account, $2 message, $3 content, $4 content attributes, $5 status, $6 now, $7 content type
     UPDATE: () = "messages.update",
         "update messages set content = $3, processed_content = $3, content_attributes = $4, status = $5, updated_at = $6,

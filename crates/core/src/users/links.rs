@@ -4,7 +4,7 @@
 use chatwarden_db::{WriteTx, args};
 use serde_json::json;
 
-use super::{User, lock, save, sql};
+use super::{User, save, sql};
 use crate::accounts::Account;
 use crate::desk::desk;
 use crate::error::Result;
@@ -93,10 +93,7 @@ pub async fn send_confirmation(tx: &mut WriteTx<'_>, user: &User) -> Result<()> 
 /// What the database says.
 pub async fn by_reset_token(tx: &mut WriteTx<'_>, token: &str) -> Result<Option<User>> {
     let oldest = tx.now().plus_seconds(-RESET);
-    match tx.opt(&sql::BY_RESET_TOKEN, args![digest(token), oldest]).await? {
-        Some((id,)) => lock(tx, crate::ids::UserId(id)).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(tx.opt(&sql::BY_RESET_TOKEN, args![digest(token), oldest]).await?)
 }
 
 /// What came of following a confirmation link.
@@ -115,10 +112,9 @@ pub enum Confirmation {
 /// # Errors
 /// What the database says; where the new address is somebody's by now, [`crate::Error::Invalid`].
 pub async fn confirm(tx: &mut WriteTx<'_>, token: &str) -> Result<Confirmation> {
-    let Some((id,)) = tx.opt(&sql::BY_CONFIRMATION_TOKEN, args![digest(token)]).await? else {
+    let Some(mut user) = tx.opt(&sql::BY_CONFIRMATION_TOKEN, args![digest(token)]).await? else {
         return Ok(Confirmation::Unknown);
     };
-    let mut user = lock(tx, crate::ids::UserId(id)).await?;
     let waiting = user.unconfirmed_email.take();
     if waiting.is_none() && user.confirmed_at.is_some() {
         return Ok(Confirmation::Already);

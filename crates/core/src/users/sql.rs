@@ -53,15 +53,15 @@ statements! {
     /// $1 user, $2 hash, $3 now
     SET_RESET_TOKEN: () = "users.set_reset_token",
         "update users set reset_password_token = $2, reset_password_sent_at = $3 where id = $1";
-    /// $1 hash, $2 not sent before
-    BY_RESET_TOKEN: (i64,) = "users.by_reset_token",
-        "select id from users where reset_password_token = $1 and reset_password_sent_at > $2";
+    /// $1 hash, $2 not sent before. Locked by the token: one that was replaced meanwhile finds nobody.
+    BY_RESET_TOKEN: User = "users.by_reset_token", (concat!("select ", user_columns!(),
+        " from users u where u.reset_password_token = $1 and u.reset_password_sent_at > $2 @lock(u)"));
     /// $1 user, $2 hash, $3 now
     SET_CONFIRMATION_TOKEN: () = "users.set_confirmation_token",
         "update users set confirmation_token = $2, confirmation_sent_at = $3 where id = $1";
-    /// $1 hash
-    BY_CONFIRMATION_TOKEN: (i64,) = "users.by_confirmation_token",
-        "select id from users where confirmation_token = $1";
+    /// $1 hash. Locked by the token: one that was replaced meanwhile finds nobody.
+    BY_CONFIRMATION_TOKEN: User = "users.by_confirmation_token", (concat!("select ", user_columns!(),
+        " from users u where u.confirmation_token = $1 @lock(u)"));
     /// $1 user
     DELETE: () = "users.delete", "delete from users where id = $1";
     /// $1 user: across accounts, for the person

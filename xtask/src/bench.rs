@@ -1,0 +1,35 @@
+//! `bench`: load runs against a release server of this build.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::process::{build, cargo, root, run};
+
+#[derive(Args)]
+pub struct Bench {
+    /// Seconds a rate is measured over
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Only the runs whose name contains this: postgres, fanout, start
+    #[arg(default_value = "")]
+    only: String,
+}
+
+impl Bench {
+    pub fn run(&self) -> Result<ExitCode> {
+        let program = |package: &str| {
+            let mut release = cargo(["build", "--release"]);
+            build(release.args(["--package", package, "--bin", package]), |_| true)
+        };
+        let server = program("chatwarden")?;
+        run(Command::new(program("chatwarden-bench")?)
+            .arg("--server")
+            .arg(server)
+            .args(["--seconds", &self.seconds.to_string(), &self.only])
+            .current_dir(root())
+            .stdin(Stdio::null()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
