@@ -20,6 +20,9 @@ struct Cast {
     inbox: i64,
     message: i64,
     agent_bot: i64,
+    label: i64,
+    team: i64,
+    canned_response: i64,
     inbox_identifier: String,
     source_id: String,
     website_token: String,
@@ -62,6 +65,10 @@ async fn cast() -> Cast {
         .post(&format!("/conversations/{conversation}/messages"), json!({"content": "Hello"}))
         .await
         .ok();
+    let label = admin.post("/labels", json!({"title": "vip"})).await.ok();
+    let team = admin.post("/teams", json!({"name": "care"})).await.ok();
+    let canned = json!({"short_code": "hi", "content": "Hello"});
+    let canned = admin.post("/canned_responses", canned).await.ok();
     let bot = admin.post("/agent_bots", json!({"name": "Robby", "outgoing_url": ""})).await.ok();
     let bot_caller = app.anyone().with_header("api_access_token", &text(&bot, "access_token"));
     let config = app
@@ -81,6 +88,9 @@ async fn cast() -> Cast {
         inbox: id(&inbox, "id"),
         message: id(&sent, "id"),
         agent_bot: id(&bot, "id"),
+        label: id(&label, "id"),
+        team: id(&team, "id"),
+        canned_response: id(&canned, "id"),
         inbox_identifier: text(&inbox, "inbox_identifier"),
         source_id,
         website_token,
@@ -111,6 +121,9 @@ impl Cast {
                 ("{contact_id}", _) => self.contact.to_string(),
                 ("{inbox_id}", _) => self.inbox.to_string(),
                 ("{id}", "agent_bots") => self.agent_bot.to_string(),
+                ("{id}", "labels") => self.label.to_string(),
+                ("{team_id}", _) => self.team.to_string(),
+                ("{id}", "canned_responses") => self.canned_response.to_string(),
                 ("{id}", "agents" | "users") => self.agent.to_string(),
                 ("{id}", "sessions") => "1".to_owned(),
                 ("{inbox_identifier}", _) => self.inbox_identifier.clone(),

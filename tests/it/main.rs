@@ -6,11 +6,15 @@ mod auth;
 #[cfg(test)]
 mod authz;
 #[cfg(test)]
+mod canned_responses;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod jobs;
+#[cfg(test)]
+mod labels;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
@@ -19,5 +23,7 @@ mod seam;
 mod setup;
 #[cfg(test)]
 mod statements;
+#[cfg(test)]
+mod teams;
 #[cfg(test)]
 mod workspace;

@@ -5,10 +5,10 @@ use axum::extract::State;
 use chatwarden_core::conversations::{
     self, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
 };
-use chatwarden_core::ids::{ContactId, DisplayId, InboxId, UserId};
+use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, MessageType, NewMessage, Sender, Sent};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::{Error, users};
+use chatwarden_core::{Error, teams, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +18,7 @@ use crate::contacts::contact_json;
 use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
+use crate::teams::{raw_team_json, team_json};
 
 pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/accounts/{account_id}/conversations")
@@ -212,7 +213,7 @@ async fn toggle_status(
     .await
 }
 
-/// Assigns a conversation to a member, or to nobody.
+/// Assigns a conversation to a member, or to nobody; where no assignee is named, to a team or none.
 async fn assign(
     Agent(scope, _): Agent,
     State(app): State<App>,
@@ -220,8 +221,19 @@ async fn assign(
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
+    let to_team = !params.has("assignee_id") && params.has("team_id");
+    let team = params.integer("team_id").map(TeamId);
     app.write(async move |tx| {
         let mut c = conversations::lock(tx, &scope, id).await?;
+        if to_team {
+            let team = match team {
+                Some(team) => teams::get(tx, &scope, team).await?,
+                None => None,
+            };
+            let by = performer(tx, &scope);
+            conversations::assign_team(tx, &scope, &mut c, team, &by).await?;
+            return Ok(Json(c.team.as_ref().map_or(Value::Null, raw_team_json)));
+        }
         let member = match assignee {
             Some(user) => users::sql::member(tx, &scope, user).await.map_err(Error::from)?,
             None => None,
@@ -284,6 +296,9 @@ pub(crate) fn conversation_json(tx: &Tx<'_>, page: &Page) -> Value {
     let mut meta = Map::new();
     meta.insert("sender".to_owned(), contact_json(tx, &c.contact));
     meta.insert("channel".to_owned(), json!(c.inbox.channel_type));
+    if let Some(team) = &c.team {
+        meta.insert("team".to_owned(), team_json(team, page.in_team));
+    }
     if let Some(assignee) = c.assignee() {
         meta.insert("assignee".to_owned(), agent_json(tx, &assignee));
         meta.insert("assignee_type".to_owned(), json!("User"));

@@ -17,9 +17,9 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, agent_bots, agents, auth, contacts, conversations, health, inboxes, messages,
-    notification_settings, onboarding, platform, profile, public, second_factor, sessions, setup,
-    sign_up, widget,
+    accounts, agent_bots, agents, auth, canned_responses, contacts, conversations, health, inboxes,
+    labels, messages, notification_settings, onboarding, platform, profile, public, second_factor,
+    sessions, setup, sign_up, teams, widget,
 };
 
 /// Every route of the product.
@@ -29,10 +29,12 @@ fn all() -> Routes {
         .merge(agent_bots::routes())
         .merge(agents::routes())
         .merge(auth::routes())
+        .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
+        .merge(labels::routes())
         .merge(messages::routes())
         .merge(notification_settings::routes())
         .merge(onboarding::routes())
@@ -42,6 +44,7 @@ fn all() -> Routes {
         .merge(second_factor::routes())
         .merge(sessions::routes())
         .merge(setup::routes())
+        .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
 }

@@ -29,6 +29,10 @@ chatwarden_db::id! {
     MessageId,
     /// A team.
     TeamId,
+    /// A label.
+    LabelId,
+    /// A canned response.
+    CannedResponseId,
     /// A notification.
     NotificationId,
     /// A stored file.

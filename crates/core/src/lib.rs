@@ -9,6 +9,7 @@ mod enumeration;
 pub mod accounts;
 pub mod agent_bots;
 pub mod agents;
+pub mod canned_responses;
 pub mod contacts;
 pub mod conversations;
 pub mod desk;
@@ -18,6 +19,7 @@ pub mod ids;
 pub mod inboxes;
 pub mod installation;
 pub mod jobs;
+pub mod labels;
 pub mod mail;
 pub mod messages;
 pub mod notification_settings;
@@ -32,6 +34,7 @@ pub mod sessions;
 pub mod setup;
 pub mod storage;
 pub mod store;
+pub mod teams;
 pub mod tokens;
 pub mod users;
 pub mod visitors;
@@ -48,11 +51,13 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         accounts::sql::STATEMENTS,
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,
+        canned_responses::sql::STATEMENTS,
         contacts::sql::STATEMENTS,
         conversations::lists::STATEMENTS,
         conversations::sql::STATEMENTS,
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
+        labels::sql::STATEMENTS,
         messages::sql::STATEMENTS,
         notification_settings::sql::STATEMENTS,
         notifications::sql::STATEMENTS,
@@ -61,6 +66,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         sessions::sql::STATEMENTS,
         rooms::sql::STATEMENTS,
         setup::sql::STATEMENTS,
+        teams::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
     ]

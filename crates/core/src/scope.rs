@@ -20,6 +20,8 @@ pub struct Scope<R = Tenant>(R);
 #[derive(Debug, Clone, Copy)]
 pub struct Tenant {
     account_id: AccountId,
+    /// The member who looks, where one does.
+    viewer: Option<UserId>,
 }
 
 /// A member of the account.
@@ -44,7 +46,7 @@ pub struct Bot {
 
 impl Scope {
     pub(crate) const fn of_account(account_id: AccountId) -> Self {
-        Self(Tenant { account_id })
+        Self(Tenant { account_id, viewer: None })
     }
 
     /// The scope of a job: the account was stored with it by an operation that had a scope.
@@ -61,11 +63,17 @@ impl Scope {
     pub const fn account_id(&self) -> AccountId {
         self.0.account_id
     }
+
+    /// The member who looks, for what each member sees their own way.
+    pub(crate) const fn viewer(&self) -> Option<UserId> {
+        self.0.viewer
+    }
 }
 
 impl Scope<Agent> {
     pub(crate) fn of_member(account_id: AccountId, member: Member) -> Self {
-        Self(Agent { tenant: Scope::of_account(account_id), member })
+        let tenant = Scope(Tenant { account_id, viewer: Some(member.id) });
+        Self(Agent { tenant, member })
     }
 
     /// The member.

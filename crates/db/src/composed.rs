@@ -47,6 +47,13 @@ impl Composed {
         self
     }
 
+    /// Goes on with whether a document that is a list of texts holds one of the values of a list.
+    pub fn holds_any(&mut self, document: &'static str, list: impl ToValue) -> &mut Self {
+        let number = self.bind(list);
+        self.text.push_str(&format!(" @any_in({document}, ${number}) "));
+        self
+    }
+
     fn bind(&mut self, value: impl ToValue) -> usize {
         self.args.push(value.to_value());
         self.args.len()

@@ -29,6 +29,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0002_support_desk",
     "0010_identity",
     "0011_second_factors",
+    "0020_labels_and_teams",
     "0060_files",
 ];
 

@@ -8,6 +8,7 @@
 //! | `$1` | `$1` | `?1` |
 //! | `@in($1)` | `= any($1)` | `in (select value from json_each(?1))` |
 //! | `@not_in($1)` | `<> all($1)` | `not in (select value from json_each(?1))` |
+//! | `@any_in(c.labels, $1)`: a document that is a list of texts holds one of them | `c.labels ?| $1` | `exists (select 1 from json_each(c.labels) …)` |
 //! | `@lock(c)` | `for update of c` | nothing: there is one writer |
 //! | `@skip_locked` | `for update skip locked` | nothing |
 //!
@@ -145,6 +146,15 @@ pub(crate) fn render(source: &str, engine: Engine) -> String {
                 format!("<> all(${n})")
             });
             rest = after;
+        } else if let Some((arguments, after)) = argument("@any_in") {
+            let (list, n) = arguments.split_once(',').unwrap_or((arguments, "$1"));
+            let n = n.trim().trim_start_matches('$');
+            out.push_str(&if sqlite {
+                format!("exists (select 1 from json_each({list}) held where held.value in (select value from json_each(?{n})))")
+            } else {
+                format!("{list} ?| ${n}")
+            });
+            rest = after;
         } else if let Some((table, after)) = argument("@lock") {
             if !sqlite {
                 out.push_str("for update of ");
@@ -215,6 +225,11 @@ mod tests {
         check("select $1, $12", "select ?1, ?12", "select $1, $12");
         check("id @in($2)", "id in (select value from json_each(?2))", "id = any($2)");
         check("id @not_in($2)", "id not in (select value from json_each(?2))", "id <> all($2)");
+        check(
+            "@any_in(c.labels, $2) and b",
+            "exists (select 1 from json_each(c.labels) held where held.value in (select value from json_each(?2))) and b",
+            "c.labels ?| $2 and b",
+        );
         check("select 1 @lock(c)", "select 1 ", "select 1 for update of c");
         check("limit 1 @skip_locked", "limit 1 ", "limit 1 for update skip locked");
         check(

@@ -43,6 +43,14 @@ statements! {
     /// $1 account
     CONTACTS: () = "accounts.purge_contacts", (some_of!("contacts"));
     /// $1 account
+    LABELS: () = "accounts.purge_labels", (some_of!("labels"));
+    /// $1 account
+    TEAM_MEMBERS: () = "accounts.purge_team_members", "delete from team_members where account_id = $1";
+    /// $1 account
+    TEAMS: () = "accounts.purge_teams", (some_of!("teams"));
+    /// $1 account
+    CANNED_RESPONSES: () = "accounts.purge_canned_responses", (some_of!("canned_responses"));
+    /// $1 account
     INBOX_MEMBERS: () = "accounts.purge_inbox_members", "delete from inbox_members where account_id = $1";
     /// $1 account
     AGENT_BOT_INBOXES: () = "accounts.purge_agent_bot_inboxes", (some_of!("agent_bot_inboxes"));
@@ -71,6 +79,10 @@ pub static ORDER: &[&Statement<()>] = &[
     &CONVERSATIONS,
     &CONTACT_INBOXES,
     &CONTACTS,
+    &LABELS,
+    &TEAM_MEMBERS,
+    &TEAMS,
+    &CANNED_RESPONSES,
     &INBOX_MEMBERS,
     &AGENT_BOT_INBOXES,
     &CHANNELS,

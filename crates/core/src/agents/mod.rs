@@ -11,6 +11,7 @@ use crate::ids::{AccountId, AccountUserId, UserId};
 use crate::notification_settings;
 use crate::passwords::Hashed;
 use crate::scope::{Admin, Scope};
+use crate::teams;
 use crate::users::{self, Availability, Member, NewUser, Role, User, address, links};
 
 chatwarden_db::row! {
@@ -274,6 +275,7 @@ pub async fn leave(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<
     }
     let now = tx.now();
     tx.run(&sql::LEAVE_INBOXES, args![account, user]).await?;
+    tx.run(&teams::sql::LEAVE, args![account, user]).await?;
     tx.run(&sql::UNASSIGN, args![account, user, now]).await?;
     tx.run(&notification_settings::sql::REMOVE, args![account, user]).await?;
     refresh(tx, user).await

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::ids::{ConversationId, InboxId};
 use crate::messages::{self, Sent};
 use crate::scope::{Agent, Scope};
+use crate::teams;
 
 /// What a list is narrowed to (`behaviours.md §6`).
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,8 @@ pub struct Page {
     pub last: Option<Sent>,
     /// Its newest message that is no activity.
     pub last_non_activity: Option<Sent>,
+    /// Whether the member who looks is in its team.
+    pub in_team: bool,
 }
 
 statements! {
@@ -157,6 +160,8 @@ pub(crate) async fn with_last_messages(
     ids.sort_unstable();
     ids.dedup();
     let sent = if ids.is_empty() { Vec::new() } else { messages::by_ids(tx, scope, &ids).await? };
+    let teamed = found.iter().any(|c| c.team.is_some());
+    let teams = if teamed { teams::of_viewer(tx, scope).await? } else { Vec::new() };
     let pick =
         |id: Option<crate::ids::MessageId>| sent.iter().find(|s| Some(s.message.id) == id).cloned();
     Ok(found
@@ -164,6 +169,7 @@ pub(crate) async fn with_last_messages(
         .map(|conversation| Page {
             last: pick(conversation.row.last_message_id),
             last_non_activity: pick(conversation.row.last_non_activity_message_id),
+            in_team: conversation.row.team_id.is_some_and(|team| teams.contains(&team)),
             conversation,
         })
         .collect())

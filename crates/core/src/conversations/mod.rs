@@ -5,12 +5,14 @@ pub mod lists;
 pub mod push;
 pub mod sql;
 mod status;
+mod team;
 
 pub use create::{NewConversation, Place, announce_created, create, place};
 pub use lists::{Assigned, Counts, Filter, Page, counts, of_contact_inbox, page, show};
 pub use push::ConversationPush;
 pub(crate) use status::events_of;
 pub use status::{assign, mark_seen, save, set_status};
+pub use team::assign_team;
 
 use chatwarden_db::{Json, Timestamp, Tx, WriteTx};
 use serde_json::Value;
@@ -21,7 +23,8 @@ use crate::ids::{
     AccountId, AgentBotId, ContactId, ContactInboxId, ConversationId, DisplayId, InboxId,
     MessageId, TeamId, UserId,
 };
-use crate::scope::{Agent, Scope};
+use crate::scope::{Agent, Bot, Scope};
+use crate::teams::Team;
 use crate::users::{Member, MemberRow};
 
 /// Where a conversation stands.
@@ -106,13 +109,14 @@ chatwarden_db::joined! {
         pub contact_inbox: ContactInbox,
         pub inbox: InboxOf,
         pub assignee_row: ? MemberRow,
+        pub team: ? Team,
     }
 }
 
 chatwarden_db::row! {
-    /// Whether a member takes part in a conversation's inbox.
+    /// Whether a member takes part in a conversation's inbox or team.
     pub struct Access {
-        pub inbox_member: bool,
+        pub takes_part: bool,
     }
 }
 
@@ -145,10 +149,10 @@ impl Conversation {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the account has none of that number, [`Error::Unauthorized`] where the member
-/// is neither administrator nor in its inbox (`behaviours.md §3`).
+/// is neither administrator nor in its inbox or team (`behaviours.md §3`).
 pub async fn find(tx: &mut Tx<'_>, scope: &Scope<Agent>, id: DisplayId) -> Result<Conversation> {
     let found = sql::find(tx, scope, id, scope.user_id()).await?.ok_or(Error::NotFound)?;
-    if scope.is_admin() || found.access.inbox_member {
+    if scope.is_admin() || found.access.takes_part {
         Ok(found.conversation)
     } else {
         Err(Error::not_authorized())
@@ -166,9 +170,31 @@ pub async fn lock(
     id: DisplayId,
 ) -> Result<Conversation> {
     let found = sql::lock(tx, scope, id, scope.user_id()).await?.ok_or(Error::NotFound)?;
-    if scope.is_admin() || found.access.inbox_member {
+    if scope.is_admin() || found.access.takes_part {
         Ok(found.conversation)
     } else {
         Err(Error::not_authorized())
     }
+}
+
+/// A conversation of the account, for bots: they see them all.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account has none of that number.
+pub async fn find_for_bot(tx: &mut Tx<'_>, scope: &Scope<Bot>, id: DisplayId) -> Result<Conversation> {
+    let found = sql::find(tx, scope, id, UserId(0)).await?.ok_or(Error::NotFound)?;
+    Ok(found.conversation)
+}
+
+/// The same, locked.
+///
+/// # Errors
+/// As [`find_for_bot`].
+pub async fn lock_for_bot(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Bot>,
+    id: DisplayId,
+) -> Result<Conversation> {
+    let found = sql::lock(tx, scope, id, UserId(0)).await?.ok_or(Error::NotFound)?;
+    Ok(found.conversation)
 }

@@ -11,6 +11,7 @@ use crate::events::{self, Audience, Event, Performer};
 use crate::ids::{DisplayId, InboxId};
 use crate::messages::{self, MessagePush, Sent};
 use crate::scope::Scope;
+use crate::teams::TeamPush;
 use crate::users::UserPush;
 
 /// The push form of a conversation.
@@ -45,7 +46,7 @@ struct Meta<'a> {
     sender: ContactPush<'a>,
     assignee: Option<UserPush>,
     assignee_type: Option<&'static str>,
-    team: Option<Value>,
+    team: Option<TeamPush<'a>>,
     hmac_verified: bool,
 }
 
@@ -69,7 +70,7 @@ impl<'a> ConversationPush<'a> {
                 sender: ContactPush::of(tx, &c.contact),
                 assignee_type: assignee.as_ref().map(|_| "User"),
                 assignee,
-                team: None,
+                team: c.team.as_ref().map(TeamPush::of),
                 hmac_verified: c.contact_inbox.hmac_verified,
             },
             status: row.status,

@@ -19,7 +19,9 @@ macro_rules! conversation_columns {
             $crate::contact_columns!(),
             ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
              ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ",
-            $crate::member_columns!()
+            $crate::member_columns!(),
+            ", ",
+            $crate::team_columns!()
         )
     };
 }
@@ -31,14 +33,16 @@ macro_rules! conversation_from {
          join contact_inboxes ci on ci.account_id = c.account_id and ci.id = c.contact_inbox_id \
          join inboxes ib on ib.account_id = c.account_id and ib.id = c.inbox_id \
          left join account_users au on au.account_id = c.account_id and au.user_id = c.assignee_id \
-         left join users u on u.id = au.user_id "
+         left join users u on u.id = au.user_id \
+         left join teams t on t.account_id = c.account_id and t.id = c.team_id "
     };
 }
 
 macro_rules! access_column {
     () => {
-        ", exists (select 1 from inbox_members im where im.account_id = c.account_id and im.inbox_id = c.inbox_id \
-         and im.user_id = $3) "
+        ", (exists (select 1 from inbox_members im where im.account_id = c.account_id and im.inbox_id = c.inbox_id \
+         and im.user_id = $3) or exists (select 1 from team_members tm where tm.account_id = c.account_id \
+         and tm.team_id = c.team_id and tm.user_id = $3)) "
     };
 }
 

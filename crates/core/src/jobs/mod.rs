@@ -8,7 +8,7 @@ use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{NewJob, Registry, Schedule};
 
 use crate::accounts::purge;
-use crate::{Store, notifications};
+use crate::{Store, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -26,9 +26,10 @@ pub fn routing() -> Arc<dyn Routing> {
 
 /// The handlers of all kinds of jobs.
 pub fn registry(store: &Store) -> Registry {
-    let (of_accounts, of_notifications) = (store.clone(), store.clone());
+    let (of_accounts, of_labels, of_notifications) = (store.clone(), store.clone(), store.clone());
     Registry::new()
         .on(purge::JOB, move |job| purge::run(of_accounts.clone(), job))
+        .on(labels::JOB, move |job| labels::retag(of_labels.clone(), job))
         .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
 }
 
