@@ -11,8 +11,7 @@ async fn conversation(admin: &Actor, members: &[&Actor]) -> String {
     let members = json!({"inbox_id": inbox["id"], "user_ids": ids});
     admin.post("/inbox_members", members).await.ok();
     let contact = admin.post("/contacts", json!({"name": "Vera"})).await.ok();
-    let place =
-        json!({"inbox_id": inbox["id"], "contact_id": contact["payload"]["contact"]["id"]});
+    let place = json!({"inbox_id": inbox["id"], "contact_id": contact["payload"]["contact"]["id"]});
     format!("/conversations/{}", admin.post("/conversations", place).await.ok()["id"])
 }
 
@@ -73,7 +72,8 @@ async fn a_changed_list_of_labels_moves_the_cache_key() {
         admin.get(&account).await.ok()["cache_keys"]["label"].clone()
     };
     assert_eq!(key().await, json!("0000000000"));
-    let path = format!("/labels/{}", admin.post("/labels", json!({"title": "vip"})).await.ok()["id"]);
+    let path =
+        format!("/labels/{}", admin.post("/labels", json!({"title": "vip"})).await.ok()["id"]);
     assert_eq!(key().await, json!(app.now().unix().to_string()));
     app.advance(std::time::Duration::from_secs(5));
     admin.patch(&path, json!({"color": "#ff0000"})).await.ok();

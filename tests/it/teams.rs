@@ -119,7 +119,8 @@ async fn a_team_drops_an_assignee_of_others_and_gives_to_its_own_in_turn() {
     }
     let [grace, alan, edsger, barbara] = agents.try_into().unwrap_or_else(|_| unreachable!());
     // Edsger is not in the inbox, Barbara not at work.
-    for (of, auto_offline) in [(&grace, false), (&alan, false), (&edsger, false), (&barbara, true)] {
+    for (of, auto_offline) in [(&grace, false), (&alan, false), (&edsger, false), (&barbara, true)]
+    {
         let path = format!("/agents/{}", of.id.unwrap());
         admin.patch(&path, json!({"auto_offline": auto_offline})).await.ok();
     }

@@ -181,7 +181,11 @@ pub async fn lock(
 ///
 /// # Errors
 /// [`Error::NotFound`] where the account has none of that number.
-pub async fn find_for_bot(tx: &mut Tx<'_>, scope: &Scope<Bot>, id: DisplayId) -> Result<Conversation> {
+pub async fn find_for_bot(
+    tx: &mut Tx<'_>,
+    scope: &Scope<Bot>,
+    id: DisplayId,
+) -> Result<Conversation> {
     let found = sql::find(tx, scope, id, UserId(0)).await?.ok_or(Error::NotFound)?;
     Ok(found.conversation)
 }

@@ -153,18 +153,9 @@ pub async fn update(
     let before = label.title.clone();
     draft.apply(&mut label)?;
     let now = tx.now();
-    let args = args![
-        account,
-        id,
-        label.title,
-        label.description,
-        label.color,
-        label.show_on_sidebar,
-        now
-    ];
-    tx.run(&sql::UPDATE, args)
-        .await
-        .on_conflict::<Error>("labels_account_id_title_key", taken)?;
+    let args =
+        args![account, id, label.title, label.description, label.color, label.show_on_sidebar, now];
+    tx.run(&sql::UPDATE, args).await.on_conflict::<Error>("labels_account_id_title_key", taken)?;
     if label.title != before {
         tags::enqueue_retagging(tx, scope, &before, Some(&label.title)).await?;
     }

@@ -3,9 +3,9 @@
 use chatwarden_db::{Json, statements};
 
 use super::Label;
+use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::conversations::sql::{conversation_columns, conversation_from};
-use crate::contacts::Contact;
 
 statements! {
     /// $1 account
