@@ -161,7 +161,7 @@ pub async fn retag(store: Store, job: Job) -> Result<(), JobError> {
 }
 
 /// Rows by what they are to bear: one statement for each list of labels, as many rows as have it.
-fn by_labels<'a, T: 'a>(
+fn by_labels<'a>(
     rows: impl Iterator<Item = (i64, &'a Vec<String>)>,
 ) -> BTreeMap<&'a Vec<String>, Vec<i64>> {
     let mut out: BTreeMap<&Vec<String>, Vec<i64>> = BTreeMap::new();
@@ -186,7 +186,7 @@ async fn conversations_after(
         c.row.updated_at = now;
     }
     for (labels, ids) in
-        by_labels::<Conversation>(found.iter().map(|c| (c.row.id.0, &c.row.labels.0)))
+        by_labels(found.iter().map(|c| (c.row.id.0, &c.row.labels.0)))
     {
         let args = args![account, ids, Json(labels), now];
         tx.run(&sql::SET_ON_CONVERSATIONS, args).await?;
@@ -220,7 +220,7 @@ async fn contacts_after(
         contact.labels = Json(replaced(&contact.labels.0, retagging));
         contact.updated_at = now;
     }
-    for (labels, ids) in by_labels::<Contact>(found.iter().map(|c| (c.id.0, &c.labels.0))) {
+    for (labels, ids) in by_labels(found.iter().map(|c| (c.id.0, &c.labels.0))) {
         let args = args![account, ids, Json(labels), now];
         tx.run(&sql::SET_ON_CONTACTS, args).await?;
     }
