@@ -185,9 +185,7 @@ async fn conversations_after(
         c.row.labels = Json(replaced(&c.row.labels.0, retagging));
         c.row.updated_at = now;
     }
-    for (labels, ids) in
-        by_labels(found.iter().map(|c| (c.row.id.0, &c.row.labels.0)))
-    {
+    for (labels, ids) in by_labels(found.iter().map(|c| (c.row.id.0, &c.row.labels.0))) {
         let args = args![account, ids, Json(labels), now];
         tx.run(&sql::SET_ON_CONVERSATIONS, args).await?;
     }
