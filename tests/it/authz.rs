@@ -129,6 +129,8 @@ impl Cast {
                 ("{inbox_identifier}", _) => self.inbox_identifier.clone(),
                 ("{source_id}", _) => self.source_id.clone(),
                 ("{link}", _) => "nolink".to_owned(),
+                ("{*path}", "health") => "readiness".to_owned(),
+                ("{name}", "metrics") => "chatwoot.api.requests".to_owned(),
                 (parameter, _) if parameter.starts_with('{') => {
                     panic!("teach this sweep what {parameter} of {} is", route.path)
                 }
@@ -172,8 +174,7 @@ async fn reference_of_who_may_call_what() {
             assert_eq!(called, name);
             let body = if route.method == Method::GET { Value::Null } else { json!({}) };
             let reply = caller.send(route.method.clone(), &cast.path(&route), body).await;
-            // A server in process never listens, so it is never ready.
-            let failed = reply.status.as_u16() >= 500 && route.path != "/readyz";
+            let failed = reply.status.as_u16() >= 500;
             assert!(!failed, "{} {} as {name}: {}", route.method, route.path, reply.text());
             row.push(format!("{:>8}", reply.status.as_u16()));
         }

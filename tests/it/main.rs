@@ -2,6 +2,8 @@
 //! `cargo test -p chatwarden-testkit --test it`.
 
 #[cfg(test)]
+mod actuator;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod authz;
@@ -15,6 +17,8 @@ mod identity;
 mod jobs;
 #[cfg(test)]
 mod labels;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

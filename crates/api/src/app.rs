@@ -11,6 +11,7 @@ use chatwarden_guard::RateLimiter;
 use chatwarden_telemetry::health::Health;
 use chatwarden_telemetry::meters::Registry;
 
+use crate::actuator;
 use crate::error::Answer;
 use crate::passwords::Passwords;
 
@@ -35,6 +36,8 @@ pub struct Telemetry {
     pub health: Health,
     /// What is measured.
     pub meters: Registry,
+    /// The endpoints that show it.
+    pub actuator: Arc<actuator::Settings>,
 }
 
 impl App {
@@ -100,6 +103,11 @@ impl App {
     /// What is measured.
     pub fn meters(&self) -> &Registry {
         &self.0.telemetry.meters
+    }
+
+    /// The endpoints for operators.
+    pub(crate) fn actuator(&self) -> &actuator::Settings {
+        &self.0.telemetry.actuator
     }
 }
 

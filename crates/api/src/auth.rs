@@ -117,6 +117,17 @@ fn failed(status: StatusCode, text: &str) -> ApiError {
     ApiError::with_body(status, json!({"success": false, "errors": [text]}))
 }
 
+/// Counts a try to sign in.
+fn attempt(method: &'static str) {
+    metrics::counter!("chatwoot.auth.attempts", "method" => method).increment(1);
+}
+
+/// Counts a try to sign in that was refused.
+fn refused(method: &'static str, reason: &'static str) {
+    metrics::counter!("chatwoot.auth.failures", "method" => method, "reason" => reason)
+        .increment(1);
+}
+
 fn wrong() -> ApiError {
     failed(StatusCode::UNAUTHORIZED, WRONG)
 }
@@ -220,7 +231,11 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
     let email = address::normalised(&params.text("email").unwrap_or_default());
     let decision = match client.throttle(&app, &email, params.text("mfa_token").as_deref()).await {
         Ok(decision) => decision,
-        Err(refusal) => return Ok(*refusal),
+        Err(refusal) => {
+            attempt("password");
+            refused("password", "rate_limited");
+            return Ok(*refusal);
+        }
     };
     let room = Room {
         revoke: params.integer("revoke_session_id").map(SessionId),
@@ -229,7 +244,10 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
     };
     let device = client.device();
     if let Some(ticket) = params.present("mfa_token") {
-        let entered = sign_in_by_code(&app, ticket, device, &params).await?;
+        attempt("mfa");
+        let entered = sign_in_by_code(&app, ticket, device, &params)
+            .await
+            .inspect_err(|_| refused("mfa", "bad_secret"))?;
         app.limiter().refund(&decision).await;
         return entered.into_answer();
     }
@@ -247,6 +265,7 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
             })
             .await?;
         if let Some(entered) = entered {
+            attempt("link");
             app.limiter().refund(&decision).await;
             return entered.into_answer();
         }
@@ -254,11 +273,17 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
     let password = params.text("password").unwrap_or_default();
     let stored = user.as_ref().map(|user| user.encrypted_password.clone());
     let verdict = app.verify_password(password.clone(), stored.clone()).await?;
-    let Some(user) = user else { return Err(wrong()) };
+    attempt("password");
+    let Some(user) = user else {
+        refused("password", "unknown_user");
+        return Err(wrong());
+    };
     if user.confirmed_at.is_none() {
+        refused("password", "unconfirmed");
         return Err(unconfirmed(&user));
     }
     if verdict == Verdict::Wrong {
+        refused("password", "bad_secret");
         return Err(wrong());
     }
     let renewed = match verdict {

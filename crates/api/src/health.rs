@@ -12,14 +12,15 @@ use crate::app::App;
 use crate::routes::Routes;
 
 /// The version of Chatwoot that clients may take the server for.
-pub(crate) const CHATWOOT_VERSION: &str = "4.16.2";
+pub const CHATWOOT_VERSION: &str = "4.16.2";
 
 pub(crate) fn routes() -> Routes {
-    Routes::new("")
-        .get("/health", alive)
-        .get("/livez", livez)
-        .get("/readyz", readyz)
-        .get("/api", api)
+    probes().get("/api", api)
+}
+
+/// The probes, on every listener.
+pub(crate) fn probes() -> Routes {
+    Routes::new("").get("/health", alive).get("/livez", livez).get("/readyz", readyz)
 }
 
 /// The process is there: what Chatwoot's chart asks.
@@ -57,6 +58,7 @@ async fn api(_: Anyone, State(app): State<App>) -> Json<Value> {
     Json(json!({
         "version": CHATWOOT_VERSION,
         "timestamp": format!("{date} {}", time.split('.').next().unwrap_or_default()),
+        // Jobs are kept in the database: what Chatwoot's Redis is to it.
         "queue_services": word("db"),
         "data_services": word("db"),
     }))

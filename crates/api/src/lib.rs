@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod actors;
+pub mod actuator;
 mod agent_bots;
 mod agents;
 pub mod app;
@@ -40,5 +41,6 @@ mod teams;
 mod widget;
 
 pub use app::{App, Telemetry};
+pub use health::CHATWOOT_VERSION;
 pub use request_line::{Settings as RequestLineSettings, layer as request_line};
-pub use router::{router, table};
+pub use router::{operators, router, table};

@@ -1,7 +1,7 @@
 //! All routes, and what is around them.
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -10,6 +10,7 @@ use serde_json::json;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
+use crate::actuator;
 use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
@@ -51,17 +52,37 @@ fn all() -> Routes {
 
 /// The route table: what the generated references are made of.
 pub fn table() -> Vec<Route> {
-    all().into_parts().1
+    all().merge(actuator::routes(&actuator::Settings::default().base_path)).into_parts().1
+}
+
+/// The router of a listener for operators alone: their endpoints and the probes, without the edge.
+pub fn operators(app: App) -> Router {
+    let routes = actuator::routes(&app.actuator().base_path).merge(health::probes());
+    routes
+        .into_parts()
+        .0
+        .route_layer(route_layer(app.meters().clone()))
+        .fallback(no_operators_route)
+        .method_not_allowed_fallback(no_operators_method)
+        .with_state(app)
 }
 
 /// The router of a server, without the edge.
 pub fn router(app: App) -> Router {
     let (router, _) = all().into_parts();
+    let operators = match app.actuator() {
+        settings if settings.apart => Router::new(),
+        settings => actuator::routes(&settings.base_path)
+            .into_parts()
+            .0
+            .method_not_allowed_fallback(no_operators_method),
+    };
     let routes = router
         .merge(crate::cable::routes())
+        .method_not_allowed_fallback(no_route)
+        .merge(operators)
         .route_layer(route_layer(app.meters().clone()))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
         .layer(from_fn(answer_with_session))
         .layer(from_fn(word_missing))
         .with_state(app);
@@ -70,7 +91,10 @@ pub fn router(app: App) -> Router {
 }
 
 /// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`).
-async fn no_route(request: Request) -> Response {
+async fn no_route(State(app): State<App>, request: Request) -> Response {
+    if let Some(answer) = actuator::fallback(&app, &request, StatusCode::NOT_FOUND) {
+        return answer;
+    }
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("json") || request.uri().path().starts_with("/api/") {
         return ApiError::with_body(
@@ -81,6 +105,16 @@ async fn no_route(request: Request) -> Response {
     }
     (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not found</title><h1>The page you were looking for doesn't exist.</h1>"))
         .into_response()
+}
+
+/// 404 on the listener for operators.
+async fn no_operators_route(request: Request) -> Response {
+    actuator::refusal(StatusCode::NOT_FOUND, request.uri().path())
+}
+
+/// 405 for an endpoint for operators, with `Allow`.
+async fn no_operators_method(request: Request) -> Response {
+    actuator::refusal(StatusCode::METHOD_NOT_ALLOWED, request.uri().path())
 }
 
 /// The public and the platform API word a missing record as a missing route (`behaviours.md §4`).

@@ -1,5 +1,7 @@
 //! The route table: every route with who may call it, said once, by the handler's signature.
 
+use std::borrow::Cow;
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
@@ -24,7 +26,7 @@ pub struct Route {
 /// Routes with a common prefix.
 #[derive(Debug)]
 pub struct Routes {
-    prefix: &'static str,
+    prefix: Cow<'static, str>,
     router: Router<App>,
     table: Vec<Route>,
 }
@@ -53,8 +55,8 @@ signatures! {
 
 impl Routes {
     /// No routes yet, under `prefix`.
-    pub fn new(prefix: &'static str) -> Self {
-        Self { prefix, router: Router::new(), table: Vec::new() }
+    pub fn new(prefix: impl Into<Cow<'static, str>>) -> Self {
+        Self { prefix: prefix.into(), router: Router::new(), table: Vec::new() }
     }
 
     fn add<H, T>(mut self, method: Method, path: &str, handler: H) -> Self

@@ -4,6 +4,7 @@ pub mod allocator;
 pub mod checks;
 pub mod commands;
 pub mod config;
+pub mod measure;
 pub mod node;
 pub mod options;
 pub mod secrets;

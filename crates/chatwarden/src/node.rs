@@ -186,6 +186,11 @@ impl Node {
         }
     }
 
+    /// The routes of a listener for operators, without the edge.
+    pub fn operators(&self) -> Router {
+        chatwarden_api::operators(self.app.clone())
+    }
+
     /// The routes, without the edge.
     pub fn router(&self) -> Router {
         chatwarden_api::router(self.app.clone())

@@ -1,7 +1,7 @@
 //! What the configuration means to the crates that read it: one function for each.
 
-use chatwarden_api::RequestLineSettings;
 use chatwarden_api::presence::Windows;
+use chatwarden_api::{RequestLineSettings, actuator};
 use chatwarden_core::desk::{self, Desk};
 use chatwarden_db as db;
 use chatwarden_guard::EdgeConfig;
@@ -12,12 +12,16 @@ use chatwarden_guard::input::InputConfig;
 use chatwarden_guard::limits::LimitsConfig;
 use chatwarden_guard::rate_limit::{ConfigError, RateLimitConfig};
 use chatwarden_guard::request_id::RequestIdConfig;
+use chatwarden_telemetry::health;
 use chatwarden_telemetry::logs::{self, Service};
 use chatwarden_telemetry::meters;
 use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
-use crate::config::{Config, DatabaseUrl, Secret, Signup, Synchronous, WidgetCoep};
+use crate::config::{
+    Config, DatabaseUrl, DegradedAs, Exposed, Secret, Show, Signup, Synchronous, WidgetCoep,
+};
+use crate::secrets::Secrets;
 use crate::serve::Lifecycle;
 
 /// How to open the database.
@@ -209,7 +213,63 @@ pub fn meters(config: &Config) -> meters::Settings {
         environment: config.server.environment.name().to_owned(),
         prefix: config.management.metrics_prefix.clone(),
         max_label_sets: config.management.metrics_max_labelsets.get(),
+        jvm_aliases: config.management.jvm_aliases,
         ..meters::Settings::default()
+    }
+}
+
+/// Health: who sees how much, and which groups there are.
+#[must_use]
+pub fn health(config: &Config) -> health::Settings {
+    let management = &config.management;
+    let show = |show: Show| match show {
+        Show::Never => health::Show::Never,
+        Show::WhenAuthorized => health::Show::WhenAuthorized,
+        Show::Always => health::Show::Always,
+    };
+    let mut settings = health::Settings {
+        show_details: show(management.health_show_details),
+        show_components: management.health_show_components.map(show),
+        degraded_as: match management.health_degraded_as {
+            DegradedAs::Up => health::DegradedAs::Up,
+            DegradedAs::Degraded => health::DegradedAs::Degraded,
+        },
+        ..health::Settings::default()
+    };
+    if let Some(readiness) = settings.groups.get_mut("readiness") {
+        readiness.include.clone_from(&management.health_readiness_include);
+    }
+    settings
+}
+
+/// The endpoints for operators; `secrets` has the token where the configuration has none.
+#[must_use]
+pub fn actuator(config: &Config, secrets: &Secrets, info: actuator::Info) -> actuator::Settings {
+    let management = &config.management;
+    let exposure = |list: &[Exposed]| actuator::Exposure {
+        all: list.contains(&Exposed::All),
+        named: list
+            .iter()
+            .filter_map(|exposed| match exposed {
+                Exposed::All => None,
+                Exposed::One(name) => Some(*name),
+            })
+            .collect(),
+    };
+    let exposed = |secret: &Secret| secret.expose().to_owned();
+    let basic = management.username.clone().zip(management.password.as_ref().map(exposed));
+    actuator::Settings {
+        base_path: management.base_path.as_str().to_owned(),
+        apart: management.listen.is_some(),
+        exposed: exposure(&management.exposure_include),
+        exposed_to_operators: exposure(&management.exposure_authenticated),
+        tokens: std::iter::once(&secrets.actuator_token)
+            .chain(&management.admin_token)
+            .map(exposed)
+            .collect(),
+        basic,
+        scrapers: management.metrics_allow_cidrs.clone(),
+        info,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod labels;
 pub mod mail;
 pub mod messages;
+mod meters;
 pub mod notification_settings;
 pub mod notifications;
 pub mod passwords;

@@ -176,7 +176,7 @@ impl Db {
                 (outcome, tx.usage())
             }
         };
-        record(used, began);
+        record("read", &outcome, used, began);
         outcome
     }
 
@@ -233,7 +233,7 @@ impl Db {
                 (outcome, used)
             }
         };
-        record(used, began);
+        record("write", &outcome, used, began);
         outcome
     }
 
@@ -314,12 +314,18 @@ impl Db {
         match &self.0.backend {
             Backend::Sqlite { threads, options } => {
                 let (writes, reads) = threads.queued();
-                Pressure { busy: None, limit: options.readers + 1, waiting: writes + reads }
+                Pressure {
+                    busy: None,
+                    open: None,
+                    limit: options.readers + 1,
+                    waiting: writes + reads,
+                }
             }
             Backend::Postgres { pool, .. } => {
                 let status = pool.status();
                 Pressure {
                     busy: Some(status.size.saturating_sub(status.available)),
+                    open: Some(status.size),
                     limit: status.max_size,
                     waiting: status.waiting,
                 }
@@ -357,6 +363,8 @@ impl Db {
 pub struct Pressure {
     /// Connections in use; not known for SQLite's threads.
     pub busy: Option<usize>,
+    /// Connections open; not known for SQLite's threads.
+    pub open: Option<usize>,
     /// Connections, or threads, at most.
     pub limit: usize,
     /// Callers that wait.
@@ -371,7 +379,10 @@ async fn unpanicked<R, E: From<DbError>>(body: impl Future<Output = Result<R, E>
         .unwrap_or_else(|_| Err(DbError::bug("a transaction panicked").into()))
 }
 
-fn record(mut used: Usage, began: Instant) {
-    used.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+fn record<R, E>(mode: &'static str, outcome: &Result<R, E>, mut used: Usage, began: Instant) {
+    let took = began.elapsed();
+    used.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     usage::record(used);
+    let outcome = if outcome.is_ok() { "committed" } else { "undone" };
+    metrics::histogram!("db.transaction", "mode" => mode, "outcome" => outcome).record(took);
 }

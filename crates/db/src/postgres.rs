@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
@@ -43,10 +43,17 @@ impl Drop for Session {
 
 impl Session {
     pub(crate) async fn lease(pool: &Pool, prepare: bool) -> Result<Self, DbError> {
+        let began = Instant::now();
         let client = pool.get().await.map_err(|e| match e {
             PoolError::Backend(e) => DbError::from(e),
-            other => DbError::unavailable(other.to_string()),
+            other => {
+                if matches!(other, PoolError::Timeout(_)) {
+                    metrics::counter!("db.pool.timeouts", "pool" => "rw").increment(1);
+                }
+                DbError::unavailable(other.to_string())
+            }
         })?;
+        metrics::histogram!("db.pool.acquire", "pool" => "rw").record(began.elapsed());
         Ok(Self { client: Some(client), prepare, state: State::Idle })
     }
 

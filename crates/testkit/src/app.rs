@@ -11,7 +11,7 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
 use chatwarden_api::presence::{Board, Windows};
-use chatwarden_api::{RequestLineSettings, Telemetry};
+use chatwarden_api::{RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{
@@ -35,6 +35,9 @@ use crate::services::{Database, Postgres};
 
 /// Where every test's clock begins: 2026-01-05 09:00:00 UTC, a Monday.
 pub const BEGINNING: Timestamp = Timestamp::from_unix(1_767_603_600);
+
+/// What the operators of the tests show.
+const OPERATOR: &str = "the operators' token";
 
 /// The clock of a test: it stands still until it is moved.
 #[derive(Debug)]
@@ -187,8 +190,9 @@ impl App {
         let (db, held) = database(ambient).await?;
         let around = chatwarden_guard::Ambient::system();
         let limiter = RateLimiter::local(RateLimitConfig::default(), around.clone());
-        let (health, _, _) =
+        let (health, readiness, _) =
             HealthRegistry::new(health::Settings::default(), SystemClock::shared()).build();
+        readiness.accept();
         let node = Node::assemble(Parts {
             db: db.clone(),
             desk,
@@ -196,7 +200,14 @@ impl App {
             epoch: "test".to_owned(),
             board,
             limiter: limiter.clone(),
-            telemetry: Telemetry { health, meters },
+            telemetry: Telemetry {
+                health,
+                meters,
+                actuator: Arc::new(actuator::Settings {
+                    tokens: vec![OPERATOR.to_owned()],
+                    ..actuator::Settings::default()
+                }),
+            },
             name: "test".to_owned(),
         });
         let platform_token =
@@ -249,6 +260,11 @@ impl App {
     /// The platform app of the tests.
     pub fn platform(&self) -> Actor {
         self.anyone().with_header("api_access_token", &self.0.platform_token)
+    }
+
+    /// Somebody who runs the server.
+    pub fn operator(&self) -> Actor {
+        self.anyone().with_header("authorization", &format!("Bearer {OPERATOR}"))
     }
 
     /// A new account.
@@ -372,10 +388,10 @@ impl Actor {
         if !body.is_empty() {
             request = request.header(http::header::CONTENT_TYPE, content_type);
         }
-        let mut request = request
-            .header(http::header::ACCEPT, "application/json")
-            .body(Body::from(body))
-            .expect("a request");
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept")) {
+            request = request.header(http::header::ACCEPT, "application/json");
+        }
+        let mut request = request.body(Body::from(body)).expect("a request");
         // Calls come from this machine, which no limit by address counts.
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 49_152))));
         for (name, value) in &self.headers {

@@ -1,11 +1,17 @@
 //! Health checks that need the server's parts (operations.md §3.2).
 
+mod jobs;
+mod redis;
+
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chatwarden_db::{Db, Engine, migration_status};
 use chatwarden_telemetry::health::{Check, Outcome, Status};
 use serde_json::json;
+
+pub use jobs::JobLag;
+pub use redis::Redis;
 
 /// Whether the database answers, and how fast.
 pub struct Database(pub Db);

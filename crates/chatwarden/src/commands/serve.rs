@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -15,17 +15,19 @@ use chatwarden_db::{Ambient, Db};
 use chatwarden_guard::{Edge, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
 use chatwarden_telemetry::health::{
-    self, DiskSpace, Health, HealthRegistry, Readiness, Supervisor,
+    Cpu, DiskSpace, Health, HealthRegistry, Liveness, LivenessState, Memory, Readiness, Supervisor,
 };
 use chatwarden_telemetry::logs::{self, RotatingFile, Rotation, Sinks};
 use chatwarden_telemetry::meters::Registry;
+use chatwarden_telemetry::system::LatestReadings;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::checks::{Database, Migrations};
+use crate::checks::{Database, JobLag, Migrations, Redis};
 use crate::config::Config;
+use crate::measure;
 use crate::node::{Node, Parts};
 use crate::options;
 use crate::secrets::Secrets;
@@ -67,6 +69,7 @@ async fn serve<F>(config: &Config, once_up: impl FnOnce(SocketAddr) -> F) -> any
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let began = Instant::now();
     let instance = instance_name();
     let log = logs::install(
         options::logs(config, &instance, std::io::stdout().is_terminal()),
@@ -95,7 +98,9 @@ where
         Some(url) => RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?,
         None => RateLimiter::local(limits, guard_ambient.clone()),
     };
-    let (health, readiness, supervisor) = health(config, &db);
+    let sampler = measure::sampler(config, &db);
+    let (health, readiness, supervisor) = health(config, &db, sampler.readings())?;
+    let actuator = Arc::new(options::actuator(config, &secrets, measure::info(config)));
     let node = Node::assemble(Parts {
         db: db.clone(),
         desk,
@@ -103,19 +108,27 @@ where
         epoch,
         board,
         limiter: limiter.clone(),
-        telemetry: Telemetry { health, meters },
+        telemetry: Telemetry { health, meters, actuator },
         name: instance.clone(),
     });
     let node = Arc::new(node);
     let edge = Edge::new(options::edge(config), limiter, guard_ambient);
-    let router: Router =
-        edge.wrap_with(node.router(), chatwarden_api::request_line(options::request_line(config)));
-
+    let wrapped = |router: Router| -> Router {
+        edge.wrap_with(router, chatwarden_api::request_line(options::request_line(config)))
+    };
     let address = config.server.listen;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address} (LISTEN)"))?;
     let bound = listener.local_addr().unwrap_or(address);
+    let mut listeners = vec![(listener, wrapped(node.router()))];
+    if let Some(address) = config.management.listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} (MANAGEMENT_LISTEN)"))?;
+        listeners.push((listener, wrapped(node.operators())));
+    }
+    metrics::gauge!("application.started.time").set(began.elapsed().as_secs_f64());
     let hub = node.hub.clone();
     readiness.accept();
     let lifecycle = options::lifecycle(config)
@@ -141,13 +154,15 @@ where
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
     let watch = node.stop.clone();
     node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
+    let measuring = measure::measure(sampler, SystemClock::shared());
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(measuring));
     node.work();
     if let Some(news) = news {
         node.listen(news);
     }
     say_hello(config, bound, link.as_deref())?;
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(once_up(bound)));
-    match serve::serve(vec![(listener, router)], Limits::default(), lifecycle).await {
+    match serve::serve(listeners, Limits::default(), lifecycle).await {
         Ok(_) => Ok(()),
         Err(Aborted) => bail!("stopped without draining"),
     }
@@ -199,8 +214,28 @@ async fn epoch(db: &Db) -> anyhow::Result<String> {
 }
 
 /// What is looked at in the background.
-fn health(config: &Config, db: &Db) -> (Health, Readiness, Supervisor) {
-    let mut registry = HealthRegistry::new(health::Settings::default(), SystemClock::shared());
+fn health(
+    config: &Config,
+    db: &Db,
+    readings: LatestReadings,
+) -> anyhow::Result<(Health, Readiness, Supervisor)> {
+    let mut registry = HealthRegistry::new(options::health(config), SystemClock::shared());
+    registry.register(Box::new(Liveness::start(LivenessState::default(), SystemClock::shared())?));
+    registry.register(Box::new(Memory::new(readings.clone(), SystemClock::shared())));
+    registry.register(Box::new(Cpu::new(readings, SystemClock::shared())));
+    registry.register(Box::new(JobLag(db.clone())));
+    if let Some(url) = options::redis_url(config) {
+        registry.register(Box::new(Redis::new(url.expose(), config.redis.required)?));
+    }
+    // The shape that clients of the document this began with know.
+    registry.register_view(
+        "chatwoot",
+        &[
+            ("database", &["db", "migrations"]),
+            ("redis", &["redis"]),
+            ("system", &["memory", "cpu", "diskSpace"]),
+        ],
+    );
     registry.register(Box::new(Database(db.clone())));
     registry.register(Box::new(Migrations(db.clone())));
     registry.register(Box::new(DiskSpace::new(
@@ -208,7 +243,7 @@ fn health(config: &Config, db: &Db) -> (Health, Readiness, Supervisor) {
         DISK_THRESHOLD,
         SystemClock::shared(),
     )));
-    registry.build()
+    Ok(registry.build())
 }
 
 /// Who is present, shared through Redis where there is one.

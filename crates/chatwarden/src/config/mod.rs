@@ -56,7 +56,6 @@ pub fn catalogue() -> impl Iterator<Item = &'static Setting> {
 /// Settings that are read and checked although the part of the server that acts on them is not built: the
 /// reference says so, and whoever sets one is warned at the start.
 const WITHOUT_EFFECT: &[&str] = &[
-    "REDIS_REQUIRED",
     "SMTP_ADDRESS",
     "SMTP_PORT",
     "SMTP_DOMAIN",
@@ -72,22 +71,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "ENABLE_INBOX_EVENTS",
     "SAFE_FETCH_ALLOW_PRIVATE_NETWORK",
     "WEBHOOK_TIMEOUT",
-    "MANAGEMENT_LISTEN",
-    "MANAGEMENT_PORT",
-    "MANAGEMENT_EXPOSURE_INCLUDE",
-    "MANAGEMENT_EXPOSURE_AUTHENTICATED",
     "MANAGEMENT_CACHE_TTL",
-    "ACTUATOR_TOKEN",
-    "ACTUATOR_ADMIN_TOKEN",
-    "ACTUATOR_USERNAME",
-    "ACTUATOR_PASSWORD",
-    "METRICS_ALLOW_CIDRS",
-    "HEALTH_SHOW_DETAILS",
-    "HEALTH_SHOW_COMPONENTS",
-    "HEALTH_DEGRADED_AS",
-    "HEALTH_READINESS_INCLUDE",
     "ENV_SHOW_VALUES",
-    "ACTUATOR_JVM_ALIASES",
     "METRICS_TENANT_LABEL",
 ];
 

@@ -89,6 +89,7 @@ pub async fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account> {
         .map_err(Error::from)?;
     account.id = AccountId(id);
     tx.run(&sql::INSERT_SEQUENCE, args![account.id]).await?;
+    crate::meters::account(tx);
     Ok(account)
 }
 

@@ -141,6 +141,7 @@ pub async fn announce_created(
     c: &Conversation,
     by: &Performer,
 ) -> Result<()> {
+    crate::meters::conversation(tx, c);
     push::announce(tx, scope, c, &["conversation.created"], by).await?;
     if c.row.assignee_id.is_some() {
         push::announce(tx, scope, c, &["assignee.changed"], by).await?;

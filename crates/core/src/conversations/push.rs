@@ -157,6 +157,9 @@ pub async fn announce_with(
         if !recomputed {
             announced = announced.by(by);
         }
+        if event == "conversation.status_changed" && c.row.status == super::Status::Resolved {
+            crate::meters::resolved(tx, c);
+        }
         let payload = ConversationPush::of(tx, c, last);
         events::emit(tx, scope, &announced, &payload);
     }

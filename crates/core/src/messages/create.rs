@@ -177,6 +177,7 @@ async fn insert(
     if message.message_type == MessageType::Incoming {
         c.row.unread_count += 1;
     }
+    crate::meters::message(tx, c, message.message_type);
     Ok(sent)
 }
 

@@ -128,6 +128,7 @@ pub async fn create(tx: &mut WriteTx<'_>, new: NewUser) -> Result<User> {
         .on_conflict("users_email_key", taken)?;
     let id = UserId(id);
     tokens::renew(tx, Owner::User(id)).await?;
+    crate::meters::user(tx);
     Ok(User {
         id,
         uid: new.email.clone(),

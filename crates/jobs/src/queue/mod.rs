@@ -145,6 +145,29 @@ chatwarden_db::row! {
     }
 }
 
+/// Jobs of one queue in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depth {
+    /// The queue.
+    pub queue: String,
+    /// `ready`, `scheduled`, `running`, `retry` or `dead`.
+    pub state: String,
+    /// How many.
+    pub jobs: i64,
+    /// When the first of them could run.
+    pub since: chatwarden_db::Timestamp,
+}
+
+/// What waits, runs and has failed.
+///
+/// # Errors
+/// What the database says.
+pub async fn depth(tx: &mut chatwarden_db::Tx<'_>) -> Result<Vec<Depth>, DbError> {
+    let rows = tx.all(&sql::DEPTH, []).await?;
+    let depth = |(queue, state, jobs, since)| Depth { queue, state, jobs, since };
+    Ok(rows.into_iter().map(depth).collect())
+}
+
 /// Dead jobs, newest first.
 ///
 /// # Errors

@@ -126,11 +126,6 @@ const ALL: &[Alias] = &[
         &[Part::of("db.pool.max").rename("pool", "name")],
     ),
     alias(
-        "jdbc.connections.min",
-        "Alias of db.pool.min; there is no JDBC",
-        &[Part::of("db.pool.min").rename("pool", "name")],
-    ),
-    alias(
         "hikaricp.connections",
         "Alias of db.pool.connections; there is no Hikari",
         &[Part::of("db.pool.connections")],
@@ -156,19 +151,9 @@ const ALL: &[Alias] = &[
         &[Part::of("db.pool.max")],
     ),
     alias(
-        "hikaricp.connections.min",
-        "Alias of db.pool.min; there is no Hikari",
-        &[Part::of("db.pool.min")],
-    ),
-    alias(
         "hikaricp.connections.acquire",
         "Alias of db.pool.acquire; there is no Hikari",
         &[Part::of("db.pool.acquire")],
-    ),
-    alias(
-        "hikaricp.connections.usage",
-        "Alias of db.pool.usage; there is no Hikari",
-        &[Part::of("db.pool.usage")],
     ),
     alias(
         "hikaricp.connections.timeout",

@@ -1,9 +1,6 @@
 //! The declarations, in the order of the reference.
 
-use super::{
-    COUNT_BUCKETS, DELIVERY_BUCKETS, Meter, REQUEST_BUCKETS, SIZE_BUCKETS, STORE_BUCKETS, Standard,
-    Unit,
-};
+use super::{COUNT_BUCKETS, Meter, REQUEST_BUCKETS, SIZE_BUCKETS, STORE_BUCKETS, Standard, Unit};
 
 /// Meters that are read together.
 pub(super) struct Group {
@@ -15,9 +12,7 @@ pub(super) const ALL: &[Group] = &[
     Group { title: "HTTP", meters: HTTP },
     Group { title: "Product", meters: PRODUCT },
     Group { title: "WebSocket", meters: WEBSOCKET },
-    Group { title: "Caches", meters: CACHES },
     Group { title: "Database", meters: DATABASE },
-    Group { title: "Redis", meters: REDIS },
     Group { title: "Jobs and outbox", meters: JOBS },
     Group { title: "Security edge", meters: EDGE },
     Group { title: "System and process", meters: SYSTEM },
@@ -55,37 +50,20 @@ const HTTP: &[Meter] = &[
 
 const PRODUCT: &[Meter] = &[
     Meter::counter("chatwoot.conversations.total", "Conversations created").labels(&["channel"]),
+    Meter::counter("chatwoot.conversations.resolved", "Conversations resolved")
+        .labels(&["channel"]),
     Meter::counter("chatwoot.messages.total", "Messages created").labels(&["direction", "channel"]),
     Meter::counter("chatwoot.users.total", "Users registered"),
     Meter::counter("chatwoot.tenants.total", "Accounts created"),
-    Meter::gauge("chatwoot.conversations.current", "Conversations by status")
-        .labels(&["status"])
-        .clustered(),
-    Meter::gauge("chatwoot.conversations.active", "Conversations open or pending").clustered(),
-    Meter::gauge("chatwoot.conversations.unassigned", "Open conversations without an assignee")
-        .clustered(),
-    Meter::gauge("chatwoot.users.current", "Users by role").labels(&["role"]).clustered(),
-    Meter::gauge("chatwoot.tenants.current", "Accounts by status").labels(&["status"]).clustered(),
-    Meter::gauge("chatwoot.contacts.current", "Contacts").clustered(),
-    Meter::gauge("chatwoot.users.online", "Agents and contacts present")
-        .labels(&["kind"])
-        .clustered(),
     Meter::counter("chatwoot.auth.attempts", "Attempts to authenticate").labels(&["method"]),
     Meter::counter("chatwoot.auth.failures", "Attempts to authenticate that were refused")
         .labels(&["method", "reason"]),
-    Meter::counter("chatwoot.notifications.sent", "Notifications handed to their channel")
-        .labels(&["type", "channel", "status"]),
-    Meter::counter("chatwoot.automation.runs", "Automation rules run").labels(&["outcome"]),
-    Meter::counter("chatwoot.csat.responses", "Satisfaction surveys answered").labels(&["rating"]),
     Meter::timer(
         "chatwoot.message.fanout",
         "Time from commit until a frame is written to a socket",
     )
     .labels(&["audience"])
     .buckets(REQUEST_BUCKETS),
-    Meter::timer("webhook.delivery", "Duration of webhook deliveries")
-        .labels(&["kind", "outcome", "attempt"])
-        .buckets(DELIVERY_BUCKETS),
 ];
 
 const WEBSOCKET: &[Meter] = &[
@@ -108,51 +86,24 @@ const WEBSOCKET: &[Meter] = &[
         .labels(&["op"]),
 ];
 
-const CACHES: &[Meter] = &[
-    Meter::counter("chatwoot.cache.hits", "Cache look-ups that found something").labels(&["cache"]),
-    Meter::counter("chatwoot.cache.misses", "Cache look-ups that found nothing").labels(&["cache"]),
-    Meter::gauge("chatwoot.cache.size", "Entries in a cache").labels(&["cache"]),
-    Meter::counter("cache.gets", "Cache look-ups").labels(&["cache", "result"]),
-    Meter::counter("cache.evictions", "Entries evicted from a cache").labels(&["cache"]),
-    Meter::timer("chatwoot.cache.operation.time", "Duration of cache operations")
-        .labels(&["cache", "op", "tier"])
-        .buckets(STORE_BUCKETS),
-];
-
 const DATABASE: &[Meter] = &[
     Meter::timer("db.query", "Duration of named statements")
-        .labels(&["query", "operation", "outcome"])
+        .labels(&["query"])
         .buckets(STORE_BUCKETS),
     Meter::timer("chatwoot.database.query.time", "Duration of all statements together"),
     Meter::timer("db.transaction", "Duration of transactions")
-        .labels(&["name", "outcome"])
+        .labels(&["mode", "outcome"])
         .buckets(STORE_BUCKETS),
-    Meter::counter("db.retries", "Transactions run again").labels(&["name", "reason"]),
     Meter::counter("db.query.errors", "Statements that failed").labels(&["query"]),
     Meter::summary("db.commit.group", "Transactions committed together").buckets(COUNT_BUCKETS),
     Meter::gauge("db.pool.connections", "Connections of a pool").labels(&["pool", "state"]),
     Meter::gauge("db.pool.max", "Connections a pool may have").labels(&["pool"]),
-    Meter::gauge("db.pool.min", "Connections a pool keeps").labels(&["pool"]),
     Meter::gauge("db.pool.pending", "Callers waiting for a connection").labels(&["pool"]),
     Meter::timer("db.pool.acquire", "Time waited for a connection")
         .labels(&["pool"])
         .buckets(STORE_BUCKETS),
-    Meter::timer("db.pool.usage", "Time a connection was held")
-        .labels(&["pool"])
-        .buckets(STORE_BUCKETS),
     Meter::counter("db.pool.timeouts", "Callers that got no connection in time").labels(&["pool"]),
-    Meter::counter("db.pool.created", "Connections opened").labels(&["pool"]),
-    Meter::counter("db.pool.closed", "Connections closed").labels(&["pool", "reason"]),
     Meter::gauge("chatwoot.database.connections", "Connections of all pools together"),
-    Meter::gauge("db.size", "Bytes the database takes").unit(Unit::Bytes).clustered(),
-];
-
-const REDIS: &[Meter] = &[
-    Meter::timer("redis.command", "Duration of Redis commands")
-        .labels(&["command", "outcome"])
-        .buckets(STORE_BUCKETS),
-    Meter::gauge("redis.pool.connections", "Connections to Redis").labels(&["state"]),
-    Meter::counter("redis.reconnects", "Connections to Redis that were lost and opened again"),
 ];
 
 const JOBS: &[Meter] = &[
@@ -193,14 +144,7 @@ const EDGE: &[Meter] = &[
         .buckets(STORE_BUCKETS),
     Meter::counter("inputguard.findings", "Suspicious input found")
         .labels(&["category", "location", "action"]),
-    Meter::counter("security.events", "Security events").labels(&["event", "severity"]),
-    Meter::gauge("security.bans.active", "Bans in force").labels(&["level"]),
-    Meter::gauge("audit.chain.valid", "1 while the audit chain verifies").labels(&["chain"]),
-    Meter::counter("audit.write.failures", "Audit entries that could not be written")
-        .labels(&["chain"]),
     Meter::counter("cors.denied", "Cross-origin requests refused").labels(&["class"]),
-    Meter::counter("csp.reports", "Reports of content security policy violations")
-        .labels(&["directive"]),
 ];
 
 const SYSTEM: &[Meter] = &[
@@ -267,8 +211,6 @@ const HEALTH: &[Meter] = &[
         .labels(&["component", "outcome"])
         .buckets(STORE_BUCKETS),
     Meter::gauge("application.started.time", "Time the start took").unit(Unit::Seconds),
-    Meter::gauge("application.ready.time", "Time until the first request was accepted")
-        .unit(Unit::Seconds),
     Meter::gauge("build.info", "1; the labels say what was built")
         .labels(&["version", "commit", "rustc"]),
     Meter::counter("logging.events", "Log events by level").labels(&["level"]),

@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 use walkdir::WalkDir;
 
-use super::{Kind, meters};
+use super::{Kind, UNMEASURED, meters};
 
 /// What is wrong with the emissions in `source`.
 fn faults(source: &str) -> Vec<String> {
@@ -88,4 +88,37 @@ fn every_emitted_meter_is_declared() {
     }
     assert!(seen > 20);
     assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn every_declared_meter_is_emitted() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut sources = String::new();
+    for entry in WalkDir::new(crates) {
+        let path = entry.unwrap().into_path();
+        let text = path.to_string_lossy();
+        let declares = text.contains("/target/")
+            || text.contains("meters/catalogue")
+            || text.contains("meters/aliases")
+            || text.contains("/tests/")
+            || text.ends_with("tests.rs");
+        if !declares && path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    let silent: Vec<_> = meters()
+        .filter(|meter| !sources.contains(&format!("\"{}\"", meter.name)))
+        .map(|meter| meter.name.clone())
+        .collect();
+    assert!(silent.is_empty(), "nobody emits {silent:?}");
+}
+
+#[test]
+fn what_is_measured_is_not_called_unmeasured() {
+    let both: Vec<_> = meters()
+        .filter(|meter| UNMEASURED.contains(&&*meter.name))
+        .map(|m| m.name.clone())
+        .collect();
+    assert!(both.is_empty(), "{both:?}");
+    assert!(UNMEASURED.is_sorted());
 }

@@ -109,9 +109,6 @@ pub const REQUEST_BUCKETS: &[f64] =
 /// Bucket bounds in seconds for databases, Redis and caches.
 pub const STORE_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Bucket bounds in seconds for deliveries to others.
-pub const DELIVERY_BUCKETS: &[f64] =
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 /// Bucket bounds in bytes: powers of 4 from 256 B to 64 MiB.
 pub const SIZE_BUCKETS: &[f64] = &[
     256.0,
@@ -224,6 +221,67 @@ pub fn meters() -> impl Iterator<Item = &'static Meter> {
     declarations::ALL.iter().flat_map(|group| group.meters)
 }
 
+/// Meters of `operations.md` §2 that nothing here measures: told by `/actuator/info`, so that their
+/// absence isn't taken for zero.
+pub const UNMEASURED: &[&str] = &[
+    "allocator.purge",
+    "audit.chain.valid",
+    "audit.write.failures",
+    "backup.last.success",
+    "backup.restore.last.success",
+    "cache.evictions",
+    "cache.gets",
+    "channel.api",
+    "chatwoot.automation.runs",
+    "chatwoot.cache.hits",
+    "chatwoot.cache.misses",
+    "chatwoot.cache.operation.time",
+    "chatwoot.cache.size",
+    "chatwoot.contacts.current",
+    "chatwoot.conversations.active",
+    "chatwoot.conversations.current",
+    "chatwoot.conversations.unassigned",
+    "chatwoot.conversations.unattended",
+    "chatwoot.csat.responses",
+    "chatwoot.messages.current",
+    "chatwoot.notifications.delivery.time",
+    "chatwoot.notifications.sent",
+    "chatwoot.sessions.active",
+    "chatwoot.sla.breaches",
+    "chatwoot.storage.bytes",
+    "chatwoot.tenants.current",
+    "chatwoot.users.active",
+    "chatwoot.users.current",
+    "chatwoot.users.online",
+    "circuit.state",
+    "csp.reports",
+    "db.deadlocks",
+    "db.locks.waiting",
+    "db.oldest.transaction",
+    "db.pool.closed",
+    "db.pool.created",
+    "db.pool.min",
+    "db.pool.usage",
+    "db.replication.lag",
+    "db.retries",
+    "db.size",
+    "email.fetch",
+    "email.send",
+    "gc.pause",
+    "redis.command",
+    "redis.evicted",
+    "redis.memory.used",
+    "redis.pool.connections",
+    "redis.reconnects",
+    "security.bans.active",
+    "security.events",
+    "tcp.connections",
+    "tokio.blocking.threads",
+    "webhook.delivery",
+    "webhook.endpoints.disabled",
+    "webhook.inbound",
+];
+
 /// The text of `docs/reference/metrics.md`.
 #[must_use]
 pub fn reference() -> String {
@@ -256,11 +314,16 @@ pub fn reference() -> String {
             );
         }
     }
+    let absent: Vec<String> = UNMEASURED.iter().map(|name| format!("`{name}`")).collect();
+    let _ = write!(
+        text,
+        "\n## Not measured\n\nNothing here measures these, and `/actuator/info` says so: {}.\n",
+        absent.join(", ")
+    );
     text.push_str("\n## Buckets\n\n| Kind | Upper bounds |\n|---|---|\n");
     for (title, bounds) in [
         ("requests (s)", REQUEST_BUCKETS),
         ("stores (s)", STORE_BUCKETS),
-        ("deliveries (s)", DELIVERY_BUCKETS),
         ("sizes (B)", SIZE_BUCKETS),
         ("counts", COUNT_BUCKETS),
     ] {
@@ -297,7 +360,6 @@ fn kind_text(meter: &Meter) -> String {
         [] => "",
         b if b == REQUEST_BUCKETS => ", request buckets",
         b if b == STORE_BUCKETS => ", store buckets",
-        b if b == DELIVERY_BUCKETS => ", delivery buckets",
         b if b == SIZE_BUCKETS => ", size buckets",
         _ => ", count buckets",
     };
@@ -392,7 +454,6 @@ mod tests {
                 assert!(buckets.contains(limit), "{name} has no bound {limit}");
             }
         }
-        assert!(DELIVERY_BUCKETS.contains(&30.0));
     }
 
     /// `UPDATE_REFERENCE=1` writes the file instead.

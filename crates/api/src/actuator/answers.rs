@@ -1,0 +1,117 @@
+//! What these endpoints answer: the types that Spring Boot's clients know (operations.md §1.1).
+
+use axum::response::{IntoResponse as _, Response};
+use chrono::{SecondsFormat, Utc};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+/// The types of a document; the first is what clients get who don't mind.
+const TYPES: [&str; 3] = [
+    "application/vnd.spring-boot.actuator.v3+json",
+    "application/vnd.spring-boot.actuator.v2+json",
+    "application/json",
+];
+
+/// A document in the type that the client prefers.
+pub(super) fn document(
+    headers: &HeaderMap,
+    path: &str,
+    status: StatusCode,
+    body: &Value,
+) -> Response {
+    let chosen = negotiate(headers, &TYPES).and_then(|index| TYPES.get(index));
+    let Some(media_type) = chosen else { return refusal(StatusCode::NOT_ACCEPTABLE, path) };
+    (status, [(CONTENT_TYPE, *media_type), (CACHE_CONTROL, "no-store")], body.to_string())
+        .into_response()
+}
+
+/// A refusal as Spring Boot words it.
+pub(crate) fn refusal(status: StatusCode, path: &str) -> Response {
+    let body = json!({
+        "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        "status": status.as_u16(),
+        "error": status.canonical_reason().unwrap_or("Error"),
+        "path": path,
+    });
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (status, headers, body.to_string()).into_response()
+}
+
+/// Which of `offers` the client prefers, the earlier where it doesn't mind (RFC 9110 §12.5.1);
+/// nothing when it takes none. Parameters but `q` don't choose.
+pub(super) fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
+    let stated: Vec<&str> =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    if stated.iter().all(|value| value.trim().is_empty()) {
+        return (!offers.is_empty()).then_some(0);
+    }
+    let ranges: Vec<(String, f32)> =
+        stated.iter().flat_map(|value| value.split(',')).filter_map(range).collect();
+    let mut best: Option<(usize, f32)> = None;
+    for (index, offer) in offers.iter().enumerate() {
+        let quality = quality(&ranges, offer);
+        if quality > best.map_or(0.0, |(_, best)| best) {
+            best = Some((index, quality));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// A media range and its weight.
+fn range(text: &str) -> Option<(String, f32)> {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().filter(|name| name.contains('/'))?.to_ascii_lowercase();
+    let weight = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case("q"))
+        .map_or(Some(1.0), |(_, weight)| weight.trim().parse().ok())?;
+    Some((name, f32::clamp(weight, 0.0, 1.0)))
+}
+
+/// What the most specific range says of `offer`.
+fn quality(ranges: &[(String, f32)], offer: &str) -> f32 {
+    let family = offer.split_once('/').map_or(offer, |(family, _)| family);
+    let specific = |range: &str| match range.split_once('/') {
+        _ if range == offer => 3,
+        Some((kind, "*")) if kind == family => 2,
+        Some(("*", "*")) => 1,
+        _ => 0,
+    };
+    ranges
+        .iter()
+        .filter(|(range, _)| specific(range) > 0)
+        .max_by_key(|(range, _)| specific(range))
+        .map_or(0.0, |(_, weight)| *weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_client_chooses_the_type() {
+        for (accept, expected) in [
+            (None, Some(0)),
+            (Some(""), Some(0)),
+            (Some("*/*"), Some(0)),
+            (Some("application/*"), Some(0)),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Some(0)),
+            (Some("application/json"), Some(2)),
+            (Some("application/json, */*;q=0.1"), Some(2)),
+            (Some("application/json;q=0.2, application/vnd.spring-boot.actuator.v2+json"), Some(1)),
+            (Some("application/vnd.spring-boot.actuator.v3+json;q=0, application/json"), Some(2)),
+            (Some("text/plain"), None),
+            (Some("*/*;q=0"), None),
+            (Some("nonsense"), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            }
+            assert_eq!(negotiate(&headers, &TYPES), expected, "{accept:?}");
+        }
+    }
+}

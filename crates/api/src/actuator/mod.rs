@@ -1,0 +1,248 @@
+//! The endpoints for operators (operations.md §1): health, build, meters. They read what background
+//! tasks have measured; asking causes no work elsewhere.
+
+mod access;
+mod answers;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use chatwarden_guard::ClientIp;
+use chatwarden_telemetry::meters::{Exposition, IncludedNames, TagFilter};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{StatusCode, header};
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub use access::{Caller, Operator, Scraper};
+
+use crate::app::App;
+use crate::routes::Routes;
+pub(crate) use answers::refusal;
+use answers::{document, negotiate};
+
+/// Who may ask for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// All endpoints but `shutdown`.
+    pub all: bool,
+    /// These, by their name.
+    pub named: Vec<&'static str>,
+}
+
+impl Exposure {
+    fn has(&self, endpoint: &str) -> bool {
+        (self.all && endpoint != "shutdown") || self.named.contains(&endpoint)
+    }
+}
+
+/// What the binary knows of itself.
+#[derive(Clone)]
+pub struct Info {
+    /// What everybody may know: `build`, `git`.
+    pub public: Map<String, Value>,
+    /// What operators may know, measured when asked: `os`, `process`, `app`.
+    pub operators: Arc<dyn Fn() -> Map<String, Value> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Info {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Info").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl Default for Info {
+    fn default() -> Self {
+        Self { public: Map::new(), operators: Arc::new(Map::new) }
+    }
+}
+
+/// What an operator may choose about these endpoints.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The path they live below.
+    pub base_path: String,
+    /// They have a listener of their own: on the main one there are none.
+    pub apart: bool,
+    /// What anybody may ask for, as far as it is for anybody.
+    pub exposed: Exposure,
+    /// What operators may ask for besides.
+    pub exposed_to_operators: Exposure,
+    /// The bearer tokens of operators. Without any, and without `basic`, nobody is one.
+    pub tokens: Vec<String>,
+    /// User name and password of operators.
+    pub basic: Option<(String, String)>,
+    /// Networks that may scrape without a credential.
+    pub scrapers: Vec<IpNet>,
+    /// What the binary knows of itself.
+    pub info: Info,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            base_path: "/actuator".to_owned(),
+            apart: false,
+            exposed: Exposure {
+                all: false,
+                named: vec!["health", "info", "metrics", "prometheus"],
+            },
+            exposed_to_operators: Exposure { all: true, named: Vec::new() },
+            tokens: Vec::new(),
+            basic: None,
+            scrapers: Vec::new(),
+            info: Info::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether `path` is below the base path.
+    fn holds(&self, path: &str) -> bool {
+        path.strip_prefix(self.base_path.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The endpoint that `path` is of; nothing for the index.
+    fn endpoint<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.base_path.as_str())?.strip_prefix('/')?;
+        rest.split('/').next().filter(|name| !name.is_empty())
+    }
+
+    fn may_scrape(&self, address: IpAddr) -> bool {
+        self.scrapers.iter().any(|network| network.contains(&address))
+    }
+}
+
+pub(crate) fn routes(base_path: &str) -> Routes {
+    Routes::new(base_path.to_owned())
+        .get("", index)
+        .get("/health", health)
+        .get("/health/{*path}", health_below)
+        .get("/info", info)
+        .get("/metrics", names)
+        .get("/metrics/{name}", meter)
+        .get("/prometheus", scrape)
+}
+
+/// The answer below the base path where there is no route, or none for the method.
+pub(crate) fn fallback(app: &App, request: &Request, status: StatusCode) -> Option<Response> {
+    let path = request.uri().path();
+    let settings = app.actuator();
+    (!settings.apart && settings.holds(path)).then(|| refusal(status, path))
+}
+
+/// Which endpoints the caller may reach.
+async fn index(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
+    let settings = app.actuator();
+    let origin = parts.extensions.get::<ClientIp>().and_then(ClientIp::origin);
+    let base = format!("{}{}", origin.unwrap_or_default(), settings.base_path);
+    let mut links = Map::new();
+    let mut link = |key: &str, path: &str| {
+        let target = json!({"href": format!("{base}{path}"), "templated": path.contains('{')});
+        links.insert(key.to_owned(), target);
+    };
+    link("self", "");
+    for (endpoint, for_operators, key, path) in [
+        ("health", false, "health", "/health"),
+        ("health", false, "health-path", "/health/{*path}"),
+        ("info", false, "info", "/info"),
+        ("metrics", true, "metrics", "/metrics"),
+        ("metrics", true, "metrics-requiredMetricName", "/metrics/{requiredMetricName}"),
+        ("prometheus", true, "prometheus", "/prometheus"),
+    ] {
+        let scrapes = endpoint == "prometheus" && access::is_scraper(settings, &parts);
+        let allowed = !for_operators || caller.is_operator() || scrapes;
+        if allowed && access::exposes(settings, endpoint, caller.is_operator()) {
+            link(key, path);
+        }
+    }
+    document(&parts.headers, parts.uri.path(), StatusCode::OK, &json!({"_links": links}))
+}
+
+async fn health(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
+    shown(&app, &[], &caller, &parts)
+}
+
+/// A group or a component.
+async fn health_below(
+    caller: Caller,
+    State(app): State<App>,
+    Path(path): Path<String>,
+    parts: Parts,
+) -> Response {
+    let path: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    shown(&app, &path, &caller, &parts)
+}
+
+fn shown(app: &App, path: &[&str], caller: &Caller, parts: &Parts) -> Response {
+    let Some(shown) = app.health().show(path, caller.is_operator()) else {
+        return refusal(StatusCode::NOT_FOUND, parts.uri.path());
+    };
+    let status = StatusCode::from_u16(shown.http_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    document(&parts.headers, parts.uri.path(), status, &shown.body)
+}
+
+/// What was built; for operators also where it runs and what it can do.
+async fn info(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
+    let info = &app.actuator().info;
+    let mut body = info.public.clone();
+    if caller.is_operator() {
+        body.extend((info.operators)());
+    }
+    document(&parts.headers, parts.uri.path(), StatusCode::OK, &Value::Object(body))
+}
+
+/// The names of all meters that have a value.
+async fn names(_: Operator, State(app): State<App>, parts: Parts) -> Response {
+    document(&parts.headers, parts.uri.path(), StatusCode::OK, &json!(app.meters().names()))
+}
+
+/// One meter, narrowed by `tag=key:value`.
+async fn meter(
+    _: Operator,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+    parts: Parts,
+) -> Response {
+    let tags = query.iter().filter(|(key, _)| key == "tag").map(|(_, tag)| tag.parse());
+    let Ok(filters) = tags.collect::<Result<Vec<TagFilter>, _>>() else {
+        return refusal(StatusCode::BAD_REQUEST, parts.uri.path());
+    };
+    match app.meters().view(&name, &filters) {
+        Some(view) => document(&parts.headers, parts.uri.path(), StatusCode::OK, &json!(view)),
+        None => refusal(StatusCode::NOT_FOUND, parts.uri.path()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    #[serde(default)]
+    included_names: String,
+}
+
+/// All meters, for Prometheus and its like.
+async fn scrape(
+    _: Scraper,
+    State(app): State<App>,
+    Query(wanted): Query<Wanted>,
+    parts: Parts,
+) -> Response {
+    const FORMATS: [(&str, Exposition); 2] = [
+        ("text/plain", Exposition::Prometheus),
+        ("application/openmetrics-text", Exposition::OpenMetrics),
+    ];
+    let Some(format) = negotiate(&parts.headers, &FORMATS.map(|(name, _)| name)) else {
+        return refusal(StatusCode::NOT_ACCEPTABLE, parts.uri.path());
+    };
+    let format = FORMATS.get(format).map_or(Exposition::Prometheus, |(_, format)| *format);
+    let text = app.meters().expose(format, &IncludedNames::parse(&wanted.included_names));
+    let headers = [(CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
+    (headers, text).into_response()
+}

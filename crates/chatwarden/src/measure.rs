@@ -1,0 +1,164 @@
+//! What is measured of the process itself, and what is told about it (operations.md §2.2, `info`).
+
+use std::time::Duration;
+
+use chatwarden_api::actuator::Info;
+use chatwarden_db::Db;
+use chatwarden_telemetry::clock::SharedClock;
+use chatwarden_telemetry::meters::catalogue::UNMEASURED;
+use chatwarden_telemetry::system::Sampler;
+use chrono::{DateTime, SecondsFormat, Utc};
+use metrics::gauge;
+use serde_json::{Map, Value, json};
+
+use crate::allocator::AllocatorStats;
+use crate::config::Config;
+
+/// How often the process is measured.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// What was built: the commit is known where the build was told.
+const COMMIT: Option<&str> = option_env!("CHATWARDEN_COMMIT");
+/// The compiler.
+const RUSTC: &str = env!("CHATWARDEN_RUSTC");
+/// What it was built for.
+const TARGET: &str = env!("CHATWARDEN_TARGET");
+
+/// A sampler of this process.
+#[must_use]
+pub fn sampler(config: &Config, db: &Db) -> Sampler {
+    gauge!(
+        "build.info",
+        "version" => env!("CARGO_PKG_VERSION"),
+        "commit" => COMMIT.unwrap_or("unknown"),
+        "rustc" => RUSTC,
+    )
+    .set(1.0);
+    let db = db.clone();
+    Sampler::new(vec![config.server.data_dir.clone()])
+        .with_runtime(tokio::runtime::Handle::current())
+        .with_source(Box::new(allocator))
+        .with_source(Box::new(move || pool(&db)))
+}
+
+/// Measures until it is dropped. Reading the system blocks, so it has a thread for that.
+pub async fn measure(mut sampler: Sampler, clock: SharedClock) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let clock = clock.clone();
+        let sampling = tokio::task::spawn_blocking(move || {
+            sampler.sample(clock.monotonic());
+            sampler
+        });
+        match sampling.await {
+            Ok(back) => sampler = back,
+            Err(error) => {
+                tracing::error!(%error, "the process is measured no more");
+                return;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]
+fn allocator() {
+    let Ok(stats) = AllocatorStats::now() else { return };
+    for (state, bytes) in [
+        ("allocated", stats.allocated),
+        ("active", stats.active),
+        ("resident", stats.resident),
+        ("mapped", stats.mapped),
+        ("retained", stats.retained),
+        ("metadata", stats.metadata),
+    ] {
+        gauge!("memory.allocator", "state" => state).set(bytes as f64);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]
+fn pool(db: &Db) {
+    let pressure = db.pressure();
+    gauge!("db.pool.max", "pool" => "rw").set(pressure.limit as f64);
+    gauge!("db.pool.pending", "pool" => "rw").set(pressure.waiting as f64);
+    // SQLite's threads don't say whether they are at work.
+    if let (Some(busy), Some(open)) = (pressure.busy, pressure.open) {
+        let idle = open.saturating_sub(busy);
+        gauge!("db.pool.connections", "pool" => "rw", "state" => "active").set(busy as f64);
+        gauge!("db.pool.connections", "pool" => "rw", "state" => "idle").set(idle as f64);
+        gauge!("chatwoot.database.connections").set(open as f64);
+    }
+}
+
+/// What `/actuator/info` tells.
+#[must_use]
+pub fn info(config: &Config) -> Info {
+    let mut public = Map::new();
+    public.insert(
+        "build".to_owned(),
+        json!({
+            "artifact": env!("CARGO_PKG_NAME"), "group": "org.chatwarden", "name": "Chatwarden",
+            "version": env!("CARGO_PKG_VERSION"),
+        }),
+    );
+    if let Some(commit) = COMMIT {
+        public.insert("git".to_owned(), json!({"commit": {"id": commit}}));
+    }
+    let redis = config.redis.url.is_some();
+    let app = json!({
+        "name": "Chatwarden",
+        "environment": config.server.environment.name(),
+        "startupTime": DateTime::<Utc>::from(std::time::SystemTime::now())
+            .to_rfc3339_opts(SecondsFormat::Secs, true),
+        "chatwootApi": chatwarden_api::CHATWOOT_VERSION,
+        "features": {
+            "multiTenancy": true, "webSocketSupport": true, "roleBasedAccess": true,
+            "realTimeNotifications": true, "redisCaching": redis, "aiAutomation": false,
+        },
+        "endpoints": {
+            "api": "/api", "actuator": config.management.base_path.as_str(), "websocket": "/cable",
+        },
+        "unavailable": UNMEASURED,
+    });
+    let operators = move || {
+        let mut told = Map::new();
+        told.insert("os".to_owned(), system());
+        told.insert("process".to_owned(), process());
+        told.insert(
+            "rust".to_owned(),
+            json!({
+                "version": RUSTC, "target": TARGET, "allocator": "jemalloc",
+                "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
+            }),
+        );
+        told.insert("app".to_owned(), app.clone());
+        told
+    };
+    Info { public, operators: std::sync::Arc::new(operators) }
+}
+
+fn system() -> Value {
+    let mut os = json!({"name": std::env::consts::OS, "arch": std::env::consts::ARCH});
+    if let (Ok(version), Some(os)) =
+        (std::fs::read_to_string("/proc/sys/kernel/osrelease"), os.as_object_mut())
+    {
+        os.insert("version".to_owned(), json!(version.trim()));
+    }
+    os
+}
+
+fn process() -> Value {
+    let mut process = json!({
+        "pid": std::process::id(),
+        "parentPid": std::os::unix::process::parent_id(),
+        "cpus": std::thread::available_parallelism().map_or(1, usize::from),
+    });
+    // As much of the shape that clients know from the JVM as the allocator can tell.
+    if let (Ok(stats), Some(process)) = (AllocatorStats::now(), process.as_object_mut()) {
+        let heap = json!({"used": stats.allocated, "committed": stats.active});
+        let other = json!({"used": stats.metadata});
+        process.insert("memory".to_owned(), json!({"heap": heap, "nonHeap": other}));
+    }
+    process
+}

@@ -1,0 +1,117 @@
+//! The endpoints for operators (operations.md §1): who sees what, in which type.
+
+use chatwarden_testkit::App;
+use http::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn everybody_sees_the_status_and_operators_the_rest() {
+    let app = App::empty().await;
+    let (anyone, operator) = (app.anyone(), app.operator());
+    let health = anyone.get("/actuator/health").await.ok();
+    assert_eq!(
+        health,
+        json!({"status": "UP", "groups": ["deploy", "liveness", "readiness", "startup"]})
+    );
+    let shown = operator.get("/actuator/health").await.ok();
+    assert_eq!(shown["components"]["readinessState"]["details"]["state"], "ACCEPTING_TRAFFIC");
+    assert_eq!(operator.get("/actuator/health/ping").await.ok(), json!({"status": "UP"}));
+    anyone.get("/actuator/health/ping").await.status(404);
+    assert_eq!(anyone.get("/actuator/health/readiness").await.ok()["status"], "UP");
+
+    let (anyone, operator) =
+        (anyone.with_header("accept", "*/*"), operator.with_header("accept", "*/*"));
+    for path in ["/actuator/metrics", "/actuator/metrics/db.query", "/actuator/prometheus"] {
+        let reply = anyone.get(path).await;
+        reply.status(401);
+        assert_eq!(reply.header("www-authenticate"), "Basic realm=\"actuator\"");
+        operator.get(path).await.status(200);
+    }
+    let wrong = anyone.with_header("authorization", "Bearer guessed");
+    wrong.get("/actuator/health").await.status(401);
+}
+
+#[tokio::test]
+async fn the_index_lists_what_the_caller_may_reach() {
+    let app = App::empty().await;
+    let keys = |index: &Value| {
+        let links = index["_links"].as_object().expect("links");
+        links.keys().cloned().collect::<Vec<_>>()
+    };
+    let index = app.anyone().with_header("host", "cw.example").get("/actuator").await.ok();
+    assert_eq!(keys(&index), ["health", "health-path", "info", "self"]);
+    assert_eq!(
+        index["_links"]["health-path"],
+        json!({"href": "http://cw.example/actuator/health/{*path}", "templated": true})
+    );
+    let index = app.operator().get("/actuator").await.ok();
+    assert_eq!(
+        keys(&index),
+        [
+            "health",
+            "health-path",
+            "info",
+            "metrics",
+            "metrics-requiredMetricName",
+            "prometheus",
+            "self"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn answers_have_the_type_that_tools_look_for() {
+    let app = App::empty().await;
+    for (accept, expected) in [
+        ("*/*", "application/vnd.spring-boot.actuator.v3+json"),
+        ("application/json", "application/json"),
+        (
+            "application/vnd.spring-boot.actuator.v2+json",
+            "application/vnd.spring-boot.actuator.v2+json",
+        ),
+    ] {
+        let reply = app.anyone().with_header("accept", accept).get("/actuator/info").await;
+        reply.status(200);
+        assert_eq!(
+            (reply.header("content-type"), reply.header("cache-control")),
+            (expected, "no-store")
+        );
+    }
+    app.anyone().with_header("accept", "text/plain").get("/actuator/info").await.status(406);
+    for (accept, expected, end) in [
+        ("*/*", "text/plain;version=0.0.4;charset=utf-8", "\n"),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3",
+            "application/openmetrics-text;version=1.0.0;charset=utf-8",
+            "# EOF\n",
+        ),
+    ] {
+        let reply = app.operator().with_header("accept", accept).get("/actuator/prometheus").await;
+        reply.status(200);
+        assert_eq!(reply.header("content-type"), expected);
+        assert!(reply.text().ends_with(end));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_so_as_spring_does() {
+    let app = App::empty().await;
+    for path in ["/actuator/nope", "/actuator/env", "/actuator/metrics/no.such.meter"] {
+        let body = app.operator().get(path).await.status(404);
+        assert_eq!((&body["status"], &body["error"]), (&json!(404), &json!("Not Found")), "{path}");
+        assert_eq!(body["path"], path);
+    }
+    let reply = app.operator().send(Method::POST, "/actuator/health", json!({})).await;
+    assert_eq!(reply.status(405)["error"], "Method Not Allowed");
+    assert!(reply.header("allow").contains("GET"), "{reply:?}");
+    app.operator().get("/actuator/metrics/db.query?tag=nocolon").await.status(400);
+}
+
+#[tokio::test]
+async fn basic_credentials_are_compared_whole() {
+    let app = App::empty().await;
+    for credential in ["Basic", "Basic !!", "Basic b3BlcmF0b3I6", "Digest x", ""] {
+        let caller = app.anyone().with_header("authorization", credential);
+        caller.get("/actuator/metrics").await.status(401);
+    }
+}
