@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chatwarden_api::actuator::Info;
 use chatwarden_db::Db;
-use chatwarden_telemetry::clock::SharedClock;
+use chatwarden_telemetry::clock::{SharedClock, SystemClock};
 use chatwarden_telemetry::meters::catalogue::UNMEASURED;
 use chatwarden_telemetry::system::Sampler;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -109,7 +109,7 @@ pub fn info(config: &Config) -> Info {
     let app = json!({
         "name": "Chatwarden",
         "environment": config.server.environment.name(),
-        "startupTime": DateTime::<Utc>::from(std::time::SystemTime::now())
+        "startupTime": DateTime::<Utc>::from(SystemClock::shared().wall())
             .to_rfc3339_opts(SecondsFormat::Secs, true),
         "chatwootApi": chatwarden_api::CHATWOOT_VERSION,
         "features": {

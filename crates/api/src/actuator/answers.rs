@@ -1,7 +1,8 @@
 //! What these endpoints answer: the types that Spring Boot's clients know (operations.md §1.1).
 
 use axum::response::{IntoResponse as _, Response};
-use chrono::{SecondsFormat, Utc};
+use chatwarden_telemetry::clock::SystemClock;
+use chrono::{DateTime, SecondsFormat, Utc};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -28,8 +29,9 @@ pub(super) fn document(
 
 /// A refusal as Spring Boot words it.
 pub(crate) fn refusal(status: StatusCode, path: &str) -> Response {
+    let now = DateTime::<Utc>::from(SystemClock::shared().wall());
     let body = json!({
-        "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        "timestamp": now.to_rfc3339_opts(SecondsFormat::Millis, true),
         "status": status.as_u16(),
         "error": status.canonical_reason().unwrap_or("Error"),
         "path": path,
