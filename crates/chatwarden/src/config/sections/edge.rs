@@ -101,7 +101,7 @@ section! {
         enabled: bool = "ENABLE_RACK_ATTACK", Text("true"), "false";
         /// Whether the widget's requests are limited.
         widget_enabled: bool = "ENABLE_RACK_ATTACK_WIDGET_API", Text("true"), "false";
-        /// Which set of limits: `strict`, Chatwoot's, or the one in between.
+        /// Which set of limits: `strict`, `balanced`, or `chatwoot`, which allows many more guesses at passwords and codes.
         profile: Profile = "RATE_LIMIT_PROFILE", Text("balanced"), "chatwoot";
         /// Networks whose requests are not limited.
         allow_cidrs: Vec<IpNet> = "RATE_LIMIT_ALLOW_CIDRS" | "RACK_ATTACK_ALLOWED_IPS", Absent,
