@@ -6,16 +6,17 @@ use chatwarden_core::conversations::{
     self, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
 };
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
-use chatwarden_core::messages::{self, MessagePush, MessageType, NewMessage, Sender, Sent};
+use chatwarden_core::messages::{self, MessagePush, Sent};
 use chatwarden_core::storage::avatar_url;
 use chatwarden_core::{Error, teams, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
 
-use crate::actors::{Agent, performer};
+use crate::actors::{Agent, AgentOrBot, performer};
 use crate::app::App;
 use crate::contacts::contact_json;
 use crate::error::{Answer, ApiError};
+use crate::messages::Draft;
 use crate::params::Params;
 use crate::routes::Routes;
 use crate::teams::{raw_team_json, team_json};
@@ -95,10 +96,11 @@ fn moment(params: &Params, key: &str) -> Option<Timestamp> {
 /// Opens a conversation with a contact in an inbox, or with whoever has the source id
 /// (`behaviours.md §8`, create).
 async fn create(
-    Agent(scope, _): Agent,
+    Agent(scope, account): Agent,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
+    let who = AgentOrBot::Agent(scope.clone(), account);
     let status = match params.present("status").as_deref() {
         None => Status::Open,
         Some(name) => Status::named(name)
@@ -115,6 +117,7 @@ async fn create(
         custom_attributes: object("custom_attributes"),
     };
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
+    let first = params.inner("message").map(|message| Draft::of(&message)).transpose()?;
     let place = Place {
         inbox: params.integer("inbox_id").map(InboxId),
         contact: params.integer("contact_id").map(ContactId),
@@ -135,12 +138,9 @@ async fn create(
         if fresh {
             conversations::announce_created(tx, &scope, &c, &by).await?;
         }
-        if let Some(message) = params.inner("message") {
-            let sender = Sender::User(Box::new(scope.member().clone()));
-            let mut first =
-                NewMessage::text(MessageType::Outgoing, message.text("content"), sender);
-            first.private = message.flag("private").unwrap_or(false);
-            messages::create(tx, &scope, &mut c, first, &by).await?;
+        if let Some(first) = first {
+            let new = first.message(tx, &who, &c).await?;
+            messages::create(tx, &scope, &mut c, new, &by).await?;
         }
         let page = conversations::show(tx, &scope, c).await?;
         Ok(Json(conversation_json(tx, &page)))

@@ -98,6 +98,10 @@ chatwarden_db::row! {
         pub id: InboxId,
         pub name: String,
         pub channel_type: String,
+        /// Whether it may answer a message by itself.
+        pub answers: bool,
+        /// Whether it asks how a conversation was.
+        pub surveys: bool,
     }
 }
 

@@ -87,6 +87,9 @@ pub async fn set_status(
             json!({"activity": {"type": "conversation_status_changed", "status": status}});
         messages::activity(tx, scope, c, &text, attributes).await?;
     }
+    if before.status != status && status == Status::Resolved {
+        messages::survey(tx, scope, c).await?;
+    }
     save(tx, scope, c, &before, by).await
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     ContentType, DeliveryStatus, Message, MessagePush, MessageType, SenderBot, SenderUser, Sent,
-    sql,
+    content, liquid, sql, templates, variables,
 };
 use crate::agent_bots::AgentBot;
 use crate::contacts::{self, Contact};
@@ -16,9 +16,6 @@ use crate::events::{self, Event, Performer};
 use crate::ids::MessageId;
 use crate::scope::Scope;
 use crate::users::Member;
-
-/// The longest content, in characters (`behaviours.md §18`).
-const CONTENT_LIMIT: usize = 150_000;
 
 /// Who sends a message.
 #[derive(Debug, Clone)]
@@ -95,13 +92,24 @@ impl NewMessage {
         }
     }
 
-    fn check(&self) -> Result<()> {
-        if self.content.as_deref().is_some_and(|c| c.chars().nth(CONTENT_LIMIT).is_some()) {
-            return Err(Error::Unprocessable(format!(
-                "Validation failed: Content is too long (maximum is {CONTENT_LIMIT} characters)"
-            )));
-        }
-        Ok(())
+    /// Whether a person answers the contact: no note, no rule, no campaign (`behaviours.md §9.3`).
+    fn is_human_reply(&self) -> bool {
+        let said = |attributes: &Value, key: &str| {
+            attributes.get(key).is_some_and(|value| !matches!(value, Value::Null))
+        };
+        self.message_type == MessageType::Outgoing
+            && !self.private
+            && !said(&self.content_attributes, "automation_rule_id")
+            && !said(&self.additional_attributes, "campaign_id")
+            && (matches!(self.sender, Sender::User(_))
+                || said(&self.content_attributes, "external_echo"))
+    }
+
+    /// Whether a bot answers the contact.
+    fn is_bot_reply(&self) -> bool {
+        self.message_type == MessageType::Outgoing
+            && !self.private
+            && matches!(self.sender, Sender::Bot(_))
     }
 
     /// The message as it stands once inserted.
@@ -156,13 +164,54 @@ impl NewMessage {
     }
 }
 
+/// Fills in what the new message says of others: the message it replies to, and its placeholders.
+async fn prepare(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    new: &mut NewMessage,
+) -> Result<()> {
+    if let Some(attributes) = new.content_attributes.as_object_mut() {
+        let id = attributes.get("in_reply_to").and_then(|id| match id {
+            Value::String(id) => id.trim().parse().ok(),
+            id => id.as_i64(),
+        });
+        let given = |key: &str| attributes.get(key).is_some_and(|v| !v.is_null() && v != "");
+        let by_id = given("in_reply_to");
+        let external = attributes.get("in_reply_to_external_id").and_then(Value::as_str);
+        let external = external.filter(|id| !id.is_empty());
+        if by_id || external.is_some() {
+            let found = match (by_id, id, external) {
+                (true, Some(id), _) => sql::reference(tx, scope, c.row.id, MessageId(id)).await?,
+                (true, None, _) | (_, _, None) => None,
+                (false, _, Some(external)) => {
+                    sql::reference_by_source(tx, scope, c.row.id, external).await?
+                }
+            };
+            let (id, source_id) = found.unzip();
+            attributes.insert("in_reply_to".to_owned(), json!(id));
+            attributes.insert("in_reply_to_external_id".to_owned(), json!(source_id.flatten()));
+        }
+    }
+    if matches!(new.message_type, MessageType::Outgoing | MessageType::Template)
+        && let Some(text) = new.content.as_deref().filter(|text| liquid::has_placeholders(text))
+    {
+        let variables = variables::of(tx, scope, c, &new.sender).await?;
+        if let Some(filled) = liquid::render(text, &variables) {
+            new.content = Some(filled);
+        }
+    }
+    Ok(())
+}
+
 /// Inserts a message and notes it in the conversation in hand; the row is not written yet.
 async fn insert(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     c: &mut Conversation,
-    new: NewMessage,
+    mut new: NewMessage,
 ) -> Result<Sent> {
+    prepare(tx, scope, c, &mut new).await?;
     let id = sql::insert(tx, scope, c.row.id, c.row.inbox_id, &new).await?;
     let sent = new.stored(tx, id, c);
     let message = &sent.message;
@@ -187,8 +236,8 @@ async fn announce(
     scope: &Scope,
     c: &Conversation,
     event: &'static str,
+    push: MessagePush<'_>,
     sent: &Sent,
-    echo_id: Option<&Value>,
     by: &Performer,
 ) -> Result<()> {
     let message = &sent.message;
@@ -201,18 +250,43 @@ async fn announce(
         "message_id": message.id, "conversation_id": c.row.id, "assignee_id": c.row.assignee_id,
         "user_id": user, "public": contact_too,
     }));
-    let payload = MessagePush::of(tx, c, sent).echo(echo_id);
-    events::emit(tx, scope, &announced, &payload);
+    events::emit(tx, scope, &announced, &push);
     Ok(())
+}
+
+/// Tells that a message is there.
+async fn announce_created(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    sent: &Sent,
+    echo_id: Option<&Value>,
+    by: &Performer,
+) -> Result<()> {
+    let push = MessagePush::of(tx, c, sent).echo(echo_id);
+    announce(tx, scope, c, "message.created", push, sent, by).await
+}
+
+/// Tells that a message changed, and what of it.
+pub(super) async fn announce_updated(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    sent: &Sent,
+    changes: &Value,
+    by: &Performer,
+) -> Result<()> {
+    let push = MessagePush::of(tx, c, sent).changes(changes);
+    announce(tx, scope, c, "message.updated", push, sent, by).await
 }
 
 /// Sends a message in a conversation that the transaction holds locked.
 ///
-/// The conversation is reopened, its clocks and counters move, and everybody who must hear of it
-/// does; all of it in the caller's transaction.
+/// The conversation is reopened, its clocks and counters move, the inbox answers by itself where it
+/// is to, and everybody who must hear of it does; all of it in the caller's transaction.
 ///
 /// # Errors
-/// [`Error::Unprocessable`] for a content that is too long or a conversation that is flooded.
+/// [`Error::Unprocessable`] for what a message may not hold, or a conversation that is flooded.
 pub async fn create(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -220,15 +294,14 @@ pub async fn create(
     new: NewMessage,
     by: &Performer,
 ) -> Result<Sent> {
-    new.check()?;
+    content::check(&new)?;
     guard_against_floods(tx, c)?;
     let now = tx.now();
     let echo_id = new.echo_id.clone();
-    let (incoming, outgoing) =
-        (new.message_type == MessageType::Incoming, new.message_type == MessageType::Outgoing);
-    let human = matches!(new.sender, Sender::User(_));
-    let public = !new.private;
+    let incoming = new.message_type == MessageType::Incoming;
+    let (human_reply, bot_reply) = (new.is_human_reply(), new.is_bot_reply());
     let sent = insert(tx, scope, c, new).await?;
+    c.row.updated_at = now;
 
     // Each step below is a save of its own to those who listen (`realtime.md §6.1`), and one write
     // to the database.
@@ -237,10 +310,16 @@ pub async fn create(
     let mut reopened = false;
     if incoming && !c.contact.blocked {
         match c.row.status {
-            Status::Snoozed | Status::Resolved => {
-                reopened = c.row.status == Status::Resolved;
+            Status::Snoozed => {
                 c.row.status = Status::Open;
                 c.row.snoozed_until = None;
+            }
+            Status::Resolved if sql::has_active_bot(tx, scope, c.row.inbox_id).await? => {
+                c.row.status = Status::Pending;
+            }
+            Status::Resolved => {
+                reopened = true;
+                c.row.status = Status::Open;
             }
             Status::Open | Status::Pending => {}
         }
@@ -248,51 +327,52 @@ pub async fn create(
     saves.push(conversations::events_of(&before, &c.row));
 
     let before = c.row.clone();
-    let mut first_reply = false;
-    if incoming {
-        c.row.waiting_since.get_or_insert(now);
-    } else if outgoing
-        && public
-        && !matches!(sent.message.sender_type.as_deref(), None | Some("Contact"))
-    {
-        first_reply = human && c.row.first_reply_created_at.is_none();
-        if first_reply {
-            c.row.first_reply_created_at = Some(now);
-        }
-        c.row.waiting_since = None;
+    let first_reply = human_reply && c.row.first_reply_created_at.is_none();
+    if first_reply {
+        c.row.first_reply_created_at = Some(now);
     }
-    let clocks = conversations::events_of(&before, &c.row);
+    if human_reply || bot_reply {
+        c.row.waiting_since = None;
+    } else if incoming {
+        c.row.waiting_since.get_or_insert(now);
+    }
+    saves.push(conversations::events_of(&before, &c.row));
 
-    if reopened && c.inbox.channel_type == "Channel::Api" {
+    announce_created(tx, scope, c, &sent, echo_id.as_ref(), by).await?;
+    if first_reply {
+        let push = MessagePush::of(tx, c, &sent);
+        announce(tx, scope, c, "first.reply.created", push, &sent, by).await?;
+    }
+    if reopened && c.inbox.channel_type == crate::inboxes::API {
         let attributes =
             json!({"activity": {"type": "conversation_status_changed", "status": Status::Open}});
-        activity(
-            tx,
-            scope,
-            c,
-            "System reopened the conversation due to a new incoming message.",
-            attributes,
-        )
-        .await?;
+        let text = "System reopened the conversation due to a new incoming message.";
+        activity(tx, scope, c, text, attributes).await?;
     }
-    c.row.updated_at = now;
-    crate::conversations::sql::update(tx, scope, &c.row).await?;
-
-    announce(tx, scope, c, "message.created", &sent, echo_id.as_ref(), by).await?;
-    if first_reply {
-        announce(tx, scope, c, "first.reply.created", &sent, None, by).await?;
-    }
-    saves.push(clocks);
-    let last = (public && sent.message.message_type != MessageType::Activity).then_some(&sent);
+    let public = !sent.message.private && sent.message.message_type != MessageType::Activity;
     for events in &saves {
-        push::announce_with(tx, scope, c, events, by, last).await?;
+        push::announce_with(tx, scope, c, events, by, public.then_some(&sent)).await?;
     }
     if incoming {
+        templates::answer(tx, scope, c).await?;
         let mut contact = c.contact.clone();
         contacts::touch(tx, scope, &mut contact).await?;
         c.contact = contact;
     }
+    conversations::sql::update(tx, scope, &c.row).await?;
     Ok(sent)
+}
+
+/// Adds a message that the product itself sends, and tells of it. The caller writes the
+/// conversation's row afterwards.
+pub(super) async fn send_template(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    new: NewMessage,
+) -> Result<()> {
+    let sent = insert(tx, scope, c, new).await?;
+    announce_created(tx, scope, c, &sent, None, &Performer::System).await
 }
 
 /// Counts the messages of a minute in the conversation's own row: no statement, and no row but the one
@@ -324,29 +404,5 @@ pub async fn activity(
 ) -> Result<()> {
     let mut new = NewMessage::text(MessageType::Activity, Some(text.to_owned()), Sender::Nobody);
     new.content_attributes = attributes;
-    let sent = insert(tx, scope, c, new).await?;
-    announce(tx, scope, c, "message.created", &sent, None, &Performer::System).await
-}
-
-/// Takes a message's content away; the message stays as a mark that there was one.
-///
-/// # Errors
-/// [`Error::NotFound`] where the conversation has no such message.
-pub async fn delete(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope,
-    c: &Conversation,
-    id: MessageId,
-    by: &Performer,
-) -> Result<Sent> {
-    let mut sent = sql::find(tx, scope, c.row.id, id).await?.ok_or(Error::NotFound)?;
-    let message = &mut sent.message;
-    message.content = Some("This message was deleted".to_owned());
-    message.processed_content.clone_from(&message.content);
-    message.content_type = ContentType::Text;
-    message.content_attributes.0 = json!({"deleted": true});
-    message.updated_at = tx.now();
-    sql::update(tx, scope, message).await?;
-    announce(tx, scope, c, "message.updated", &sent, None, by).await?;
-    Ok(sent)
+    send_template(tx, scope, c, new).await
 }

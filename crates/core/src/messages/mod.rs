@@ -1,12 +1,19 @@
 //! Messages: what is said in a conversation.
 
+mod content;
 mod create;
+mod liquid;
 pub mod push;
 pub mod sql;
+mod templates;
+mod update;
+mod variables;
 
-pub use create::{NewMessage, Sender, activity, create, delete};
+pub use create::{NewMessage, Sender, activity, create};
 pub use push::{MessagePush, SenderPush};
 pub use sql::{by_ids, get, list, list_public, public_of};
+pub use templates::survey;
+pub use update::{delete, mark_read, retry, save, set_status, translated};
 
 use chatwarden_db::{Json, Timestamp};
 use serde_json::Value;

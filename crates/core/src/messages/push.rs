@@ -38,6 +38,8 @@ pub struct MessagePush<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     echo_id: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    previous_changes: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<SenderPush<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attachments: Vec<Value>,
@@ -179,6 +181,7 @@ impl<'a> MessagePush<'a> {
                 contact_inbox: ContactInboxOf { source_id: &c.contact_inbox.source_id },
             },
             echo_id: None,
+            previous_changes: None,
             sender: sent.sender_push(tx),
             attachments: sent.attachment_pushes(tx).unwrap_or_default(),
         }
@@ -188,6 +191,13 @@ impl<'a> MessagePush<'a> {
     #[must_use]
     pub fn echo(mut self, echo_id: Option<&'a Value>) -> Self {
         self.echo_id = echo_id;
+        self
+    }
+
+    /// With what changed: columns with their old and new values.
+    #[must_use]
+    pub(super) fn changes(mut self, changes: &'a Value) -> Self {
+        self.previous_changes = Some(changes);
         self
     }
 }

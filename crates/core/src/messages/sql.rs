@@ -2,6 +2,8 @@
 
 use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
+use super::templates::Answered;
+use super::variables::Place;
 use super::{Message, NewMessage, Sent};
 use crate::ids::{ConversationId, InboxId, MessageId};
 use crate::scope::Scope;
@@ -37,28 +39,66 @@ statements! {
     GET: Sent = "messages.get", (concat!(sent_select!(), "where m.account_id = $1 and m.id = $2"));
     /// $1 account, $2 conversation, $3 id
     FIND: Sent = "messages.find", (concat!(sent_select!(), "where m.account_id = $1 and m.conversation_id = $2 and m.id = $3"));
-    /// $1 account, $2 conversation, $3 before, $4 limit; newest first
+    /// $1 account, $2 conversation, $3 before, $4 limit, $5 without notes and activities; newest first
     BEFORE: Sent = "messages.before", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id < $3 order by m.id desc limit $4"));
-    /// $1 account, $2 conversation, $3 from, $4 before, $5 limit; oldest first
-    BETWEEN: Sent = "messages.between", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id >= $3 and m.id < $4 order by m.id limit $5"));
-    /// $1 account, $2 conversation, $3 before, $4 limit; newest first, without notes and activities
-    PUBLIC_BEFORE: Sent = "messages.public_before", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id < $3 and not m.private and m.message_type <> 2
+        "where m.account_id = $1 and m.conversation_id = $2 and m.id < $3
+            and not ($5 and (m.private or m.message_type = 2))
          order by m.id desc limit $4"));
-    /// $1 account, $2 conversation, $3 from, $4 limit; oldest first, without notes and activities
-    PUBLIC_FROM: Sent = "messages.public_from", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id >= $3 and not m.private and m.message_type <> 2
-         order by m.id limit $4"));
+    /// $1 account, $2 conversation, $3 from, $4 before, $5 limit, $6 without notes and activities; oldest first
+    BETWEEN: Sent = "messages.between", (concat!(sent_select!(),
+        "where m.account_id = $1 and m.conversation_id = $2 and m.id >= $3 and m.id < $4
+            and not ($6 and (m.private or m.message_type = 2))
+         order by m.id limit $5"));
+    /// $1 account, $2 conversation, $3 id
+    REFERENCE: (MessageId, Option<String>) = "messages.reference",
+        "select id, source_id from messages where account_id = $1 and conversation_id = $2 and id = $3";
+    /// $1 account, $2 conversation, $3 source id
+    REFERENCE_BY_SOURCE: (MessageId, Option<String>) = "messages.reference_by_source",
+        "select id, source_id from messages where account_id = $1 and conversation_id = $2 and source_id = $3
+         order by id limit 1";
+    /// $1 account, $2 inbox
+    HAS_ACTIVE_BOT: (i64,) = "messages.has_active_bot",
+        "select count(*) from agent_bot_inboxes where account_id = $1 and inbox_id = $2 and status = 0";
+    /// $1 account, $2 inbox
+    PLACE: Place = "messages.place",
+        "select a.name, i.name, i.business_name, i.avatar, ch.settings
+         from accounts a join inboxes i on i.account_id = a.id
+            join channels ch on ch.account_id = i.account_id and ch.inbox_id = i.id
+         where i.account_id = $1 and i.id = $2";
+    /// $1 account, $2 conversation, $3 today, $4 lately: whether the conversation has an outgoing or a
+    /// template message, a template of today, a public answer of lately, and a question for the address
+    ANSWERED: Answered = "messages.answered",
+        "select
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)),
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type = 3
+                and created_at >= $3),
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type = 1
+                and not private and created_at > $4),
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and content_type = 3)";
+    /// $1 account, $2 conversation
+    SURVEYED: (i64,) = "messages.surveyed",
+        "select count(*) from messages where account_id = $1 and conversation_id = $2 and content_type = 9";
+    /// $1 account, $2 conversation: what its contact has not read, of the newest messages
+    UNREAD: Sent = "messages.unread", (concat!(sent_select!(),
+        "where m.account_id = $1 and m.conversation_id = $2 and m.status in (0, 1) and m.message_type <> 0
+            and m.id in (select id from messages where account_id = $1 and conversation_id = $2
+                order by id desc limit 200)
+         order by m.id"));
+    /// $1 account, $2 ids, $3 now
+    MARK_READ: () = "messages.mark_read",
+        "update messages set status = 2, updated_at = $3 where account_id = $1 and id @in($2)";
+    /// $1 account, $2 message
+    DELETE_ATTACHMENTS: () = "messages.delete_attachments",
+        "delete from attachments where account_id = $1 and message_id = $2";
     /// $1 account, $2 conversations: their public messages, newest first
     PUBLIC_OF: Sent = "messages.public_of", (concat!(sent_select!(),
         "where m.account_id = $1 and m.conversation_id @in($2) and not m.private and m.message_type <> 2
          order by m.id desc limit 5000"));
-    /// $1 account, $2 message, $3 content, $4 content attributes, $5 status, $6 now, $7 content type
+    /// $1 account, $2 message, $3 content, $4 processed content, $5 content attributes, $6 status, $7 now,
+    /// $8 content type, $9 source id, $10 attachments
     UPDATE: () = "messages.update",
-        "update messages set content = $3, processed_content = $3, content_attributes = $4, status = $5, updated_at = $6,
-            content_type = $7
+        "update messages set content = $3, processed_content = $4, content_attributes = $5, status = $6,
+            updated_at = $7, content_type = $8, source_id = $9, attachments = $10
          where account_id = $1 and id = $2";
 }
 
@@ -116,34 +156,29 @@ pub async fn find(
 }
 
 /// A stretch of a conversation, oldest first (`behaviours.md §9.1`): the latest 20; 20 before an id;
-/// up to 100 after one; up to 1,000 between two.
+/// up to 100 after one; up to 1,000 between two. `shared` leaves out private notes and activities.
 pub async fn list(
     tx: &mut Tx<'_>,
     scope: &Scope,
     conversation: ConversationId,
     after: Option<i64>,
     before: Option<i64>,
+    shared: bool,
 ) -> Result<Vec<Sent>, DbError> {
     let account = scope.account_id();
-    match (after, before) {
-        (Some(after), None) => {
-            tx.all(
-                &BETWEEN,
-                args![account, conversation, after.saturating_add(1), i64::MAX, 100_i64],
-            )
-            .await
-        }
-        (Some(after), Some(before)) => {
-            tx.all(&BETWEEN, args![account, conversation, after, before, 1000_i64]).await
-        }
+    let (from, limit) = match (after, before) {
+        (Some(after), Some(_)) => (after, 1000_i64),
+        (Some(after), None) => (after.saturating_add(1), 100),
         (None, before) => {
-            let mut found = tx
-                .all(&BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64])
-                .await?;
+            let before = before.unwrap_or(i64::MAX);
+            let mut found =
+                tx.all(&BEFORE, args![account, conversation, before, 20_i64, shared]).await?;
             found.reverse();
-            Ok(found)
+            return Ok(found);
         }
-    }
+    };
+    let before = before.unwrap_or(i64::MAX);
+    tx.all(&BETWEEN, args![account, conversation, from, before, limit, shared]).await
 }
 
 /// The same for the contact: no private notes, no activities (`widget.md §7.4`).
@@ -154,17 +189,37 @@ pub async fn list_public(
     after: Option<i64>,
     before: Option<i64>,
 ) -> Result<Vec<Sent>, DbError> {
-    let account = scope.account_id();
-    if let Some(after) = after {
-        return tx
-            .all(&PUBLIC_FROM, args![account, conversation, after.saturating_add(1), 100_i64])
-            .await;
-    }
-    let mut found = tx
-        .all(&PUBLIC_BEFORE, args![account, conversation, before.unwrap_or(i64::MAX), 20_i64])
-        .await?;
-    found.reverse();
-    Ok(found)
+    let before = before.filter(|_| after.is_none());
+    list(tx, scope, conversation, after, before, true).await
+}
+
+/// A message that another refers to: its id and its channel's.
+pub async fn reference(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    conversation: ConversationId,
+    id: MessageId,
+) -> Result<Option<(MessageId, Option<String>)>, DbError> {
+    tx.opt(&REFERENCE, args![scope.account_id(), conversation, id]).await
+}
+
+/// The same, by the channel's id.
+pub async fn reference_by_source(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    conversation: ConversationId,
+    source_id: &str,
+) -> Result<Option<(MessageId, Option<String>)>, DbError> {
+    tx.opt(&REFERENCE_BY_SOURCE, args![scope.account_id(), conversation, source_id]).await
+}
+
+/// Whether a bot answers in an inbox.
+pub async fn has_active_bot(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    inbox: InboxId,
+) -> Result<bool, DbError> {
+    tx.one(&HAS_ACTIVE_BOT, args![scope.account_id(), inbox]).await.map(|(n,)| n > 0)
 }
 
 /// Writes what may change of a message.
@@ -179,10 +234,13 @@ pub async fn update(
             scope.account_id(),
             message.id,
             message.content,
+            message.processed_content,
             message.content_attributes,
             message.status,
             message.updated_at,
-            message.content_type
+            message.content_type,
+            message.source_id,
+            message.attachments
         ],
     )
     .await
