@@ -55,7 +55,9 @@ impl Desk {
         let found = self.admin.get(&format!("{}/messages", self.conversation)).await.ok();
         let rows = found["payload"].as_array().unwrap();
         rows.iter()
-            .map(|m| (m["message_type"].as_i64().unwrap(), m["content"].as_str().unwrap().to_owned()))
+            .map(|m| {
+                (m["message_type"].as_i64().unwrap(), m["content"].as_str().unwrap().to_owned())
+            })
             .collect()
     }
 }
@@ -63,7 +65,8 @@ impl Desk {
 #[tokio::test]
 async fn a_message_says_who_sends_it_what_it_answers_and_what_is_echoed() {
     let desk = desk().await;
-    let first = desk.send(json!({"content": "Hello", "echo_id": "e-1", "source_id": "x-1"})).await.ok();
+    let first =
+        desk.send(json!({"content": "Hello", "echo_id": "e-1", "source_id": "x-1"})).await.ok();
     assert_eq!((&first["echo_id"], &first["sender"]["type"]), (&json!("e-1"), &json!("user")));
     let answers = |attributes: Value| {
         let body = json!({"content": "As I said", "content_attributes": attributes});
@@ -98,10 +101,12 @@ async fn what_a_message_may_not_hold_is_refused_by_name() {
         let desk = &desk;
         async move { assert_eq!(desk.send(body).await.status(422), json!({"error": expected})) }
     };
-    let items = |kind: &str, items: Value| {
-        json!({"content": "?", "content_type": kind, "content_attributes": {"items": items}})
-    };
-    refused(items("input_select", json!([])), "Validation failed: Content attributes At least one item is required.").await;
+    let items = |kind: &str, items: Value| json!({"content": "?", "content_type": kind, "content_attributes": {"items": items}});
+    refused(
+        items("input_select", json!([])),
+        "Validation failed: Content attributes At least one item is required.",
+    )
+    .await;
     refused(
         items("article", json!(["x"])),
         "Validation failed: Content attributes Items should be a hash.",
@@ -124,7 +129,11 @@ async fn what_a_message_may_not_hold_is_refused_by_name() {
     .await;
     refused(json!({"content_type": "riddle"}), "'riddle' is not a valid content_type").await;
     refused(json!({"message_type": "sideways"}), "'sideways' is not a valid message_type").await;
-    refused(json!({"template_params": {"language": 1}}), "Validation failed: Name is required, Language must be of type string").await;
+    refused(
+        json!({"template_params": {"language": 1}}),
+        "Validation failed: Name is required, Language must be of type string",
+    )
+    .await;
     refused(
         json!({"content": "h".repeat(150_001)}),
         "Validation failed: Content is too long (maximum is 150000 characters)",
@@ -177,7 +186,8 @@ async fn an_api_inbox_notes_how_far_a_message_got() {
     desk.admin.patch(&unknown, json!({"status": "read"})).await.status(404);
     desk.admin.post(&format!("{unknown}/retry"), json!({})).await.status(422);
     desk.admin.delete(&unknown).await.status(404);
-    let translated = desk.admin.post(&format!("{path}/translate"), json!({"target_language": "es"})).await;
+    let translated =
+        desk.admin.post(&format!("{path}/translate"), json!({"target_language": "es"})).await;
     assert_eq!(translated.ok(), json!({"content": null}));
 }
 
@@ -185,9 +195,13 @@ async fn an_api_inbox_notes_how_far_a_message_got() {
 async fn a_deleted_message_stays_as_a_mark() {
     let desk = desk().await;
     let sent = desk.send(json!({"content": "Oops", "content_type": "input_email"})).await.ok();
-    let gone = desk.admin.delete(&format!("{}/messages/{}", desk.conversation, sent["id"])).await.ok();
+    let gone =
+        desk.admin.delete(&format!("{}/messages/{}", desk.conversation, sent["id"])).await.ok();
     assert_eq!(gone["content"], json!("This message was deleted"));
-    assert_eq!((&gone["content_type"], &gone["content_attributes"]), (&json!("text"), &json!({"deleted": true})));
+    assert_eq!(
+        (&gone["content_type"], &gone["content_attributes"]),
+        (&json!("text"), &json!({"deleted": true}))
+    );
 }
 
 #[tokio::test]

@@ -157,9 +157,14 @@ mod tests {
 
     #[test]
     fn fills_in_what_is_known() {
-        let variables = json!({"contact": {"name": "Vera", "custom_attribute": {"plan": "gold", "seats": 3}}});
+        let variables =
+            json!({"contact": {"name": "Vera", "custom_attribute": {"plan": "gold", "seats": 3}}});
         let check = |text: &str, expected: &str| {
-            assert_eq!(render(text, &variables).unwrap_or_else(|| text.to_owned()), expected, "{text}");
+            assert_eq!(
+                render(text, &variables).unwrap_or_else(|| text.to_owned()),
+                expected,
+                "{text}"
+            );
         };
         check("Dear {{contact.name}}!", "Dear Vera!");
         check("Dear {{ contact.name | upcase }}!", "Dear VERA!");

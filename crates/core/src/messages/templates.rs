@@ -25,8 +25,7 @@ chatwarden_db::row! {
 }
 
 fn template(content_type: ContentType, text: &str) -> NewMessage {
-    let mut new =
-        NewMessage::text(MessageType::Template, Some(text.to_owned()), Sender::Nobody);
+    let mut new = NewMessage::text(MessageType::Template, Some(text.to_owned()), Sender::Nobody);
     new.content_type = content_type;
     new
 }
@@ -59,8 +58,7 @@ pub(super) async fn answer(
     let day = 24 * 60 * 60;
     let today = Timestamp::from_unix(now.unix().div_euclid(day) * day);
     let lately = now.plus_seconds(-LATELY);
-    let before =
-        tx.one(&sql::ANSWERED, args![scope.account_id(), c.row.id, today, lately]).await?;
+    let before = tx.one(&sql::ANSWERED, args![scope.account_id(), c.row.id, today, lately]).await?;
     let mut ever = before.ever;
     if let Some(text) = closed
         && !before.by_itself_today
@@ -128,10 +126,8 @@ pub async fn survey(tx: &mut WriteTx<'_>, scope: &Scope, c: &mut Conversation) -
         return activity(tx, scope, c, text, json!({})).await;
     }
     let text = |key: &str| config.get(key).and_then(Value::as_str).filter(|t| !t.trim().is_empty());
-    let mut new = template(
-        ContentType::InputCsat,
-        text("message").unwrap_or("Please rate the conversation"),
-    );
+    let mut new =
+        template(ContentType::InputCsat, text("message").unwrap_or("Please rate the conversation"));
     new.content_attributes = json!({"display_type": text("display_type").unwrap_or("emoji")});
     send_template(tx, scope, c, new).await
 }

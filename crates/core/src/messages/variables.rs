@@ -101,7 +101,10 @@ mod tests {
     fn names_have_parts() {
         let names = Names::of("ada  king LOVELACE");
         assert_eq!(names.full, "Ada King Lovelace");
-        assert_eq!((names.first.as_deref(), names.last.as_deref()), (Some("Ada"), Some("Lovelace")));
+        assert_eq!(
+            (names.first.as_deref(), names.last.as_deref()),
+            (Some("Ada"), Some("Lovelace"))
+        );
         assert_eq!(Names::of("vera").last, None);
         assert_eq!(Names::of(" ").first, None);
     }
