@@ -30,10 +30,10 @@ pub(super) async fn of(
     let place = tx.one(&sql::PLACE, args![scope.account_id(), c.row.inbox_id]).await?;
     let contact = &c.contact;
     let agent = match sender {
-        Sender::User(member) => person(&member.name, &member.available_name(), &member.email),
+        Sender::User(member) => person(&member.name, member.available_name(), &member.email),
         Sender::Bot(bot) => person(&bot.name, &bot.name, ""),
         Sender::Contact(_) | Sender::Nobody => match c.assignee() {
-            Some(member) => person(&member.name, &member.available_name(), &member.email),
+            Some(member) => person(&member.name, member.available_name(), &member.email),
             None => json!({}),
         },
     };
