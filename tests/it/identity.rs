@@ -318,8 +318,9 @@ async fn rows_of(app: &App, account: i64) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn the_purge_of_accounts_knows_every_table_of_tenants() {
-    // Jobs and events end by themselves; memberships and keys of the account go at once.
-    const ELSEWHERE: [&str; 3] = ["jobs", "outbox", "account_users"];
+    // Jobs and events end by themselves; memberships and keys of the account go at once; files are given up, and
+    // their rows go with their content.
+    const ELSEWHERE: [&str; 4] = ["jobs", "outbox", "account_users", "blobs"];
     let app = App::empty().await;
     let columns = chatwarden_db::schema(app.db()).await.unwrap();
     let purged = chatwarden_core::accounts::purge::ORDER;

@@ -32,4 +32,6 @@ mod statements;
 #[cfg(test)]
 mod teams;
 #[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod workspace;

@@ -19,21 +19,45 @@ const TOO_LONG: usize = 1000;
 const DIRECTION: &[(&str, &[&str])] = &[
     (
         "chatwarden",
-        &["api", "channels", "core", "jobs", "db", "cable", "outbound", "telemetry", "guard"],
+        &[
+            "api",
+            "channels",
+            "core",
+            "jobs",
+            "db",
+            "cable",
+            "files",
+            "outbound",
+            "telemetry",
+            "guard",
+        ],
     ),
-    ("chatwarden-api", &["core", "jobs", "db", "cable", "telemetry", "guard"]),
+    ("chatwarden-api", &["core", "jobs", "db", "cable", "files", "telemetry", "guard"]),
     ("chatwarden-channels", &["core", "outbound"]),
-    ("chatwarden-core", &["jobs", "db"]),
+    ("chatwarden-core", &["jobs", "db", "files"]),
     ("chatwarden-jobs", &["db"]),
     ("chatwarden-db", &[]),
     ("chatwarden-cable", &[]),
+    ("chatwarden-files", &[]),
     ("chatwarden-outbound", &[]),
     ("chatwarden-telemetry", &[]),
     ("chatwarden-guard", &["telemetry"]),
     // The chatwarden crate's own wiring is what the harness runs, not a second one like it.
     (
         "chatwarden-testkit",
-        &["", "api", "channels", "core", "jobs", "db", "cable", "outbound", "telemetry", "guard"],
+        &[
+            "",
+            "api",
+            "channels",
+            "core",
+            "jobs",
+            "db",
+            "cable",
+            "files",
+            "outbound",
+            "telemetry",
+            "guard",
+        ],
     ),
     ("chatwarden-bench", &["testkit"]),
     ("xtask", &["testkit"]),
@@ -50,6 +74,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
         &["chatwarden-api", "chatwarden-guard", "chatwarden", "chatwarden-testkit"],
     ),
     (&["reqwest", "ureq"], &["chatwarden-outbound"]),
+    (&["image"], &["chatwarden-files"]),
 ];
 
 fn root() -> PathBuf {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chatwarden_cable::{Channels, Hub};
 use chatwarden_core::Store;
 use chatwarden_core::desk::Desk;
+use chatwarden_core::outside::Outside;
 use chatwarden_core::passwords::{Hashed, Verdict};
 use chatwarden_guard::RateLimiter;
 use chatwarden_telemetry::health::Health;
@@ -27,6 +28,7 @@ struct Inner {
     limiter: RateLimiter,
     telemetry: Telemetry,
     passwords: Passwords,
+    outside: Outside,
 }
 
 /// What the server knows of itself.
@@ -49,6 +51,7 @@ impl App {
         channels: Arc<Channels>,
         limiter: RateLimiter,
         telemetry: Telemetry,
+        outside: Outside,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -58,6 +61,7 @@ impl App {
             limiter,
             telemetry,
             passwords: Passwords::default(),
+            outside,
         }))
     }
 
@@ -93,6 +97,11 @@ impl App {
         stored: Option<String>,
     ) -> Answer<Verdict> {
         self.0.passwords.verify(password, stored).await
+    }
+
+    /// The web and the disk.
+    pub fn outside(&self) -> &Outside {
+        &self.0.outside
     }
 
     /// How the parts are, as last looked at.

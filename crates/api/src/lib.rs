@@ -5,6 +5,7 @@
 //! transaction, and renders what comes back. No SQL here, and no product rule.
 
 mod accounts;
+mod active_storage;
 pub mod actors;
 pub mod actuator;
 mod agent_bots;
@@ -38,6 +39,7 @@ mod sessions;
 mod setup;
 mod sign_up;
 mod teams;
+mod uploads;
 mod widget;
 
 pub use app::{App, Telemetry};

@@ -2,18 +2,27 @@
 //! Rails merges them (`behaviours.md §1`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts as _, Multipart, RawPathParams, Request};
 use bytes::Bytes;
+use chatwarden_files::{Disk, Fault, Incoming, tidy};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use crate::app::App;
+use crate::error::{Answer, ApiError};
 
 /// Containers nested deeper than this are refused.
 const DEPTH: usize = 32;
 /// A list index or a key more than this many times is refused.
 const KEYS: usize = 4096;
+/// More files than this in a form are refused.
+const FILES: usize = 64;
+/// More bytes than this in the fields of a form are refused; files are no fields.
+const FIELDS: usize = 10 << 20;
 
 /// The parameters of a request: one object.
 #[derive(Debug, Clone, Default)]
@@ -24,21 +33,49 @@ pub struct Params {
     json: bool,
 }
 
-/// A file of a multipart form.
+/// A file of a multipart form. Its content is on the disk; where nothing keeps it, it goes with the
+/// request.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// The name the client gave it.
+    /// The name the client gave it, tidied.
     pub filename: String,
     /// The type the client gave it.
     pub content_type: Option<String>,
-    /// Its bytes.
-    pub bytes: Bytes,
+    /// Its content.
+    pub incoming: Arc<Incoming>,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+impl Upload {
+    /// Its bytes, for files that are read, not kept.
+    ///
+    /// # Errors
+    /// 503 where the disk fails.
+    pub async fn bytes(&self) -> Answer<Bytes> {
+        self.incoming.bytes().await.map_err(|error| Fault::from(error).into())
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string()),
+            Fault::Full => {
+                tracing::error!("the disk is full: a file was refused");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "There is no room for files")
+            }
+            Fault::Disk(error) => {
+                tracing::error!(%error, "the disk fails: a file was refused");
+                Self::unavailable("Files can't be stored now; try again", 10)
+            }
+            Fault::Sender(text) => Self::bad_request(format!("The file can't be read: {text}")),
+        }
+    }
+}
+
+impl FromRequest<App> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &App) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         let mut out = Self::of(query_values(query)?);
@@ -112,38 +149,35 @@ impl Params {
         }
     }
 
-    async fn read_multipart<S: Send + Sync>(
-        &mut self,
-        request: Request,
-        state: &S,
-    ) -> Result<(), ApiError> {
-        let broken = |e: &dyn std::fmt::Display| {
-            ApiError::bad_request(format!("The form can't be read: {e}"))
-        };
+    async fn read_multipart(&mut self, request: Request, app: &App) -> Result<(), ApiError> {
         let mut form =
-            Multipart::from_request(request, state).await.map_err(|e| broken(&e.body_text()))?;
-        while let Some(field) = form.next_field().await.map_err(|e| broken(&e.body_text()))? {
+            Multipart::from_request(request, app).await.map_err(|e| broken(&e.body_text()))?;
+        let (mut files, mut fields) = (0, 0);
+        while let Some(mut field) = form.next_field().await.map_err(|e| broken(&e.body_text()))? {
             let name = field.name().unwrap_or_default().to_owned();
-            let file = field.file_name().map(str::to_owned);
-            let content_type = field.content_type().map(str::to_owned);
-            let bytes = field.bytes().await.map_err(|e| broken(&e.body_text()))?;
-            match file {
-                Some(filename) => {
-                    if self.files.len() >= KEYS {
-                        return Err(ApiError::bad_request("The form has too many files"));
-                    }
-                    let upload = Upload { filename, content_type, bytes };
-                    self.files
-                        .entry(name.trim_end_matches("[]").to_owned())
-                        .or_default()
-                        .push(upload);
+            if let Some(filename) = field.file_name().map(str::to_owned) {
+                files += 1;
+                if files > FILES {
+                    return Err(ApiError::bad_request("The form has too many files"));
                 }
-                None => {
-                    let text = String::from_utf8(bytes.to_vec())
-                        .map_err(|_| ApiError::bad_request(format!("{name} is no valid UTF-8")))?;
-                    insert(&mut self.values, &name, Value::String(text))?;
-                }
+                let upload = receive(&app.outside().disk, filename, field).await?;
+                self.files.entry(name.trim_end_matches("[]").to_owned()).or_default().push(upload);
+                continue;
             }
+            let mut text = Vec::new();
+            while let Some(piece) = field.chunk().await.map_err(|e| broken(&e.body_text()))? {
+                fields += piece.len();
+                if fields > FIELDS {
+                    return Err(ApiError::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "The form is too large",
+                    ));
+                }
+                text.extend_from_slice(&piece);
+            }
+            let text = String::from_utf8(text)
+                .map_err(|_| ApiError::bad_request(format!("{name} is no valid UTF-8")))?;
+            insert(&mut self.values, &name, Value::String(text))?;
         }
         Ok(())
     }
@@ -320,6 +354,21 @@ impl Params {
     pub fn page_echo(&self) -> Value {
         self.text("page").map_or(Value::from(1), Value::String)
     }
+}
+
+/// A form that breaks off or makes no sense.
+fn broken(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::bad_request(format!("The form can't be read: {error}"))
+}
+
+/// Receives a file of a form.
+async fn receive(disk: &Disk, filename: String, field: Field<'_>) -> Answer<Upload> {
+    let content_type = field.content_type().map(str::to_owned);
+    let pieces = futures::stream::try_unfold(field, async |mut field| {
+        Ok::<_, String>(field.chunk().await.map_err(|e| e.body_text())?.map(|piece| (piece, field)))
+    });
+    let incoming = disk.receive(pieces).await?;
+    Ok(Upload { filename: tidy(&filename), content_type, incoming: Arc::new(incoming) })
 }
 
 /// The parameters of a query alone.

@@ -18,15 +18,16 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, agent_bots, agents, auth, canned_responses, contacts, conversations, health, inboxes,
-    labels, messages, notification_settings, onboarding, platform, profile, public, second_factor,
-    sessions, setup, sign_up, teams, widget,
+    accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
+    health, inboxes, labels, messages, notification_settings, onboarding, platform, profile,
+    public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
 fn all() -> Routes {
     Routes::new("")
         .merge(accounts::routes())
+        .merge(active_storage::routes())
         .merge(agent_bots::routes())
         .merge(agents::routes())
         .merge(auth::routes())
@@ -48,6 +49,7 @@ fn all() -> Routes {
         .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
+        .merge(uploads::routes())
 }
 
 /// The route table: what the generated references are made of.

@@ -89,6 +89,12 @@ impl Routes {
         self.add(Method::PATCH, path, handler.clone()).add(Method::PUT, path, handler)
     }
 
+    /// A route that puts something in its place.
+    #[must_use]
+    pub fn put<H: Handler<T, App>, T: Signature + 'static>(self, path: &str, handler: H) -> Self {
+        self.add(Method::PUT, path, handler)
+    }
+
     /// A deleting route.
     #[must_use]
     pub fn delete<H: Handler<T, App>, T: Signature + 'static>(

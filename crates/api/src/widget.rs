@@ -52,7 +52,7 @@ impl FromRequestParts<App> for Guest {
 }
 
 impl Guest {
-    async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, ApiError> {
+    pub(crate) async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, ApiError> {
         let token = self.auth_token.as_deref().unwrap_or_default();
         Ok(widget::visitor(tx, &self.website_token, token).await?)
     }

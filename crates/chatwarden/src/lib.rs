@@ -9,3 +9,4 @@ pub mod node;
 pub mod options;
 pub mod secrets;
 pub mod serve;
+pub mod web;

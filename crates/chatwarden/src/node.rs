@@ -11,6 +11,7 @@ use chatwarden_api::presence::Board;
 use chatwarden_api::{App, Telemetry};
 use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
+use chatwarden_core::outside::Outside;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
 use chatwarden_guard::RateLimiter;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub limiter: RateLimiter,
     /// What the server knows of itself.
     pub telemetry: Telemetry,
+    /// The web and the disk.
+    pub outside: Outside,
     /// Names this node among all that ever were.
     pub name: String,
 }
@@ -140,7 +143,7 @@ impl Node {
         let again = ToHub(hub.clone());
         let worker = Worker::new(
             parts.db,
-            chatwarden_core::jobs::registry(&store),
+            chatwarden_core::jobs::registry(&store, &parts.outside),
             relay,
             chatwarden_core::jobs::SCHEDULES,
             Limits::default(),
@@ -149,8 +152,15 @@ impl Node {
             move |overdue| again.publish(overdue),
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
-        let app =
-            App::new(store, parts.desk, hub.clone(), channels, parts.limiter, parts.telemetry);
+        let app = App::new(
+            store,
+            parts.desk,
+            hub.clone(),
+            channels,
+            parts.limiter,
+            parts.telemetry,
+            parts.outside,
+        );
         Self { app, hub, worker, board: parts.board, tasks, stop }
     }
 

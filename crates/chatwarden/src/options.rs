@@ -1,9 +1,14 @@
 //! What the configuration means to the crates that read it: one function for each.
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use chatwarden_api::presence::Windows;
 use chatwarden_api::{RequestLineSettings, actuator};
 use chatwarden_core::desk::{self, Desk};
+use chatwarden_core::outside::Outside;
 use chatwarden_db as db;
+use chatwarden_files::Disk;
 use chatwarden_guard::EdgeConfig;
 use chatwarden_guard::client_ip::ClientIpConfig;
 use chatwarden_guard::cors::CorsConfig;
@@ -23,6 +28,10 @@ use crate::config::{
 };
 use crate::secrets::Secrets;
 use crate::serve::Lifecycle;
+use crate::web::GuardedWeb;
+
+/// Where stored files are in the folder of data.
+const STORAGE: &str = "storage";
 
 /// How to open the database.
 #[must_use]
@@ -167,6 +176,19 @@ pub fn desk(config: &Config, secret: &Secret) -> Desk {
         },
         ..Desk::default()
     }
+}
+
+/// The web, and the folder of stored files.
+///
+/// # Errors
+/// Where the folder can't be made, or TLS can't be set up.
+pub fn outside(config: &Config) -> anyhow::Result<Outside> {
+    let folder = config.server.data_dir.join(STORAGE);
+    let disk = Disk::open(&folder, config.accounts.maximum_file_upload_size.bytes())
+        .with_context(|| format!("making the folder of files {} (DATA_DIR)", folder.display()))?;
+    let allow_private = config.security.safe_fetch_allow_private_network;
+    let web = GuardedWeb::new(allow_private).context("setting up the HTTP client")?;
+    Ok(Outside { web: Arc::new(web), disk })
 }
 
 /// How long somebody counts as present after having been seen.

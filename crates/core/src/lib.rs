@@ -1,8 +1,8 @@
 //! The product: one folder a feature, each with its types, rules, operations and statements.
 //!
 //! An operation takes a transaction and a [`scope::Scope`], changes rows, and emits
-//! [`events`]; it never speaks to the network. This crate knows neither HTTP nor sockets, and it
-//! spawns nothing.
+//! [`events`]; it never speaks to the network. Jobs may, through [`outside`]. This crate knows neither HTTP nor
+//! sockets, and it spawns nothing.
 
 mod enumeration;
 
@@ -25,6 +25,7 @@ pub mod messages;
 mod meters;
 pub mod notification_settings;
 pub mod notifications;
+pub mod outside;
 pub mod passwords;
 pub mod platform;
 pub mod rooms;
@@ -65,6 +66,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         platform::sql::STATEMENTS,
         second_factor::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
+        storage::sql::STATEMENTS,
         rooms::sql::STATEMENTS,
         setup::sql::STATEMENTS,
         teams::sql::STATEMENTS,

@@ -10,13 +10,16 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
+use chatwarden::web::GuardedWeb;
 use chatwarden_api::presence::{Board, Windows};
 use chatwarden_api::{RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
+use chatwarden_core::outside::Outside;
 use chatwarden_db::{
     Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp,
 };
+use chatwarden_files::Disk;
 use chatwarden_guard::rate_limit::RateLimitConfig;
 use chatwarden_guard::{Edge, EdgeConfig, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
@@ -38,6 +41,9 @@ pub const BEGINNING: Timestamp = Timestamp::from_unix(1_767_603_600);
 
 /// What the operators of the tests show.
 const OPERATOR: &str = "the operators' token";
+
+/// The largest file of tests, in bytes.
+pub const FILE_LIMIT: u64 = 1 << 20;
 
 /// The clock of a test: it stands still until it is moved.
 #[derive(Debug)]
@@ -71,6 +77,7 @@ struct Inner {
     platform_token: String,
     names: AtomicU64,
     _database: Held,
+    files: tempfile::TempDir,
 }
 
 /// What goes away with the test.
@@ -188,6 +195,7 @@ impl App {
             lent: desk.clone(),
         };
         let (db, held) = database(ambient).await?;
+        let files = tempfile::tempdir()?;
         let around = chatwarden_guard::Ambient::system();
         let limiter = RateLimiter::local(RateLimitConfig::default(), around.clone());
         let (health, readiness, _) =
@@ -208,6 +216,11 @@ impl App {
                     ..actuator::Settings::default()
                 }),
             },
+            outside: Outside {
+                // Tests have servers of their own, on this machine.
+                web: Arc::new(GuardedWeb::new(true)?),
+                disk: Disk::open(files.path(), FILE_LIMIT)?,
+            },
             name: "test".to_owned(),
         });
         let platform_token =
@@ -223,12 +236,30 @@ impl App {
             platform_token,
             names: AtomicU64::new(1),
             _database: held,
+            files,
         })))
     }
 
     /// The database, for what no route shows.
     pub fn db(&self) -> &Db {
         &self.0.db
+    }
+
+    /// The stored files on the disk, by their names there, without what is being received.
+    pub fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.0.files.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+                }
+            }
+        }
+        found
     }
 
     /// The node.

@@ -16,7 +16,7 @@ mod reply;
 pub mod services;
 
 #[cfg(feature = "server")]
-pub use app::{Actor, App, BEGINNING, TestClock, engine};
+pub use app::{Actor, App, BEGINNING, FILE_LIMIT, TestClock, engine};
 #[cfg(feature = "server")]
 pub use reply::Reply;
 

@@ -109,6 +109,7 @@ where
         board,
         limiter: limiter.clone(),
         telemetry: Telemetry { health, meters, actuator },
+        outside: options::outside(config)?,
         name: instance.clone(),
     });
     let node = Arc::new(node);

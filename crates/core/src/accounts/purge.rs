@@ -4,10 +4,10 @@
 use chatwarden_db::{DbError, Statement, WriteTx, args, statements};
 use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
 
-use crate::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::AccountId;
 use crate::scope::Scope;
+use crate::{Store, storage};
 
 /// The kind of the job that deletes them.
 pub const JOB: &str = "accounts.purge";
@@ -32,8 +32,6 @@ statements! {
     NOTIFICATIONS: () = "accounts.purge_notifications", (some_of!("notifications"));
     /// $1 account
     ATTACHMENTS: () = "accounts.purge_attachments", (some_of!("attachments"));
-    /// $1 account
-    BLOBS: () = "accounts.purge_blobs", (some_of!("blobs"));
     /// $1 account
     MESSAGES: () = "accounts.purge_messages", (some_of!("messages"));
     /// $1 account
@@ -74,7 +72,6 @@ statements! {
 pub static ORDER: &[&Statement<()>] = &[
     &NOTIFICATIONS,
     &ATTACHMENTS,
-    &BLOBS,
     &MESSAGES,
     &CONVERSATIONS,
     &CONTACT_INBOXES,
@@ -106,6 +103,14 @@ pub(super) async fn enqueue_for(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<(
 /// To be tried again where the database failed.
 pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
     let scope = Scope::of_job(AccountId(job.account_id));
+    let failed = |error: Error| JobError::Retry(error.to_string());
+    // The rows of files wait for their content to be gone.
+    let account = scope.account_id();
+    while store
+        .write(async move |tx| storage::purge::give_up_of_account(tx, account).await)
+        .await
+        .map_err(failed)?
+    {}
     for statement in ORDER {
         loop {
             let account = scope.account_id();

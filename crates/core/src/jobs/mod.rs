@@ -8,6 +8,8 @@ use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{NewJob, Registry, Schedule};
 
 use crate::accounts::purge;
+use crate::outside::Outside;
+use crate::storage::purge as files;
 use crate::{Store, labels, notifications};
 
 /// Turns events into jobs.
@@ -25,13 +27,17 @@ pub fn routing() -> Arc<dyn Routing> {
 }
 
 /// The handlers of all kinds of jobs.
-pub fn registry(store: &Store) -> Registry {
+pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let (of_accounts, of_labels, of_notifications) = (store.clone(), store.clone(), store.clone());
+    let with_outside = || (store.clone(), outside.clone());
+    let (purging, sweeping) = (with_outside(), with_outside());
     Registry::new()
         .on(purge::JOB, move |job| purge::run(of_accounts.clone(), job))
         .on(labels::JOB, move |job| labels::retag(of_labels.clone(), job))
         .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
+        .on(files::PURGE, move |job| files::purge(purging.0.clone(), purging.1.clone(), job))
+        .on(files::SWEEP, move |job| files::sweep(sweeping.0.clone(), sweeping.1.clone(), job))
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] = &[];
+pub static SCHEDULES: &[Schedule] = &[files::SCHEDULE];

@@ -2,9 +2,19 @@
 
 mod attachment;
 mod avatar;
+mod blob;
+mod fetch;
+pub mod purge;
 pub mod signing;
+pub mod sql;
 mod url;
 
 pub use attachment::{Attachment, FileOf, FileType, pushes};
 pub use avatar::{Avatar, avatar_url};
-pub use url::{Variation, blob_url, of_signed_id, of_signed_variation, signed_id, thumb_url};
+pub use blob::{Blob, NewBlob, Purpose, announce, find, find_all, refer, stored};
+pub use fetch::{Fetched, Unfetched, fetch};
+pub use purge::{give_up, give_up_detached};
+pub use url::{
+    Reading, Variation, Writing, blob_url, of_reading, of_signed_id, of_signed_variation,
+    of_writing, reading_url, signed_id, thumb_url, writing_url,
+};

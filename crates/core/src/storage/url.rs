@@ -1,11 +1,11 @@
 //! The addresses of stored files (`behaviours.md §14`).
 
-use chatwarden_db::Tx;
+use chatwarden_db::{Timestamp, Tx};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::signing::{Purpose, sign, verify};
-use crate::desk::desk;
+use crate::desk::{Desk, desk};
 use crate::ids::{AccountId, BlobId};
 
 /// The route of everything below.
@@ -45,6 +45,31 @@ impl Variation {
     pub const THUMB: Self = Self { width: THUMB_WIDTH };
 }
 
+/// What a link to a file's content says: enough to answer without asking the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Where the content is.
+    pub key: String,
+    /// The width of the form that is meant; `None` for the file itself.
+    pub width: Option<u32>,
+    /// Its type.
+    pub content_type: String,
+    /// Whether browsers may show it within a page.
+    pub inline: bool,
+}
+
+/// What a link to where a file's content is to be put says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// The file's account.
+    pub account_id: AccountId,
+    /// The file.
+    pub blob_id: BlobId,
+}
+
+/// Seconds that links to contents are good for (`behaviours.md §14`).
+const LINK_SECONDS: i64 = 300;
+
 /// A name as the last segment of a path.
 pub(crate) fn escaped(filename: &str) -> String {
     utf8_percent_encode(filename, SEGMENT).to_string()
@@ -69,6 +94,30 @@ pub fn of_signed_variation(tx: &Tx<'_>, name: &str) -> Option<Variation> {
 pub fn blob_url(tx: &Tx<'_>, account: AccountId, blob: BlobId, filename: &str) -> String {
     let (base, id) = (&desk(tx).frontend_url, signed_id(tx, account, blob));
     format!("{base}/{BASE}/blobs/redirect/{id}/{}", escaped(filename))
+}
+
+/// Where a file's content is to be read, for some minutes.
+pub fn reading_url(tx: &Tx<'_>, reading: &Reading, filename: &str) -> String {
+    let (desk, until) = (desk(tx), tx.now().plus_seconds(LINK_SECONDS));
+    let token = sign(&desk.secret, Purpose::Read, reading, Some(until));
+    format!("{}/{BASE}/disk/{token}/{}", desk.frontend_url, escaped(filename))
+}
+
+/// Where a file's content is to be put, for some minutes.
+pub fn writing_url(tx: &Tx<'_>, writing: Writing) -> String {
+    let (desk, until) = (desk(tx), tx.now().plus_seconds(LINK_SECONDS));
+    let token = sign(&desk.secret, Purpose::Write, &writing, Some(until));
+    format!("{}/{BASE}/disk/{token}", desk.frontend_url)
+}
+
+/// The content that a link leads to, while it is good.
+pub fn of_reading(desk: &Desk, token: &str, now: Timestamp) -> Option<Reading> {
+    verify(&desk.secret, Purpose::Read, token, now)
+}
+
+/// The place that a link leads to, while it is good.
+pub fn of_writing(desk: &Desk, token: &str, now: Timestamp) -> Option<Writing> {
+    verify(&desk.secret, Purpose::Write, token, now)
 }
 
 /// Where the thumbnail of a picture is.
