@@ -22,6 +22,8 @@ mod messages;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod notifications;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;

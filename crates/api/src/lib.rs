@@ -23,6 +23,8 @@ mod inboxes;
 mod labels;
 mod messages;
 mod notification_settings;
+mod notification_subscriptions;
+mod notifications;
 mod onboarding;
 pub mod params;
 mod passwords;

@@ -19,7 +19,8 @@ use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
-    health, inboxes, labels, messages, notification_settings, onboarding, platform, profile,
+    health, inboxes, labels, messages, notification_settings,
+    notification_subscriptions, notifications, onboarding, platform, profile,
     public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
@@ -39,6 +40,8 @@ fn all() -> Routes {
         .merge(labels::routes())
         .merge(messages::routes())
         .merge(notification_settings::routes())
+        .merge(notification_subscriptions::routes())
+        .merge(notifications::routes())
         .merge(onboarding::routes())
         .merge(platform::routes())
         .merge(profile::routes())

@@ -21,9 +21,11 @@ pub mod installation;
 pub mod jobs;
 pub mod labels;
 pub mod mail;
+pub mod markdown;
 pub mod messages;
 mod meters;
 pub mod notification_settings;
+pub mod notification_subscriptions;
 pub mod notifications;
 pub mod outside;
 pub mod passwords;
@@ -60,8 +62,10 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
         labels::sql::STATEMENTS,
+        messages::mentions::STATEMENTS,
         messages::sql::STATEMENTS,
         notification_settings::sql::STATEMENTS,
+        notification_subscriptions::sql::STATEMENTS,
         notifications::sql::STATEMENTS,
         platform::sql::STATEMENTS,
         second_factor::sql::STATEMENTS,

@@ -31,6 +31,8 @@ statements! {
     /// $1 account
     NOTIFICATIONS: () = "accounts.purge_notifications", (some_of!("notifications"));
     /// $1 account
+    MENTIONS: () = "accounts.purge_mentions", (some_of!("mentions"));
+    /// $1 account
     ATTACHMENTS: () = "accounts.purge_attachments", (some_of!("attachments"));
     /// $1 account
     MESSAGES: () = "accounts.purge_messages", (some_of!("messages"));
@@ -71,6 +73,7 @@ statements! {
 /// What goes, in this order: what refers to others before them.
 pub static ORDER: &[&Statement<()>] = &[
     &NOTIFICATIONS,
+    &MENTIONS,
     &ATTACHMENTS,
     &MESSAGES,
     &CONVERSATIONS,

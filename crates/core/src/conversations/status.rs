@@ -174,5 +174,5 @@ pub async fn mark_seen(
             sql::update(tx, scope, &c.row).await?;
         }
     }
-    Ok(())
+    crate::notifications::seen(tx, scope, member, c.row.id).await
 }

@@ -31,13 +31,15 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let (of_accounts, of_labels, of_notifications) = (store.clone(), store.clone(), store.clone());
     let with_outside = || (store.clone(), outside.clone());
     let (purging, sweeping) = (with_outside(), with_outside());
-    Registry::new()
+    let registry = Registry::new()
         .on(purge::JOB, move |job| purge::run(of_accounts.clone(), job))
         .on(labels::JOB, move |job| labels::retag(of_labels.clone(), job))
         .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
         .on(files::PURGE, move |job| files::purge(purging.0.clone(), purging.1.clone(), job))
-        .on(files::SWEEP, move |job| files::sweep(sweeping.0.clone(), sweeping.1.clone(), job))
+        .on(files::SWEEP, move |job| files::sweep(sweeping.0.clone(), sweeping.1.clone(), job));
+    notifications::upkeep(registry, store)
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] = &[files::SCHEDULE];
+pub static SCHEDULES: &[Schedule] =
+    &[files::SCHEDULE, notifications::WAKING, notifications::PRUNING];

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     ContentType, DeliveryStatus, Message, MessagePush, MessageType, SenderBot, SenderUser, Sent,
-    content, liquid, sql, templates, variables,
+    content, liquid, mentions, sql, templates, variables,
 };
 use crate::agent_bots::AgentBot;
 use crate::contacts::{self, Contact};
@@ -13,7 +13,7 @@ use crate::conversations::{self, Conversation, Status, push};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, Performer};
-use crate::ids::MessageId;
+use crate::ids::{MessageId, UserId};
 use crate::scope::Scope;
 use crate::users::Member;
 
@@ -231,6 +231,7 @@ async fn insert(
 }
 
 /// Tells of a message: the agents, and the contact of what is meant for it.
+#[expect(clippy::too_many_arguments, reason = "the one place where an event of a message is made")]
 async fn announce(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -238,9 +239,12 @@ async fn announce(
     event: &'static str,
     push: MessagePush<'_>,
     sent: &Sent,
+    mentioned: &[UserId],
     by: &Performer,
 ) -> Result<()> {
     let message = &sent.message;
+    let notifiable = !message.private
+        && matches!(message.message_type, MessageType::Incoming | MessageType::Outgoing);
     let contact_too = !message.private
         && message.message_type != MessageType::Activity
         && event != "first.reply.created";
@@ -248,7 +252,7 @@ async fn announce(
     let user = sent.user.as_ref().map(|user| user.id);
     let announced = Event::new(event, audience).by(by).context(json!({
         "message_id": message.id, "conversation_id": c.row.id, "assignee_id": c.row.assignee_id,
-        "user_id": user, "public": contact_too,
+        "user_id": user, "public": contact_too, "notifiable": notifiable, "mentioned": mentioned,
     }));
     events::emit(tx, scope, &announced, &push);
     Ok(())
@@ -263,8 +267,9 @@ async fn announce_created(
     echo_id: Option<&Value>,
     by: &Performer,
 ) -> Result<()> {
+    let mentioned = mentions::note(tx, scope, c, &sent.message, by).await?;
     let push = MessagePush::of(tx, c, sent).echo(echo_id);
-    announce(tx, scope, c, "message.created", push, sent, by).await
+    announce(tx, scope, c, "message.created", push, sent, &mentioned, by).await
 }
 
 /// Tells that a message changed, and what of it.
@@ -277,7 +282,7 @@ pub(super) async fn announce_updated(
     by: &Performer,
 ) -> Result<()> {
     let push = MessagePush::of(tx, c, sent).changes(changes);
-    announce(tx, scope, c, "message.updated", push, sent, by).await
+    announce(tx, scope, c, "message.updated", push, sent, &[], by).await
 }
 
 /// Sends a message in a conversation that the transaction holds locked.
@@ -341,7 +346,7 @@ pub async fn create(
     announce_created(tx, scope, c, &sent, echo_id.as_ref(), by).await?;
     if first_reply {
         let push = MessagePush::of(tx, c, &sent);
-        announce(tx, scope, c, "first.reply.created", push, &sent, by).await?;
+        announce(tx, scope, c, "first.reply.created", push, &sent, &[], by).await?;
     }
     if reopened && c.inbox.channel_type == crate::inboxes::API {
         let attributes =

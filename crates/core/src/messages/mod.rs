@@ -3,6 +3,7 @@
 mod content;
 mod create;
 mod liquid;
+pub mod mentions;
 pub mod push;
 pub mod sql;
 mod templates;
