@@ -36,7 +36,8 @@ struct Desk {
 async fn desk() -> Desk {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
-    let inbox = admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
     let inbox = inbox["id"].as_i64().unwrap();
     let members = json!({"inbox_id": inbox, "user_ids": [agent.id]});
     admin.post("/inbox_members", members).await.ok();
@@ -80,9 +81,15 @@ impl Desk {
 async fn an_assignee_is_told_of_what_others_do_and_only_the_newest() {
     let desk = desk().await;
     let c = desk.conversation(json!({"assignee_id": desk.agent.id})).await;
-    let assigned = ["conversation_assignment", "A conversation (#1) has been assigned to you", ": No content"];
+    let assigned =
+        ["conversation_assignment", "A conversation (#1) has been assigned to you", ": No content"];
     assert_eq!(desk.told("").await, [assigned]);
-    desk.says(&c, &desk.admin, json!({"content": "Hello, **anyone**?", "message_type": "incoming"})).await;
+    desk.says(
+        &c,
+        &desk.admin,
+        json!({"content": "Hello, **anyone**?", "message_type": "incoming"}),
+    )
+    .await;
     let title = "A new message is created in conversation (#1)";
     let told = ["assigned_conversation_new_message", title, "Vera: Hello, anyone?"];
     assert_eq!(desk.told("").await, [told]);
@@ -100,7 +107,9 @@ async fn a_note_tells_whom_it_names_if_they_may_see_it() {
     let account = desk.admin.account.unwrap();
     let outsider = desk.app.member(account, "Alan", "agent").await;
     let c = desk.conversation(json!({})).await;
-    let note = |who: &Actor| format!("[@Somebody](mention://user/{}/Somebody) please look", who.id.unwrap());
+    let note = |who: &Actor| {
+        format!("[@Somebody](mention://user/{}/Somebody) please look", who.id.unwrap())
+    };
     for who in [&desk.agent, &outsider, &desk.admin] {
         desk.says(&c, &desk.admin, json!({"content": note(who), "private": true})).await;
     }
@@ -110,7 +119,11 @@ async fn a_note_tells_whom_it_names_if_they_may_see_it() {
     assert_eq!(desk.told("").await, [told]);
     for who in [&outsider, &desk.admin] {
         let found = who.get("/notifications").await.ok();
-        assert_eq!(found["data"]["meta"]["count"], json!(0), "not outside the inbox, and not oneself");
+        assert_eq!(
+            found["data"]["meta"]["count"],
+            json!(0),
+            "not outside the inbox, and not oneself"
+        );
     }
 }
 
@@ -123,8 +136,12 @@ async fn a_list_shows_what_is_unread_and_what_is_asked_for_besides() {
         desk.app.settle().await;
     }
     let listed = desk.agent.get("/notifications").await.ok();
-    let ids: Vec<i64> =
-        listed["data"]["payload"].as_array().unwrap().iter().map(|n| n["id"].as_i64().unwrap()).collect();
+    let ids: Vec<i64> = listed["data"]["payload"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n["id"].as_i64().unwrap())
+        .collect();
     let one = |n: usize| format!("/notifications/{}", ids[n]);
     let read = desk.agent.patch(&one(0), json!({})).await.ok();
     assert_ne!(read["read_at"], Value::Null);
@@ -138,7 +155,10 @@ async fn a_list_shows_what_is_unread_and_what_is_asked_for_besides() {
     assert_eq!(desk.told("includes[]=read&includes[]=snoozed").await.len(), 3);
     let oldest = desk.told("includes[]=read&includes[]=snoozed&sort_order=asc").await;
     assert!(oldest[0][1].contains("(#1)"), "{oldest:?}");
-    desk.agent.post(&format!("{}/snooze", one(1)), json!({"snoozed_until": "someday"})).await.status(422);
+    desk.agent
+        .post(&format!("{}/snooze", one(1)), json!({"snoozed_until": "someday"}))
+        .await
+        .status(422);
     desk.agent.post(&format!("{}/unread", one(0)), json!({})).await.ok();
     assert_eq!(desk.told("").await.len(), 2);
     desk.app.advance(Duration::from_secs(1200));
@@ -196,7 +216,8 @@ async fn statements_for(members: usize) -> u64 {
     }
     desk.admin.post("/inbox_members", json!({"inbox_id": desk.inbox, "user_ids": ids})).await.ok();
     desk.conversation(json!({})).await;
-    let found: Result<(i64, i64), DbError> = desk.app.db().read(async |tx| tx.one(&NEWEST, []).await).await;
+    let found: Result<(i64, i64), DbError> =
+        desk.app.db().read(async |tx| tx.one(&NEWEST, []).await).await;
     let (account_id, id) = found.unwrap();
     let job = Job {
         id: JobId(1),
@@ -227,13 +248,12 @@ async fn a_browser_is_whose_it_was_last() {
     let first = desk.agent.post(path, browser.clone()).await.ok();
     let again = desk.admin.post(path, browser).await.ok();
     assert_eq!((&again["id"], &again["user_id"]), (&first["id"], &json!(desk.admin.id)));
-    let phone = |attributes: Value| {
-        json!({"subscription_type": "fcm", "subscription_attributes": attributes})
-    };
+    let phone = |attributes: Value| json!({"subscription_type": "fcm", "subscription_attributes": attributes});
     desk.agent.post(path, phone(json!({"device_id": "d", "push_token": "t"}))).await.ok();
     let blank = desk.agent.post(path, phone(json!({"push_token": "t"}))).await.status(422);
     assert_eq!(blank["attributes"], json!(["identifier"]));
-    let pigeon = json!({"subscription_type": "pigeon", "subscription_attributes": {"endpoint": "x"}});
+    let pigeon =
+        json!({"subscription_type": "pigeon", "subscription_attributes": {"endpoint": "x"}});
     desk.agent.post(path, pigeon).await.status(422);
     desk.agent.post(path, json!({})).await.status(422);
     desk.agent.delete(&format!("{path}?push_token=t")).await.ok();

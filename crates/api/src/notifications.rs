@@ -109,7 +109,9 @@ async fn snooze(
         Some(text) => {
             let at = match text.trim().parse::<i64>() {
                 // What a clock can show: more is no time, and can't be stored.
-                Ok(seconds) => (0..=253_402_300_799).contains(&seconds).then(|| Timestamp::from_unix(seconds)),
+                Ok(seconds) => {
+                    (0..=253_402_300_799).contains(&seconds).then(|| Timestamp::from_unix(seconds))
+                }
                 Err(_) => Timestamp::parse_iso(&text),
             };
             Some(at.ok_or_else(|| ApiError::unprocessable("snoozed_until is no time"))?)
@@ -121,7 +123,11 @@ async fn snooze(
     .await
 }
 
-async fn destroy(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Response> {
+async fn destroy(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
     let id = id(&params)?;
     app.write(async move |tx| {
         notifications::destroy(tx, &scope, id).await?;
@@ -131,7 +137,11 @@ async fn destroy(Agent(scope, _): Agent, State(app): State<App>, params: Params)
 }
 
 /// Notes that all were read, or all of a conversation.
-async fn read_all(Agent(scope, _): Agent, State(app): State<App>, params: Params) -> Answer<Response> {
+async fn read_all(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
     let of = match params.text("primary_actor_type").as_deref() {
         Some("Conversation") => Some(ConversationId(params.id("primary_actor_id")?)),
         _ => None,

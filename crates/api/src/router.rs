@@ -19,9 +19,9 @@ use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
-    health, inboxes, labels, messages, notification_settings,
-    notification_subscriptions, notifications, onboarding, platform, profile,
-    public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
+    health, inboxes, labels, messages, notification_settings, notification_subscriptions,
+    notifications, onboarding, platform, profile, public, second_factor, sessions, setup, sign_up,
+    teams, uploads, widget,
 };
 
 /// Every route of the product.

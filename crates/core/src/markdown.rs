@@ -12,9 +12,9 @@ pub fn plain(text: &str) -> String {
                 out.push_str(&text);
             }
             Event::SoftBreak | Event::HardBreak => out.push('\n'),
-            Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::CodeBlock)
-                if !out.ends_with('\n') =>
-            {
+            Event::End(
+                TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::CodeBlock,
+            ) if !out.ends_with('\n') => {
                 out.push('\n');
             }
             _ => {}
@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn html_has_none_but_its_own() {
-        let check = |text: &str, expected: &str| assert_eq!(to_html(text).trim(), expected, "{text}");
+        let check =
+            |text: &str, expected: &str| assert_eq!(to_html(text).trim(), expected, "{text}");
         check("**a** & b", "<p><strong>a</strong> &amp; b</p>");
         check("<script>x</script>", "&lt;script&gt;x&lt;/script&gt;");
         check("a <b>b</b>", "<p>a &lt;b&gt;b&lt;/b&gt;</p>");

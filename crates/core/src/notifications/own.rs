@@ -209,11 +209,7 @@ pub async fn seen(
 ///
 /// # Errors
 /// As [`read`].
-pub async fn destroy(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope<Agent>,
-    id: NotificationId,
-) -> Result<()> {
+pub async fn destroy(tx: &mut WriteTx<'_>, scope: &Scope<Agent>, id: NotificationId) -> Result<()> {
     let (account, user) = (scope.account_id(), scope.user_id());
     if tx.run(&sql::DELETE, args![account, user, id]).await? == 0 {
         return Err(Error::NotFound);

@@ -191,11 +191,7 @@ pub async fn unread(
 }
 
 /// Writes what may change of a notification.
-pub async fn update(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope,
-    n: &Notification,
-) -> Result<u64, DbError> {
+pub async fn update(tx: &mut WriteTx<'_>, scope: &Scope, n: &Notification) -> Result<u64, DbError> {
     let args = args![
         scope.account_id(),
         n.id,
