@@ -8,15 +8,21 @@ mod auth;
 #[cfg(test)]
 mod authz;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod canned_responses;
 #[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod labels;
+#[cfg(test)]
+mod main_job;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
@@ -32,7 +38,11 @@ mod setup;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod teams;
+#[cfg(test)]
+mod tenant;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

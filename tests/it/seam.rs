@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use chatwarden_db::{
     Ambient, Buffered, Db, DbError, Engine, ErrorKind, OnConflict as _, Options, PostgresOptions,
-    SqliteOptions, Tx, WriteTx, args, statements,
+    SqliteOptions, Statement, Tx, UsageScope, WriteTx, args, statements,
 };
 use chatwarden_testkit::engine;
-use chatwarden_testkit::services::{Database, Postgres};
+use chatwarden_testkit::services::{Database, Durability, Postgres};
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::sync::oneshot;
 
 statements! {
     CREATE: () = "seam.create", "create table things (id bigint primary key, name text not null, size bigint not null, unique (name))";
@@ -24,8 +26,25 @@ statements! {
     SOME: (i64,) = "seam.some", "select id from things where id @in($1) order by id";
     SUM: (i64,) = "seam.sum", "select cast(coalesce(sum(size), 0) as bigint) from things";
     WIDEN: () = "seam.widen", "alter table things add column note text";
+    RESIZE_ALL: () = "seam.resize_all", "update things set size = size + $1";
+    ENDLESS: (i64,) = "seam.endless",
+        "with recursive n (i) as (select 1 union all select i + 1 from n where i < $1) select count(*) from n";
+    FLOOD: () = "seam.flood",
+        "with recursive n (i) as (select 1 union all select i + 1 from n where i < $1)
+         insert into things (id, name, size) select i + 9, cast(i as text), 1 from n";
+    HOLD: () = "seam.hold", "select pg_advisory_xact_lock($1)";
+    WAITING: (bool,) = "seam.waiting",
+        "select count(*) > 0 from pg_locks l where l.locktype = 'advisory' and not l.granted
+            and l.database = (select oid from pg_database where datname = current_database())";
+    WAITED_LONG: (bool,) = "seam.waited_long",
+        "select count(*) > 0 from pg_stat_activity a where a.datname = current_database() and a.wait_event_type = 'Lock'
+            and clock_timestamp() - a.query_start > interval '300 milliseconds'";
+    ENCRYPTED: (bool,) = "seam.encrypted", "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
     WHOLE: (i64, String) = "seam.whole", "select * from things where id = $1";
 }
+
+/// The lock that migrations take, so that one node migrates.
+const MIGRATING: i64 = 7_241_994;
 
 /// A database with an empty table, and what keeps it there.
 struct Place {
@@ -35,11 +54,16 @@ struct Place {
 }
 
 async fn place_on(engine: Engine) -> Place {
+    place_with(engine, Duration::from_secs(14)).await
+}
+
+async fn place_with(engine: Engine, statement_timeout: Duration) -> Place {
     let folder = tempfile::tempdir().expect("a folder");
     let (options, database) = match engine {
         Engine::Sqlite => {
             let mut options = SqliteOptions::new(folder.path().join("seam.sqlite3"));
             options.queue_timeout = Duration::from_millis(200);
+            options.statement_timeout = statement_timeout;
             (Options::Sqlite(options), None)
         }
         Engine::Postgres => {
@@ -47,6 +71,7 @@ async fn place_on(engine: Engine) -> Place {
             let mut options = PostgresOptions::new(database.url());
             options.connections = 3;
             options.queue_timeout = Duration::from_millis(200);
+            options.statement_timeout = statement_timeout;
             (Options::Postgres(options), Some(database))
         }
     };
@@ -505,4 +530,213 @@ async fn closing_lets_queued_reads_run() {
     };
     let close = db.close();
     futures::future::join(close, closing).await;
+}
+
+#[tokio::test]
+async fn usage_counts_what_was_fetched_and_what_was_changed() {
+    let place = place().await;
+    let scope = UsageScope::default();
+    chatwarden_db::usage_scope(scope.clone(), async {
+        for id in 1..=3 {
+            add(&place.db, id).await.expect("a row");
+        }
+        write(&place.db, async |tx| tx.run(&RESIZE_ALL, args![1_i64]).await).await.expect("rows");
+        rows(&place.db).await;
+    })
+    .await;
+    let used = scope.usage();
+    assert_eq!((used.statements, used.rows), (5, 3 + 3 + 3), "{used:?}");
+}
+
+/// A database of either engine on which statements have little time.
+async fn hasty(engine: Engine) -> Place {
+    place_with(engine, Duration::from_millis(100)).await
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended_alike_on_both_engines() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let place = hasty(engine).await;
+        let read = place.db.read(async |tx: &mut Tx<'_>| tx.one(&ENDLESS, args![i64::MAX]).await);
+        let error: DbError = read.await.expect_err("it takes for ever");
+        assert_eq!(error.kind(), &ErrorKind::Timeout, "{engine:?}: {error}");
+        assert_eq!(error.statement(), Some("seam.endless"));
+        let written = write(&place.db, async |tx| {
+            tx.run(&INSERT, args![1_i64, "one", 1_i64]).await?;
+            tx.savepoint(async |tx: &mut WriteTx<'_>| tx.run(&FLOOD, args![i64::MAX]).await).await
+        });
+        let error = written.await.expect_err("it takes for ever");
+        assert_eq!(error.kind(), &ErrorKind::Timeout, "{engine:?}: {error}");
+        assert_eq!(rows(&place.db).await, [], "{engine:?}: nothing of it stands");
+        add(&place.db, 2).await.expect("those after it go on");
+        assert_eq!(rows(&place.db).await.len(), 1, "{engine:?}");
+    }
+}
+
+/// Looks again and again until it is so.
+async fn until(db: &Db, statement: &'static Statement<(bool,)>) {
+    let looking = async {
+        loop {
+            let (so,) = db
+                .read(async |tx: &mut Tx<'_>| tx.one(statement, []).await)
+                .await
+                .unwrap_or_else(|error: DbError| panic!("{error}"));
+            if so {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking).await.expect("it becomes so");
+}
+
+/// Holds a lock of PostgreSQL's until told to let go.
+async fn holding(db: &Db, lock: i64, held: oneshot::Sender<()>, go: oneshot::Receiver<()>) {
+    let outcome = write(db, async move |tx| {
+        tx.run(&HOLD, args![lock]).await?;
+        let _ = held.send(());
+        let _ = go.await;
+        Ok(())
+    });
+    outcome.await.expect("the lock was held");
+}
+
+#[tokio::test]
+async fn a_commit_is_told_although_its_caller_went_away() {
+    let place = place_on(Engine::Postgres).await;
+    let database = place._database.as_ref().expect("a database");
+    // A commit that takes as long as the test wants.
+    database
+        .sql(
+            "create function hold() returns trigger language plpgsql as \
+             'begin perform pg_advisory_xact_lock(42); return null; end'; \
+             create constraint trigger hold after insert on things deferrable initially deferred \
+             for each row execute function hold()",
+        )
+        .expect("a trigger");
+    let ((held, is_held), (go, goes)) = (oneshot::channel(), oneshot::channel());
+    let (told, is_told) = oneshot::channel();
+    let db = place.db.clone();
+    let holding = holding(&db, 42, held, goes);
+    let leaving = async {
+        is_held.await.expect("the lock is held");
+        let mut writing = Box::pin(write(&place.db, async move |tx| {
+            tx.after_commit(move || {
+                let _ = told.send(());
+            });
+            tx.run(&INSERT, args![1_i64, "one", 1_i64]).await
+        }));
+        tokio::select! {
+            _ = &mut writing => panic!("the commit must wait for the lock"),
+            () = until(&place.db, &WAITING) => {}
+        }
+        drop(writing);
+        go.send(()).expect("the holder waits");
+        is_told.await
+    };
+    let ((), told) = tokio::join!(holding, leaving);
+    told.expect("the commit was told");
+    assert_eq!(rows(&place.db).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_migration_may_take_longer_than_a_request() {
+    let database = Postgres::shared().expect("a server").database().expect("a database");
+    let mut options = PostgresOptions::new(database.url());
+    options.statement_timeout = Duration::from_millis(100);
+    let db = Db::open(Options::Postgres(options), Ambient::default()).expect("a database");
+    let ((held, is_held), (go, goes)) = (oneshot::channel(), oneshot::channel());
+    // Another node migrates: it holds the lock for longer than any statement of a request may wait.
+    let holding = holding(&db, MIGRATING, held, goes);
+    let patient = async {
+        is_held.await.expect("the lock is held");
+        let migrating = chatwarden_db::migrate(&db);
+        let letting_go = async {
+            until(&db, &WAITED_LONG).await;
+            go.send(()).expect("the holder waits");
+        };
+        tokio::join!(migrating, letting_go).0
+    };
+    let ((), migrated) = tokio::join!(holding, patient);
+    assert_eq!(migrated.expect("it waited").len(), chatwarden_db::MIGRATIONS.len());
+}
+
+/// Certificates of an authority of one's own, and a server's for `localhost`.
+struct Authority {
+    folder: tempfile::TempDir,
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key).expect("a certificate");
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().expect("a key");
+        let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+        let server = server.signed_by(&key, &issuer).expect("a certificate");
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("a file");
+        Self { folder, certificate: server.pem(), key: key.serialize_pem() }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+}
+
+/// Whether a connection by this URL is encrypted; `None` where there is none.
+async fn encrypted(url: &str, authority: Option<&Authority>) -> Option<bool> {
+    let mut options = PostgresOptions::new(url);
+    options.connections = 1;
+    options.root_certificates = authority.map(Authority::path);
+    let db = Db::open(Options::Postgres(options), Ambient::default()).ok()?;
+    let found = db.read(async |tx: &mut Tx<'_>| tx.one(&ENCRYPTED, []).await).await;
+    found.map(|(encrypted,)| encrypted).map_err(|error: DbError| eprintln!("{url}: {error}")).ok()
+}
+
+#[tokio::test]
+async fn sslmode_means_what_it_means_to_libpq() {
+    let postgres = Postgres::start(Durability::None).expect("a server");
+    let by_host = |host: &str, mode: &str| {
+        format!("{}?sslmode={mode}", postgres.url().replace("127.0.0.1", host))
+    };
+    // A server without TLS.
+    for (mode, expected) in [
+        ("disable", Some(false)),
+        ("prefer", Some(false)),
+        ("require", None),
+        ("verify-ca", None),
+        ("verify-full", None),
+    ] {
+        assert_eq!(encrypted(&by_host("127.0.0.1", mode), None).await, expected, "{mode}, no TLS");
+    }
+    let (trusted, another) = (Authority::new(), Authority::new());
+    postgres.encrypt(&trusted.certificate, &trusted.key).expect("TLS");
+    assert_eq!(encrypted(postgres.url(), None).await, Some(true), "without a mode it prefers TLS");
+    let check = async |mode: &str, host: &str, authority: Option<&Authority>, expected| {
+        let found = encrypted(&by_host(host, mode), authority).await;
+        let named = authority.map(|a| std::ptr::eq(a, &trusted));
+        assert_eq!(found, expected, "{mode} at {host}, trusted authority named: {named:?}");
+    };
+    check("disable", "localhost", None, Some(false)).await;
+    check("prefer", "localhost", None, Some(true)).await;
+    // It is encrypted, whoever answers; where an authority is named, it must have signed.
+    check("require", "127.0.0.1", None, Some(true)).await;
+    check("require", "127.0.0.1", Some(&trusted), Some(true)).await;
+    check("require", "localhost", Some(&another), None).await;
+    // Any host that the authority signed for.
+    check("verify-ca", "127.0.0.1", Some(&trusted), Some(true)).await;
+    check("verify-ca", "localhost", Some(&another), None).await;
+    check("verify-ca", "localhost", None, None).await;
+    // This very host.
+    check("verify-full", "localhost", Some(&trusted), Some(true)).await;
+    check("verify-full", "127.0.0.1", Some(&trusted), None).await;
+    check("verify-full", "localhost", Some(&another), None).await;
+    let path = trusted.path();
+    let url = format!("{}&sslrootcert={}", by_host("localhost", "verify-full"), path.display());
+    assert_eq!(encrypted(&url, Some(&another)).await, Some(true), "the URL's own comes first");
 }

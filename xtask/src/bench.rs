@@ -12,21 +12,24 @@ pub struct Bench {
     /// Seconds a rate is measured over
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Only the runs whose name contains this: postgres, fanout, start
+    /// Only the runs whose name contains this: postgres, sqlite, fanout, start
     #[arg(default_value = "")]
     only: String,
 }
 
 impl Bench {
     pub fn run(&self) -> Result<ExitCode> {
-        let program = |package: &str| {
+        let program = |package: &str, kind: &str, name: &str| {
             let mut release = cargo(["build", "--release"]);
-            build(release.args(["--package", package, "--bin", package]), |_| true)
+            build(release.args(["--package", package, kind, name]), |_| true)
         };
-        let server = program("chatwarden")?;
-        run(Command::new(program("chatwarden-bench")?)
+        let server = program("chatwarden", "--bin", "chatwarden")?;
+        let bare = program("chatwarden-db", "--bench", "sqlite_loop")?;
+        run(Command::new(program("chatwarden-bench", "--bin", "chatwarden-bench")?)
             .arg("--server")
             .arg(server)
+            .arg("--sqlite-loop")
+            .arg(bare)
             .args(["--seconds", &self.seconds.to_string(), &self.only])
             .current_dir(root())
             .stdin(Stdio::null()))?;

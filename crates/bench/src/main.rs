@@ -1,5 +1,5 @@
 //! Load runs against a release server, as ratios to what the machine can do, measured in the same
-//! run: PostgreSQL's own pgbench with the very statements the server ran.
+//! run: PostgreSQL's own pgbench, and a bare loop on SQLite, with the very statements the server ran.
 //!
 //! `cargo xtask bench` builds what it needs and runs all of it; the results go to
 //! `docs/performance.md`.
@@ -11,6 +11,7 @@ mod desk;
 mod fanout;
 mod messages;
 mod pgbench;
+mod sqlite;
 mod start;
 
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ struct Arguments {
     /// The release build of the server
     #[arg(long)]
     server: PathBuf,
+    /// The release build of SQLite's bare loop (crates/db/benches/sqlite_loop.rs)
+    #[arg(long)]
+    sqlite_loop: PathBuf,
     /// Seconds a rate is measured over
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -50,6 +54,10 @@ fn main() -> Result<()> {
     let mut results = Vec::new();
     if wanted("postgres") {
         results.extend(messages::postgres(&runtime, &arguments.server, lasting)?);
+    }
+    if wanted("sqlite") {
+        let bare = &arguments.sqlite_loop;
+        results.push(messages::sqlite(&runtime, &arguments.server, bare, lasting)?);
     }
     if wanted("fanout") {
         results.push(fanout::run(&runtime, &arguments.server)?);

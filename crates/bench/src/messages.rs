@@ -9,10 +9,12 @@ use tokio::runtime::Runtime;
 
 use crate::client::{Load, load};
 use crate::desk::{Desk, Desks};
-use crate::{Measured, pgbench};
+use crate::{Measured, pgbench, sqlite};
 
 /// Connections, and conversations that are written in.
 const CONNECTIONS: usize = 16;
+/// On SQLite: two of its groups of transactions, so that one fills while the other is committed.
+const CONNECTIONS_SQLITE: usize = 64;
 
 fn per_cent(of: f64, whole: f64) -> f64 {
     100.0 * of / whole
@@ -34,7 +36,9 @@ fn ms(time: Duration) -> f64 {
 /// On PostgreSQL: against pgbench, and one account against many.
 pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<Vec<Measured>> {
     let postgres = Postgres::start(Durability::Full)?;
-    let mut server = Server::new(program, &settings(postgres.url()))?;
+    let mut settings = SETTINGS.to_vec();
+    settings.push(("DATABASE_URL", postgres.url()));
+    let mut server = Server::new(program, &settings)?;
     server.start()?;
     let mut desks = Desks::new(&server)?;
     let one = desks.desk(CONNECTIONS)?;
@@ -89,12 +93,33 @@ pub fn postgres(runtime: &Runtime, program: &Path, lasting: Duration) -> Result<
     ])
 }
 
-/// Without limits by address, and with the log of every request left out, as where load is measured.
-fn settings(database: &str) -> Vec<(&'static str, &str)> {
-    vec![
-        ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
-        ("LOG_LEVEL", "warn"),
-        ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "100000000"),
-        ("DATABASE_URL", database),
-    ]
+/// On SQLite: against a loop without a server that commits 32 transactions at a time.
+pub fn sqlite(
+    runtime: &Runtime,
+    program: &Path,
+    bare: &Path,
+    lasting: Duration,
+) -> Result<Measured> {
+    let mut server = Server::new(program, &SETTINGS)?;
+    server.start()?;
+    let desk = Desks::new(&server)?.desk(CONNECTIONS_SQLITE)?;
+    let requests = desk.conversations.iter().map(|c| desk.message(*c)).collect();
+    let load = runtime.block_on(load(server.port(), requests, lasting))?;
+    server.stop()?;
+    let bare = sqlite::run(runtime, bare, CONNECTIONS_SQLITE, lasting)?;
+    println!("sqlite: {} · bare loop: {bare:.0}/s", shown(&load));
+    let share = per_cent(load.rate, bare);
+    Ok(Measured {
+        what: "creating a message through HTTP, SQLite, `synchronous=FULL`, 64 connections",
+        value: format!("{} = {share:.0} % of a bare loop's {bare:.0}/s", shown(&load)),
+        wanted: "60 %",
+        met: share >= 60.0,
+    })
 }
+
+/// Without limits by address, and with the log of every request left out, as where load is measured.
+const SETTINGS: [(&str, &str); 3] = [
+    ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
+    ("LOG_LEVEL", "warn"),
+    ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "100000000"),
+];

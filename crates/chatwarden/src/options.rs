@@ -42,6 +42,7 @@ pub fn database(config: &Config) -> db::Options {
             let mut options = db::SqliteOptions::new(path);
             options.full_sync = given.sqlite_synchronous == Synchronous::Full;
             options.queue_timeout = given.queue_timeout;
+            options.statement_timeout = given.statement_timeout.0;
             options.slow = given.slow_query;
             if let Some(readers) = given.pool_size {
                 options.readers = readers.get();

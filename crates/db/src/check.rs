@@ -1,7 +1,7 @@
 //! What replaces compile-time checking of SQL: how both engines describe a statement, plan it, and
 //! what their schemas are. For tests; nothing here runs in a server.
 
-use crate::{AnyStatement, ColumnType, Db, DbError, Value};
+use crate::{AnyStatement, ColumnType, Db, DbError, Engine, Value};
 
 /// How an engine describes a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Described {
     pub columns: Vec<(String, Option<ColumnType>)>,
     /// Column types that the seam does not decode, by the engine's name.
     pub foreign_types: Vec<String>,
+    /// For each result column the table and the column it is taken from as it is.
+    pub origins: Vec<Option<(String, String)>>,
 }
 
 /// A plan, one line a step.
@@ -54,10 +56,15 @@ pub async fn describe(db: &Db, statement: &AnyStatement) -> Result<Described, Db
                 (c.name().to_owned(), of)
             })
             .collect();
+        let origins = prepared
+            .columns_with_metadata()
+            .map(|c| Some((c.table_name()?.to_owned(), c.origin_name()?.to_owned())))
+            .collect();
         return Ok(Described {
             parameters: prepared.parameter_count(),
             columns,
             foreign_types: Vec::new(),
+            origins,
         });
     }
     let Some(session) = db.session().await else { return Err(DbError::bug("no engine")) };
@@ -83,7 +90,56 @@ pub async fn describe(db: &Db, statement: &AnyStatement) -> Result<Described, Db
             (c.name().to_owned(), of)
         })
         .collect();
-    Ok(Described { parameters: prepared.params().len(), columns, foreign_types })
+    let mut origins = Vec::new();
+    for column in prepared.columns() {
+        let origin = match (column.table_oid(), column.column_id()) {
+            (Some(table), Some(number)) => {
+                let found = session
+                    .raw()?
+                    .query_opt(
+                        "select c.relname::text, a.attname::text from pg_attribute a
+                         join pg_class c on c.oid = a.attrelid where a.attrelid = $1 and a.attnum = $2",
+                        &[&table, &number],
+                    )
+                    .await?;
+                found.map(|row| (row.get(0), row.get(1)))
+            }
+            _ => None,
+        };
+        origins.push(origin);
+    }
+    Ok(Described { parameters: prepared.params().len(), columns, foreign_types, origins })
+}
+
+/// The plan of `statement` for whatever values, where no table is so small that to walk it is best.
+///
+/// # Errors
+/// What the engine has against it.
+pub async fn plan(db: &Db, statement: &AnyStatement) -> Result<Explained, DbError> {
+    if let Some(conn) = db.detached() {
+        let conn = conn?;
+        let parameters = conn.prepare(statement.text(Engine::Sqlite))?.parameter_count();
+        return explain(db, statement, &vec![Value::Null; parameters]).await;
+    }
+    let Some(session) = db.session().await else { return Err(DbError::bug("no engine")) };
+    let session = session?;
+    let client = session.raw()?;
+    let text = statement.text(Engine::Postgres);
+    client
+        .batch_execute(&format!(
+            "set enable_seqscan = off; set plan_cache_mode = force_generic_plan; prepare planned as {text}"
+        ))
+        .await?;
+    let count = client.prepare(text).await?.params().len();
+    let values =
+        if count == 0 { String::new() } else { format!("({})", vec!["null"; count].join(", ")) };
+    let steps = client.simple_query(&format!("explain execute planned{values}")).await;
+    client.batch_execute("deallocate planned; reset enable_seqscan; reset plan_cache_mode").await?;
+    let line = |message: &tokio_postgres::SimpleQueryMessage| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    };
+    Ok(Explained(steps?.iter().filter_map(line).collect()))
 }
 
 /// The plan of `statement` for `args`.

@@ -46,8 +46,12 @@ pub struct SqliteOptions {
     pub queue: usize,
     /// How long one may wait before it is refused.
     pub queue_timeout: Duration,
+    /// Statements are ended after this.
+    pub statement_timeout: Duration,
     /// Statements slower than this are logged.
     pub slow: Duration,
+    /// Is told each statement with its values as it begins: for load runs, which repeat them.
+    pub told: Option<fn(&str)>,
 }
 
 impl SqliteOptions {
@@ -60,7 +64,9 @@ impl SqliteOptions {
             cache_kib: 8 * 1024,
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(14),
             slow: Duration::from_millis(250),
+            told: None,
         }
     }
 }
@@ -69,6 +75,10 @@ impl SqliteOptions {
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=…`; several hosts separated by commas.
+    ///
+    /// `sslmode` and `sslrootcert` mean what they mean to libpq: `disable`, `allow` and `prefer` (the default)
+    /// check nothing, `require` encrypts, `verify-ca` checks who signed the server's certificate and
+    /// `verify-full` also that it is this host's. Where an authority is named, all but `disable` check it.
     pub url: String,
     /// Connections at most.
     pub connections: usize,
@@ -78,7 +88,7 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// Prepare statements (off behind a pgbouncer that pools transactions).
     pub prepare: bool,
-    /// Certificates of the authority to trust instead of the system's, PEM.
+    /// Certificates of the authority to trust instead of the system's, PEM; `sslrootcert` in the URL comes first.
     pub root_certificates: Option<PathBuf>,
     /// Statements slower than this are logged.
     pub slow: Duration,
@@ -97,6 +107,12 @@ impl PostgresOptions {
             slow: Duration::from_millis(250),
         }
     }
+}
+
+crate::statements! {
+    /// Whether the database answers.
+    VERSION: (String,) = "db.version",
+        sqlite: "select sqlite_version()", postgres: "select current_setting('server_version')";
 }
 
 /// A handle to the database; clones share it.
@@ -298,14 +314,6 @@ impl Db {
     /// # Errors
     /// Why it does not.
     pub async fn ping(&self) -> Result<String, DbError> {
-        static VERSION: Statement<(String,)> = Statement::new(
-            "db.version",
-            crate::Sql::PerEngine {
-                sqlite: "select sqlite_version()",
-                postgres: "select current_setting('server_version')",
-            },
-            file!(),
-        );
         self.read(async |tx| tx.one(&VERSION, []).await).await.map(|(version,)| version)
     }
 

@@ -24,12 +24,13 @@ mod postgres;
 mod row;
 mod sqlite;
 mod statement;
+mod tls;
 mod tx;
 mod usage;
 mod value;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
-pub use check::{Described, Explained, SchemaColumn, describe, explain, schema};
+pub use check::{Described, Explained, SchemaColumn, describe, explain, plan, schema};
 pub use composed::Composed;
 pub use db::{Db, Engine, Options, PostgresOptions, Pressure, SqliteOptions};
 pub use error::{DbError, ErrorKind, OnConflict};
@@ -39,3 +40,8 @@ pub use statement::{AnyStatement, Sql, Statement};
 pub use tx::{Buffered, Tx, WriteTx};
 pub use usage::{Usage, UsageScope, usage_scope};
 pub use value::{Args, Json, ToValue, Value};
+
+/// The seam's own statements, for the checks that walk them all.
+pub fn statements() -> Vec<&'static AnyStatement> {
+    db::STATEMENTS.to_vec()
+}

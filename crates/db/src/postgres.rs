@@ -1,17 +1,15 @@
 //! PostgreSQL: pooled connections, TLS, prepared statements.
 
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, RowStream};
 
-use crate::{DbError, PostgresOptions, Value};
+use crate::{DbError, PostgresOptions, Value, tls};
 
 /// A leased connection. Dropped in the middle of a transaction, it is closed instead of returned:
 /// nobody knows what it was about to do.
@@ -138,7 +136,8 @@ fn is_stale(error: &tokio_postgres::Error) -> bool {
 
 /// A pool for `options`. Connects lazily: a database that is away makes requests fail, not the start.
 pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool, DbError> {
-    let mut config = tokio_postgres::Config::from_str(&options.url)
+    let (url, secured) = tls::of(&options.url, options.root_certificates.as_deref())?;
+    let mut config = tokio_postgres::Config::from_str(&url)
         .map_err(|e| DbError::bug(format!("not a PostgreSQL URL: {e}")))?;
     config.application_name("chatwarden");
     config.connect_timeout(Duration::from_secs(2));
@@ -154,10 +153,9 @@ pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool, DbError> {
         millis(options.statement_timeout.max(Duration::from_secs(10))),
     ));
     let manage = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = if config.get_ssl_mode() == SslMode::Disable {
-        Manager::from_config(config, NoTls, manage)
-    } else {
-        Manager::from_config(config, tls(options)?, manage)
+    let manager = match secured {
+        None => Manager::from_config(config, NoTls, manage),
+        Some(secured) => Manager::from_config(config, secured, manage),
     };
     Pool::builder(manager)
         .max_size(options.connections)
@@ -167,28 +165,4 @@ pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool, DbError> {
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|e| DbError::bug(e.to_string()))
-}
-
-/// TLS by rustls with the system's roots, or with the authority that the operator named.
-fn tls(options: &PostgresOptions) -> Result<tokio_postgres_rustls::MakeRustlsConnect, DbError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let certificates = match &options.root_certificates {
-        Some(path) => {
-            use rustls::pki_types::pem::PemObject as _;
-            let open = rustls::pki_types::CertificateDer::pem_file_iter(path)
-                .map_err(|e| DbError::bug(format!("{}: {e}", path.display())))?;
-            open.collect::<Result<Vec<_>, _>>()
-                .map_err(|e| DbError::bug(format!("{}: {e}", path.display())))?
-        }
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    roots.add_parsable_certificates(certificates);
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|e| DbError::bug(e.to_string()))?
-    .with_root_certificates(roots)
-    .with_no_client_auth();
-    Ok(tokio_postgres_rustls::MakeRustlsConnect::new(config))
 }

@@ -1,14 +1,16 @@
 //! SQLite: one writer thread with group commit, reader threads, checkpoints off the write path.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -17,6 +19,8 @@ use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
 
 /// At most this many closures are committed together.
 const GROUP: usize = 32;
+/// How many steps of SQLite's machine pass between two looks at the clock: some tens of microseconds.
+const STEPS: i32 = 10_000;
 /// The log is written back into the file once it is larger than this.
 const CHECKPOINT_AT: u64 = 4 << 20;
 /// Beyond this the writer waits for readers and starts the log over itself.
@@ -24,6 +28,27 @@ const RESTART_AT: u64 = 256 << 20;
 
 /// The writer and the checkpointer: the first threads.
 const WRITING_THREADS: usize = 2;
+
+thread_local! {
+    /// Since when this thread's statement runs; a connection is one thread's.
+    static RUNNING: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A statement that runs and must end in time: SQLite knows no time-out of its own.
+pub(crate) struct Timed(());
+
+impl Timed {
+    pub(crate) fn begin() -> Self {
+        RUNNING.set(Some(Instant::now()));
+        Self(())
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        RUNNING.set(None);
+    }
+}
 
 /// A queue into threads; they end once it is closed and empty.
 struct Queue(Mutex<Option<flume::Sender<Box<dyn Shipped>>>>);
@@ -355,7 +380,7 @@ pub(crate) fn log_path(path: &Path) -> PathBuf {
 }
 
 fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         &options.path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -379,6 +404,21 @@ fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError>
         256 << 20,
         if writes { "off" } else { "on" },
     ))?;
+    let limit = options.statement_timeout;
+    conn.progress_handler(
+        STEPS,
+        Some(move || RUNNING.get().is_some_and(|since| since.elapsed() >= limit)),
+    )?;
+    if let Some(told) = options.told {
+        let tell = move |event: TraceEvent<'_>| {
+            if let TraceEvent::Stmt(statement, _) = event
+                && let Some(text) = statement.expanded_sql()
+            {
+                told(&text);
+            }
+        };
+        conn.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(tell))?;
+    }
     Ok(conn)
 }
 

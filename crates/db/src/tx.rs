@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt as _;
 
 use crate::postgres::Session;
+use crate::sqlite::Timed;
 use crate::{
     Ambient, AnyStatement, Composed, DbError, Engine, ErrorKind, FromRow, Row, Statement,
     Timestamp, Usage, Value,
@@ -110,6 +111,14 @@ impl<'a> Tx<'a> {
         match self.conn {
             Conn::Sqlite(_) => Engine::Sqlite,
             Conn::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Whether the engine ended the transaction by itself.
+    fn is_over(&self) -> bool {
+        match &self.conn {
+            Conn::Sqlite(conn) => conn.is_autocommit(),
+            Conn::Postgres(_) => false,
         }
     }
 
@@ -230,6 +239,8 @@ impl<'a> Tx<'a> {
             },
         };
         let took = began.elapsed();
+        // A statement without rows says how many it changed.
+        rows = outcome.as_ref().map_or(rows, |changed| rows.max(*changed));
         self.usage.statements += 1;
         self.usage.rows += rows;
         statement
@@ -295,8 +306,16 @@ impl<'a> WriteTx<'a> {
             self.control(release).await?;
             return outcome;
         }
-        self.control(rollback).await?;
-        self.control(release).await?;
+        // An interrupted write takes SQLite's whole transaction along: there is nothing to go back to.
+        if !self.tx.is_over() {
+            self.control(rollback).await?;
+            self.control(release).await?;
+        } else {
+            return match outcome {
+                Ok(_) => Err(DbError::unavailable("the engine rolled the transaction back").into()),
+                Err(error) => Err(error),
+            };
+        }
         let failed = self.tx.failed.take();
         self.after_commit.truncate(callbacks);
         for (index, local) in self.locals.iter_mut().enumerate() {
@@ -363,6 +382,7 @@ fn sqlite_execute(
     each: &mut (dyn FnMut(&Row<'_>) -> Result<(), DbError> + Send),
 ) -> Result<u64, DbError> {
     let mut prepared = conn.prepare_cached(text)?;
+    let _timed = Timed::begin();
     if prepared.column_count() == 0 {
         let changed = prepared.execute(rusqlite::params_from_iter(args))?;
         return Ok(u64::try_from(changed).unwrap_or(u64::MAX));

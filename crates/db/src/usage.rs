@@ -25,8 +25,15 @@ struct Counters {
     micros: AtomicU64,
 }
 
+/// A scope and those around it.
+#[derive(Debug)]
+struct Entered {
+    scope: UsageScope,
+    around: Option<Arc<Entered>>,
+}
+
 tokio::task_local! {
-    static CURRENT: UsageScope;
+    static CURRENT: Arc<Entered>;
 }
 
 impl UsageScope {
@@ -40,15 +47,19 @@ impl UsageScope {
     }
 }
 
-/// Runs `future`; what it asks of the database is added to `scope`.
+/// Runs `future`; what it asks of the database is added to `scope`, and to the scopes that this one is in.
 pub async fn usage_scope<F: Future>(scope: UsageScope, future: F) -> F::Output {
-    CURRENT.scope(scope, future).await
+    let around = CURRENT.try_with(Arc::clone).ok();
+    CURRENT.scope(Arc::new(Entered { scope, around }), future).await
 }
 
 pub(crate) fn record(usage: Usage) {
-    let _ = CURRENT.try_with(|scope| {
-        scope.0.statements.fetch_add(usage.statements, Relaxed);
-        scope.0.rows.fetch_add(usage.rows, Relaxed);
-        scope.0.micros.fetch_add(usage.micros, Relaxed);
+    let _ = CURRENT.try_with(|innermost| {
+        let around = std::iter::successors(Some(innermost), |entered| entered.around.as_ref());
+        for counters in around.map(|entered| &entered.scope.0) {
+            counters.statements.fetch_add(usage.statements, Relaxed);
+            counters.rows.fetch_add(usage.rows, Relaxed);
+            counters.micros.fetch_add(usage.micros, Relaxed);
+        }
     });
 }

@@ -173,11 +173,45 @@ impl Value {
     pub(crate) fn check(&self) -> Result<(), DbError> {
         let nul = match self {
             Self::Text(v) => v.contains('\0'),
-            // In a document the NUL is escaped; `jsonb` refuses the escape.
-            Self::Json(v) => v.contains("\\u0000"),
+            Self::Json(v) => has_nul(v),
             Self::Texts(v) => v.iter().any(|t| t.contains('\0')),
             _ => false,
         };
         if nul { Err(DbError::new(ErrorKind::Value, "a NUL character in a text")) } else { Ok(()) }
+    }
+}
+
+/// Whether a JSON text has an escaped NUL, which `jsonb` refuses: `\u0000` whose backslash is not itself escaped.
+fn has_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json.as_bytes().iter().take(at).rev().take_while(|b| **b == b'\\').count();
+        before % 2 == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_told_from_one_that_is_quoted() {
+        let check = |text: &str, refused: bool| {
+            let values = [
+                Json(text).to_value(),
+                Json(serde_json::json!({text: [text]})).to_value(),
+                text.to_value(),
+                Value::Texts(vec![text.to_owned()]),
+            ];
+            for value in values {
+                assert_eq!(value.check().is_err(), refused, "{value:?}");
+            }
+        };
+        check("plain", false);
+        check("\0", true);
+        check("before\0after", true);
+        check("\\u0000", false);
+        check("\\\0", true);
+        check("\\\\u0000", false);
+        check("C:\\users\\u0000", false);
     }
 }

@@ -15,7 +15,6 @@
 //! | the relay, between commit and job | the event is still marked as waiting; the next relay takes it |
 //! | the leader | its lease runs out; another node fires schedules and prunes |
 
-mod document;
 pub mod leases;
 pub mod outbox;
 pub mod queue;

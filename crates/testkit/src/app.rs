@@ -82,6 +82,7 @@ struct Inner {
 
 /// What goes away with the test.
 enum Held {
+    Nothing,
     Sqlite { _folder: tempfile::TempDir },
     Postgres { _database: Database<'static> },
 }
@@ -176,10 +177,28 @@ impl App {
 
     /// A server without accounts.
     pub async fn empty() -> Self {
-        Self::open().await.expect("a server in process starts")
+        Self::open(database).await.expect("a server in process starts")
     }
 
-    async fn open() -> anyhow::Result<Self> {
+    /// A server on the SQLite file at `path`, which stays, with an account and its administrator; `told` is
+    /// told each statement with its values.
+    pub async fn told(path: &std::path::Path, told: fn(&str)) -> anyhow::Result<(Self, Actor)> {
+        let mut options = SqliteOptions::new(path);
+        options.told = Some(told);
+        let app = Self::open(async |ambient| {
+            let db = Db::open(Options::Sqlite(options), ambient)?;
+            chatwarden_db::migrate(&db).await?;
+            Ok((db, Held::Nothing))
+        })
+        .await?;
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        Ok((app, admin))
+    }
+
+    async fn open(
+        database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
+    ) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
         let meters = meters();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING.micros())));

@@ -10,4 +10,5 @@
 mod crash;
 mod desk;
 mod nodes;
+mod rolling;
 mod socket;

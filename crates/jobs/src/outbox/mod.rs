@@ -8,11 +8,11 @@ mod log;
 mod relay;
 pub(crate) mod sql;
 
-use chatwarden_db::{Buffered, DbError, Timestamp, Tx, WriteTx, args};
+use chatwarden_db::{Buffered, DbError, Json, Timestamp, Tx, WriteTx, args};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{document, trace};
+use crate::trace;
 
 pub use log::{Since, Tail, history};
 pub use relay::{Relay, Routing};
@@ -81,7 +81,7 @@ pub async fn flush(tx: &mut WriteTx<'_>) -> Result<Vec<Stored>, DbError> {
     let trace_id = trace::of(tx);
     let rows: Vec<Traced<'_>> =
         entries.iter().map(|entry| Traced { entry, trace_id: trace_id.as_deref() }).collect();
-    let mut ids = tx.all(&sql::INSERT, args![document::of(&rows)?, at]).await?;
+    let mut ids = tx.all(&sql::INSERT, args![Json(&rows), at]).await?;
     // Ids are handed out in the order of insertion; `returning` promises no order.
     ids.sort_unstable();
     let stored = |((id,), entry)| Stored { id, at, trace_id: trace_id.clone(), entry };

@@ -2,12 +2,14 @@
 
 pub(crate) mod sql;
 
+use std::collections::BTreeSet;
+
 use chatwarden_db::{DbError, Json, Timestamp, WriteTx, args, id};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::trace;
 use crate::worker::Wake;
-use crate::{document, trace};
 
 id! {
     /// A job.
@@ -124,9 +126,12 @@ pub async fn enqueue_all(tx: &mut WriteTx<'_>, jobs: &[NewJob]) -> Result<u64, D
             trace_id: job.trace_id.as_deref().or(cause.as_deref()),
         })
         .collect();
-    let added = tx.run(&sql::ENQUEUE, args![document::of(&rows)?, now]).await?;
+    let added = tx.run(&sql::ENQUEUE, args![Json(&rows), now]).await?;
     if added > 0 {
-        tx.after_commit(Wake::all);
+        // What is for later is found by the upkeep when it is due.
+        let due = |job: &&NewJob| job.run_at.is_none_or(|at| at <= now);
+        let queues: BTreeSet<&'static str> = jobs.iter().filter(due).map(|job| job.queue).collect();
+        tx.after_commit(move || queues.into_iter().for_each(Wake::queue));
     }
     Ok(added)
 }

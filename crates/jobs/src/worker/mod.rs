@@ -146,9 +146,10 @@ impl Worker {
         let concurrency = concurrency.max(1);
         let slots = Arc::new(Semaphore::new(concurrency));
         let most = Share::of(concurrency);
+        let wake = wake::of(queue);
         loop {
             // Asked for before looking, so that nothing is missed in between.
-            let woken = wake::JOBS.notified();
+            let woken = wake.notified();
             let ended = self.0.running.ended.notified();
             let free = tokio::select! {
                 () = stop.cancelled() => return,
@@ -220,6 +221,34 @@ impl Worker {
     /// Keeps the leases of running jobs alive, and lets go of those that were lost. Goes on through the
     /// drain: jobs that still run are still ours.
     async fn heartbeat(self, stop: CancellationToken) {
+        let expiring = self.expire(&stop);
+        // Beside each other: a database that does not answer holds up the beats, not the end of a lease.
+        tokio::join!(self.beats(&stop), expiring);
+    }
+
+    /// Lets go of jobs in the moment their leases run out unrenewed: then they are others'.
+    async fn expire(&self, stop: &CancellationToken) {
+        let running = &self.0.running;
+        loop {
+            let changed = running.changed.notified();
+            let ended = running.ended.notified();
+            if stop.is_cancelled() && running.is_empty() {
+                return;
+            }
+            let now = self.0.db.ambient().now();
+            let micros =
+                running.expire(now).map(|until| until.micros().saturating_sub(now.micros()));
+            let left = micros.and_then(|micros| u64::try_from(micros).ok());
+            tokio::select! {
+                () = tokio::time::sleep(left.map_or(self.0.limits.lease, Duration::from_micros)) => {}
+                () = changed => {}
+                () = ended, if stop.is_cancelled() => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    async fn beats(&self, stop: &CancellationToken) {
         let mut beats = tokio::time::interval(self.0.limits.lease / 3);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -254,7 +283,6 @@ impl Worker {
             Ok(kept) => running.renew(&runs, &kept, until),
             Err(error) => {
                 tracing::warn!(%error, "leases can't be extended");
-                running.expire(self.0.db.ambient().now());
             }
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Running {
     held: Mutex<HashMap<Run, Held>>,
     /// Something ended.
     pub ended: Notify,
+    /// There is a lease that may be the next to run out.
+    pub changed: Notify,
 }
 
 /// A job that is held. It is let go when this is dropped, however its run ended.
@@ -58,6 +60,7 @@ impl Running {
             lost: lost.clone(),
         };
         self.held.lock().insert((job.id, job.attempts), held);
+        self.changed.notify_waiters();
         Lease { job, lost, of: self.clone() }
     }
 
@@ -92,11 +95,13 @@ impl Running {
         }
     }
 
-    /// Lets go of what others may have taken by now.
-    pub(super) fn expire(&self, now: Timestamp) {
-        for held in self.held.lock().values().filter(|held| held.until <= now) {
+    /// Lets go of what others may have taken by now; when the next lease runs out.
+    pub(super) fn expire(&self, now: Timestamp) -> Option<Timestamp> {
+        let held = self.held.lock();
+        for held in held.values().filter(|held| held.until <= now) {
             held.lost.cancel();
         }
+        held.values().filter(|held| !held.lost.is_cancelled()).map(|held| held.until).min()
     }
 
     /// Lets go of everything.

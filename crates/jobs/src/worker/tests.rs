@@ -251,10 +251,51 @@ async fn a_worker_that_cannot_renew_lets_go_in_time() {
     bench.db.close().await;
     bench.advance(29);
     worker.beat().await;
+    let now = bench.db.ambient().now();
+    assert_eq!(worker.0.running.expire(now), Some(now.plus_seconds(1)));
     assert!(!lease.lost.is_cancelled(), "it is still ours");
     bench.advance(1);
-    worker.beat().await;
+    assert_eq!(worker.0.running.expire(bench.db.ambient().now()), None);
     assert!(lease.lost.is_cancelled());
+}
+
+/// Between two beats, and while one of them waits for a database that does not answer.
+#[tokio::test]
+async fn a_lease_ends_when_it_runs_out_and_not_at_the_next_beat() {
+    let bench = Bench::sqlite().await;
+    let limits = Limits { lease: Duration::from_millis(20), ..Limits::default() };
+    let worker = bench.worker_with(Registry::new(), &[], limits);
+    let stop = CancellationToken::new();
+    let mut expiring = Box::pin(worker.expire(&stop));
+    assert!(futures::poll!(&mut expiring).is_pending());
+    bench.enqueue(vec![job(1, 0)]).await;
+    let lease = worker.claim("default", 1, 1).await.unwrap().leases.remove(0);
+    assert!(futures::poll!(&mut expiring).is_pending(), "it is told of the new lease");
+    bench.advance(1);
+    tokio::select! {
+        () = &mut expiring => unreachable!("it goes on until told to stop"),
+        () = soon(lease.lost.cancelled()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_job_wakes_the_workers_of_its_queue() {
+    // Of queues that no other test of this process has.
+    let (mail, bulk, none) = (wake::of("its mail"), wake::of("its bulk"), wake::of("its others"));
+    let bench = Bench::sqlite().await;
+    let mut woken = [&mail, &bulk, &none].map(|queue| Box::pin(queue.notified()));
+    for one in &mut woken {
+        assert!(futures::poll!(one).is_pending());
+    }
+    let later = bench.db.ambient().now().plus_seconds(60);
+    bench.enqueue(vec![job(1, 0).on("its mail"), job(1, 1).on("its bulk").at(later)]).await;
+    let [mail, bulk, none] = &mut woken;
+    assert!(futures::poll!(mail).is_ready());
+    assert!(futures::poll!(&mut *bulk).is_pending(), "it is not due yet");
+    assert!(futures::poll!(none).is_pending());
+    bench.advance(60);
+    bench.worker(Registry::new()).keep_up().await.unwrap();
+    assert!(futures::poll!(bulk).is_ready(), "due now");
 }
 
 /// A job that kills its process is tried ever later, and no more than it may.

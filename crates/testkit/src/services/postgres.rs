@@ -1,7 +1,7 @@
 //! A throw-away PostgreSQL.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -195,6 +195,27 @@ impl Postgres {
     /// It isn't this value's, is running, or doesn't start.
     pub fn start_again(&self) -> Result<()> {
         self.own()?.run()
+    }
+
+    /// Has it take TLS besides, with this certificate and its key, both PEM.
+    ///
+    /// # Errors
+    ///
+    /// It isn't this value's; the server's.
+    pub fn encrypt(&self, certificate: &str, key: &str) -> Result<()> {
+        let own = self.own()?;
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = own.data().join(name);
+            fs::write(&path, text)?;
+            // It refuses a key that others may read.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            if let Some(User { uid, gid }) = own.user {
+                chown(&path, Some(uid), Some(gid))?;
+            }
+        }
+        self.sql("alter system set ssl = on")?;
+        self.stop()?;
+        self.start_again()
     }
 
     fn own(&self) -> Result<&Own> {

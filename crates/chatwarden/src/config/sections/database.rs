@@ -40,7 +40,7 @@ section! {
         postgres_password: Option<Secret> = "POSTGRES_PASSWORD", Absent, "a-long-password";
         /// The database on that server. Not Chatwoot's own: the schema is another.
         postgres_database: String = "POSTGRES_DATABASE", Text("chatwarden"), "chatwarden";
-        /// PostgreSQL cancels a statement after this.
+        /// A statement is cancelled after this, on SQLite too.
         statement_timeout: Timeout = "POSTGRES_STATEMENT_TIMEOUT", Text("14s"), "14s";
         /// PostgreSQL connections at most, or SQLite reader threads.
         pool_size: Option<NonZeroUsize> = "DATABASE_POOL_SIZE", Absent, "16";

@@ -1,0 +1,197 @@
+//! Tenants are apart: every route, called by everybody of one account with the ids of another's records.
+//! The calls are made from the route table, so that a new route is among them.
+
+use std::collections::BTreeSet;
+
+use chatwarden_api::routes::Route;
+use chatwarden_api::table;
+use chatwarden_testkit::{Actor, App, Reply};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::tenant::{NOWHERE, Tenant, parameters, path};
+
+/// Parameters that are capabilities: who knows one is meant to be let in, whoever they are. And names of parts of
+/// the server.
+const CAPABILITIES: [&str; 9] = [
+    "filename",
+    "inbox_identifier",
+    "link",
+    "name",
+    "path",
+    "signed_id",
+    "slug",
+    "token",
+    "variation_key",
+];
+
+fn is_capability(route: &Route, place: usize) -> bool {
+    let named = parameters(route);
+    let (parameter, before) = &named[place];
+    CAPABILITIES.contains(&parameter.as_str())
+        || before == "csat_survey"
+        || (place == 0 && route.path.starts_with("/public/api/v1/inboxes/"))
+}
+
+/// Two accounts with one of everything, and who calls: everybody of the first, and a platform app that made neither.
+struct Two {
+    mine: Tenant,
+    theirs: Tenant,
+    callers: Vec<(&'static str, Actor)>,
+}
+
+async fn two() -> Two {
+    let app = App::empty().await;
+    // The numbers of conversations count in each account: theirs has one that mine has not.
+    let mine = Tenant::with(&app, "aardvark", 1).await;
+    let theirs = Tenant::with(&app, "zebra", 7).await;
+    let another =
+        app.db().write(async |tx| chatwarden_core::platform::create_app(tx, "another").await);
+    let another = app.anyone().with_header("api_access_token", &another.await.expect("an app"));
+    let mut callers: Vec<(&'static str, Actor)> =
+        mine.callers.iter().map(|(name, actor)| (*name, actor.clone())).collect();
+    callers.retain(|(name, _)| *name != "platform");
+    callers.push(("another platform app", another));
+    Two { mine, theirs, callers }
+}
+
+async fn call(caller: &Actor, route: &Route, path: &str, body: Value) -> Reply {
+    let body = if route.method == Method::GET { Value::Null } else { body };
+    caller.send(route.method.clone(), path, body).await
+}
+
+#[tokio::test]
+async fn every_parameter_of_every_route_is_known() {
+    let app = App::empty().await;
+    let tenant = Tenant::with(&app, "zebra", 1).await;
+    let unknown: BTreeSet<String> = table()
+        .iter()
+        .flat_map(|route| {
+            let missing = tenant.fillings(route).into_iter().filter_map(Result::err);
+            missing
+                .map(|parameter| format!("{{{parameter}}} of {}", route.path))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(unknown.is_empty(), "teach tests/it/tenant.rs what these are: {unknown:#?}");
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_as_what_is_not_there() {
+    let Two { mine, theirs, callers } = two().await;
+    let before = theirs.rows().await;
+    let mut faults = Vec::new();
+    for route in table() {
+        let (own, foreign) = (mine.fillings(&route), theirs.fillings(&route));
+        for place in 0..own.len() {
+            if is_capability(&route, place) {
+                continue;
+            }
+            // Up to here mine, from here on theirs.
+            let mixed = |other: &dyn Fn(usize) -> String| {
+                let filled = path(&route, |at| {
+                    if at < place { own[at].clone().unwrap_or_default() } else { other(at) }
+                });
+                mine.asked(&route, filled)
+            };
+            let foreign = mixed(&|at| foreign[at].clone().unwrap_or_default());
+            let missing = mixed(&|_| NOWHERE.to_owned());
+            for (name, caller) in &callers {
+                let answer = call(caller, &route, &foreign, json!({})).await;
+                let absent = call(caller, &route, &missing, json!({})).await;
+                let (status, expected) = (answer.status.as_u16(), absent.status.as_u16());
+                let said =
+                    format!("{} {foreign} as {name}: {status} {}", route.method, answer.text());
+                // Another account's door is shut before anything is looked for; what is said of a body that
+                // wants something is said of whatever is named.
+                let refused = [401, 403, 404].contains(&status);
+                let unread = [400, 422].contains(&status) && status == expected;
+                if !refused && !(unread && answer.text() == absent.text()) {
+                    faults.push(format!("{said}; what is not there gives {expected}"));
+                }
+                if answer.text().contains(theirs.mark) {
+                    faults.push(format!("{said}: it tells what is theirs"));
+                }
+            }
+        }
+        if theirs.rows().await != before {
+            faults.push(format!("{} {} changed what is theirs", route.method, route.path));
+            break;
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Ids of another's records in the body, by every name that bodies have for them.
+fn foreign_body(theirs: &Tenant) -> Value {
+    let (contact, inbox) = (theirs.number("contacts"), theirs.number("inboxes"));
+    let (agent, conversation) = (theirs.number("agents"), theirs.number("conversations"));
+    let (bot, message) = (theirs.number("agent_bots"), theirs.number("messages"));
+    let mut body = json!({
+        "name": "Mine", "title": "mine", "content": "Mine", "email": "mine@example.com", "status": "open",
+        "contact_id": contact, "contact_ids": [contact], "base_contact_id": contact, "mergee_contact_id": contact,
+        "inbox_id": inbox, "inbox_ids": [inbox], "inbox": inbox, "source_id": "theirs",
+        "user_id": agent, "user_ids": [agent], "agent_id": agent, "assignee_id": agent, "sender_id": agent,
+        "conversation_id": conversation, "conversation_ids": [conversation], "ids": [conversation],
+        "agent_bot": bot, "agent_bot_id": bot, "assignee_agent_bot_id": bot,
+        "message_id": message, "in_reply_to": message, "content_attributes": {"in_reply_to": message},
+        "account_id": theirs.account, "id": conversation, "type": "Conversation",
+        "fields": {"assignee_id": agent}, "labels": [theirs.mark],
+    });
+    for (what, key) in [
+        ("teams", "team_id"),
+        ("labels", "label_id"),
+        ("assignment_policies", "assignment_policy_id"),
+    ] {
+        if table().iter().any(|route| route.path.ends_with(&format!("/{what}"))) {
+            body[key] = json!(theirs.number(what));
+        }
+    }
+    body
+}
+
+#[tokio::test]
+async fn ids_of_others_in_a_body_reach_nothing() {
+    let Two { mine, theirs, callers } = two().await;
+    let body = foreign_body(&theirs);
+    let before = theirs.rows().await;
+    let mut faults = Vec::new();
+    for route in table() {
+        let ends = ["reset_access_token", "reset_secret", "sign_out"];
+        if [Method::DELETE, Method::GET].contains(&route.method)
+            || ends.iter().any(|end| route.path.ends_with(end))
+        {
+            continue;
+        }
+        for (name, caller) in &callers {
+            let answer = call(caller, &route, &mine.path(&route), body.clone()).await;
+            if answer.text().contains(theirs.mark) && !echoes(&answer) {
+                let status = answer.status;
+                faults.push(format!(
+                    "{} {} as {name}: {status} {}",
+                    route.method,
+                    route.path,
+                    answer.text()
+                ));
+            }
+            assert!(
+                answer.status.as_u16() < 500,
+                "{} {} as {name}: {}",
+                route.method,
+                route.path,
+                answer.text()
+            );
+        }
+        if theirs.rows().await != before {
+            faults.push(format!("{} {} changed what is theirs", route.method, route.path));
+            break;
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// The title of a label is what was sent, not what was found.
+fn echoes(answer: &Reply) -> bool {
+    let text = answer.text();
+    text.matches("zebra").count() == text.matches("\"zebra\"").count()
+}
