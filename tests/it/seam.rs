@@ -28,9 +28,9 @@ statements! {
     WIDEN: () = "seam.widen", "alter table things add column note text";
     RESIZE_ALL: () = "seam.resize_all", "update things set size = size + $1";
     ENDLESS: (i64,) = "seam.endless",
-        "with recursive n (i) as (select 1 union all select i + 1 from n where i < $1) select count(*) from n";
+        "with recursive n (i) as (select cast(1 as bigint) union all select i + 1 from n where i < $1) select count(*) from n";
     FLOOD: () = "seam.flood",
-        "with recursive n (i) as (select 1 union all select i + 1 from n where i < $1)
+        "with recursive n (i) as (select cast(1 as bigint) union all select i + 1 from n where i < $1)
          insert into things (id, name, size) select i + 9, cast(i as text), 1 from n";
     HOLD: () = "seam.hold", "select pg_advisory_xact_lock($1)";
     WAITING: (bool,) = "seam.waiting",
