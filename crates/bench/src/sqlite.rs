@@ -27,25 +27,26 @@ fn frames(text: &str) -> bool {
     frames.iter().any(|frame| text.trim_start().starts_with(frame))
 }
 
-fn number(value: &Value) -> Result<i64> {
-    value.as_i64().with_context(|| format!("{value} is no id"))
+/// What stands at a place of an answer.
+fn at(answer: &Value, place: &str) -> Result<Value> {
+    answer.pointer(place).cloned().with_context(|| format!("no {place} in {answer}"))
 }
 
 /// The statements of a message in each of so many conversations; the database is left at `path`.
 async fn capture(path: &Path, conversations: usize) -> Result<Vec<Vec<String>>> {
     let (app, admin) = App::told(path, told).await?;
     let channel = json!({"name": "Desk", "channel": {"type": "api", "webhook_url": ""}});
-    let inbox = number(&admin.post("/inboxes", channel).await.ok()["id"])?;
+    let inbox = at(&admin.post("/inboxes", channel).await.ok(), "/id")?;
     let mut scripts = Vec::new();
     for index in 0..conversations {
         let contact = json!({"inbox_id": inbox, "name": format!("Visitor {index}")});
         let made = admin.post("/contacts", contact).await.ok();
         let opened = json!({
             "inbox_id": inbox,
-            "contact_id": made["payload"]["contact"]["id"],
-            "source_id": made["payload"]["contact_inbox"]["source_id"],
+            "contact_id": at(&made, "/payload/contact/id")?,
+            "source_id": at(&made, "/payload/contact_inbox/source_id")?,
         });
-        let number = number(&admin.post("/conversations", opened).await.ok()["id"])?;
+        let number = at(&admin.post("/conversations", opened).await.ok(), "/id")?;
         let path = format!("/conversations/{number}/messages");
         let message = json!({"content": "It left today, sorry for the delay."});
         // The first answer of a conversation changes more than those after it.
