@@ -38,8 +38,11 @@ const NAMES: [(&str, &str); 7] = [
     ("token", "notoken"),
 ];
 
-/// What is made by one call, where the route is there: what it is called in paths, where it is made, from what.
-const RECORDS: [(&str, &str, fn(&Tenant) -> Value); 12] = [
+/// A kind of record that one call makes: what it is called in paths, where it is made, and from what.
+type Record = (&'static str, &'static str, fn(&Tenant) -> Value);
+
+/// What is made where the route is there.
+const RECORDS: [Record; 12] = [
     ("labels", "/labels", |t| json!({"title": t.mark, "color": "#111111"})),
     ("canned_responses", "/canned_responses", |t| json!({"short_code": t.mark, "content": t.mark})),
     ("teams", "/teams", |t| json!({"name": t.mark})),
