@@ -18,6 +18,8 @@ mod explain;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod inboxes;
+#[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod labels;

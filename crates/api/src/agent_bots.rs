@@ -41,12 +41,19 @@ pub(crate) fn draft(params: &Params) -> Draft {
 
 /// Who sees a bot: administrators see what signs and opens, of their own bots.
 #[derive(Debug, Clone, Copy)]
-struct Viewer {
-    account: AccountId,
-    admin: bool,
+pub(crate) struct Viewer {
+    /// The account that looks.
+    pub account: AccountId,
+    /// Whether it is an administrator.
+    pub admin: bool,
 }
 
-async fn bots_json(tx: &mut Tx<'_>, viewer: Viewer, bots: &[AgentBot]) -> Answer<Vec<Value>> {
+/// Bots, to a viewer.
+pub(crate) async fn bots_json(
+    tx: &mut Tx<'_>,
+    viewer: Viewer,
+    bots: &[AgentBot],
+) -> Answer<Vec<Value>> {
     let own = |bot: &AgentBot| viewer.admin && bot.account_id == Some(viewer.account);
     let ids: Vec<AgentBotId> = bots.iter().filter(|bot| own(bot)).map(|bot| bot.id).collect();
     let tokens = if ids.is_empty() { Vec::new() } else { tokens::of_bots(tx, &ids).await? };
@@ -72,6 +79,21 @@ async fn bots_json(tx: &mut Tx<'_>, viewer: Viewer, bots: &[AgentBot]) -> Answer
         Value::Object(out)
     };
     Ok(bots.iter().map(row).collect())
+}
+
+/// A bot as the one who has a conversation (`resources.md §6.1`).
+pub(crate) fn slim_bot_json(tx: &Tx<'_>, bot: &AgentBot) -> Value {
+    let mut out = json!({
+        "id": bot.id,
+        "name": bot.name,
+        "description": bot.description,
+        "thumbnail": avatar_url(tx, bot.avatar.as_ref()),
+        "bot_type": "webhook",
+    });
+    if let Some(out) = out.as_object_mut().filter(|_| !bot.is_system()) {
+        out.insert("outgoing_url".to_owned(), json!(bot.outgoing_url));
+    }
+    out
 }
 
 async fn bot_json(tx: &mut Tx<'_>, viewer: Viewer, bot: AgentBot) -> Answer<Json<Value>> {

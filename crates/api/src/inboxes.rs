@@ -1,19 +1,25 @@
-//! Inboxes and their members (`resources.md §4`).
+//! Inboxes, who sits at them and which bot serves them (`resources.md §4`).
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chatwarden_core::desk::desk;
-use chatwarden_core::ids::InboxId;
-use chatwarden_core::inboxes::{self, API, Inbox, InboxWithChannel, NewInbox, WEB_WIDGET};
+use chatwarden_core::ids::{AgentBotId, InboxId, UserId};
+use chatwarden_core::inboxes::{
+    self, API, Channel, Draft, EMAIL, InboxWithChannel, SMS, SenderName, WEB_WIDGET, members,
+};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::{Error, users};
+use chatwarden_core::tokens::{self, Owner};
+use chatwarden_core::{Error, agent_bots, users};
 use chatwarden_db::{Timestamp, Tx};
-use serde_json::{Value, json};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
 
 use crate::actors::{Admin, Agent};
+use crate::agent_bots::{Viewer, bots_json, slim_bot_json};
 use crate::app::App;
 use crate::conversations::agent_json;
-use crate::error::{Answer, ApiError};
+use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -22,8 +28,24 @@ pub(crate) fn routes() -> Routes {
         .get("/inboxes", index)
         .post("/inboxes", create)
         .get("/inboxes/{inbox_id}", show)
+        .patch("/inboxes/{inbox_id}", update)
+        .delete("/inboxes/{inbox_id}", destroy)
+        .delete("/inboxes/{inbox_id}/avatar", delete_avatar)
+        .post("/inboxes/{inbox_id}/reset_secret", reset_secret)
+        .get("/inboxes/{inbox_id}/agent_bot", agent_bot)
+        .post("/inboxes/{inbox_id}/set_agent_bot", set_agent_bot)
+        .get("/inboxes/{inbox_id}/assignable_agents", assignable_agents_of)
+        .get("/inboxes/{inbox_id}/campaigns", campaigns)
+        .post("/inboxes/{inbox_id}/sync_templates", sync_templates)
+        .get("/inboxes/{inbox_id}/health", health)
+        .post("/inboxes/{inbox_id}/register_webhook", register_webhook)
+        .get("/inboxes/{inbox_id}/csat_template", csat_template)
+        .post("/inboxes/{inbox_id}/csat_template", csat_template)
+        .get("/assignable_agents", assignable_agents)
         .post("/inbox_members", add_members)
-        .get("/inbox_members/{inbox_id}", members)
+        .patch("/inbox_members", replace_members)
+        .delete("/inbox_members", remove_members)
+        .get("/inbox_members/{inbox_id}", show_members)
 }
 
 /// The inbox that the parameters name; what is no number names none.
@@ -51,64 +73,289 @@ async fn show(
 ) -> Answer<Json<Value>> {
     let id = inbox_id(&params)?;
     app.read(async move |tx| {
-        let found = inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
-        if !scope.is_admin() && !inboxes::sql::is_member(tx, &scope, id, scope.user_id()).await? {
-            return Err(Error::not_authorized().into());
-        }
+        let found = members::visible(tx, &scope, id).await?;
         Ok(Json(inbox_json(tx, &found, scope.is_admin())))
     })
     .await
 }
 
-/// Adds an inbox with an API or a website channel.
+/// What was sent of an inbox. The word `null` means none, as forms can't say it otherwise.
+fn draft(params: &Params) -> Answer<Draft> {
+    let said = |key: &str| params.get(key).filter(|value| **value != json!("null"));
+    let text = |key: &str| params.has(key).then(|| said(key).and_then(|_| params.text(key)));
+    let flag = |key: &str| said(key).and_then(|_| params.flag(key));
+    let sender_name_type = match params.present("sender_name_type") {
+        Some(name) if name != "null" => Some(SenderName::named(&name).ok_or_else(|| {
+            ApiError::unprocessable(format!("'{name}' is not a valid sender_name_type"))
+        })?),
+        _ => None,
+    };
+    Ok(Draft {
+        name: text("name"),
+        greeting_enabled: flag("greeting_enabled"),
+        greeting_message: text("greeting_message"),
+        enable_email_collect: flag("enable_email_collect"),
+        csat_survey_enabled: flag("csat_survey_enabled"),
+        csat_config: params.object("csat_config"),
+        enable_auto_assignment: flag("enable_auto_assignment"),
+        working_hours_enabled: flag("working_hours_enabled"),
+        working_hours: params.list("working_hours"),
+        out_of_office_message: text("out_of_office_message"),
+        timezone: text("timezone"),
+        allow_messages_after_resolved: flag("allow_messages_after_resolved"),
+        lock_to_single_conversation: flag("lock_to_single_conversation"),
+        sender_name_type,
+        business_name: text("business_name"),
+        channel: params.object("channel"),
+    })
+}
+
+/// Adds an inbox with its channel.
 async fn create(
     Admin(scope, _): Admin,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let channel = params.inner("channel").unwrap_or_default();
-    let channel_type = match channel.text("type").as_deref() {
-        Some("api") => API,
-        Some("web_widget") => WEB_WIDGET,
-        _ => return Err(Error::invalid("channel", "must exist").into()),
-    };
-    let flag = |name: &str, otherwise: bool| params.flag(name).unwrap_or(otherwise);
-    let new = NewInbox {
-        name: params.text("name").unwrap_or_default(),
-        channel_type,
-        greeting_enabled: flag("greeting_enabled", false),
-        greeting_message: params.text("greeting_message"),
-        enable_email_collect: flag("enable_email_collect", true),
-        csat_survey_enabled: flag("csat_survey_enabled", false),
-        enable_auto_assignment: flag("enable_auto_assignment", true),
-        allow_messages_after_resolved: flag("allow_messages_after_resolved", true),
-        lock_to_single_conversation: flag("lock_to_single_conversation", false),
-        hmac_mandatory: channel.flag("hmac_mandatory").unwrap_or(false),
-        settings: inboxes::settings(channel_type, channel.values()),
-    };
+    let channel_type = channel.text("type").and_then(|name| inboxes::named(&name));
+    let channel_type = channel_type.ok_or_else(|| Error::invalid("channel", "must exist"))?;
+    let draft = Draft { working_hours: None, ..draft(&params)? };
     app.write(async move |tx| {
-        let made = inboxes::create(tx, &scope, &new).await?;
+        let made = inboxes::create(tx, &scope, channel_type, draft).await?;
         Ok(Json(inbox_json(tx, &made, true)))
     })
     .await
 }
 
-/// The members of an inbox.
-async fn members(
+/// Changes an inbox and its channel.
+async fn update(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (id, draft) = (inbox_id(&params)?, draft(&params)?);
+    app.write(async move |tx| {
+        let changed = inboxes::update(tx, &scope, id, draft).await?;
+        Ok(Json(inbox_json(tx, &changed, true)))
+    })
+    .await
+}
+
+/// Removes an inbox: its conversations go after that.
+async fn destroy(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = inbox_id(&params)?;
+    app.write(async move |tx| inboxes::delete(tx, &scope, id).await).await?;
+    Ok(Json(json!({"message": "Your inbox deletion request will be processed in some time."})))
+}
+
+/// Takes the picture away.
+async fn delete_avatar(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let id = inbox_id(&params)?;
+    app.write(async move |tx| inboxes::remove_avatar(tx, &scope, id).await).await?;
+    Ok(done())
+}
+
+/// A new secret to sign with; the old one counts no more.
+async fn reset_secret(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = inbox_id(&params)?;
+    app.write(async move |tx| {
+        let found = inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        if found.inbox.channel_type != API {
+            return Err(ApiError::empty(StatusCode::NOT_FOUND));
+        }
+        let changed = inboxes::reset_secret(tx, &scope, id).await?;
+        Ok(Json(inbox_json(tx, &changed, true)))
+    })
+    .await
+}
+
+/// The bot that serves an inbox.
+async fn agent_bot(
     Agent(scope, _): Agent,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = inbox_id(&params)?;
     app.read(async move |tx| {
-        inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
-        let ids = inboxes::sql::member_ids(tx, &scope, id).await?;
-        if !scope.is_admin() && !ids.contains(&scope.user_id()) {
-            return Err(Error::not_authorized().into());
+        members::visible(tx, &scope, id).await?;
+        let Some(bot) = inboxes::bot(tx, &scope, id).await? else { return Ok(Json(json!({}))) };
+        let viewer = Viewer { account: scope.account_id(), admin: scope.is_admin() };
+        let id = bot.id;
+        let mut row = bots_json(tx, viewer, &[bot]).await?.pop().unwrap_or_default();
+        // Here alone the token is shown as the whole record of it.
+        if let Some(shown) = row.get_mut("access_token") {
+            let record = tokens::record(tx, Owner::AgentBot(id)).await?;
+            *shown = record.map_or(Value::Null, |it| {
+                json!({
+                    "id": it.id, "owner_type": it.owner_type, "owner_id": it.owner_id, "token": it.token,
+                    "created_at": it.created_at.iso(), "updated_at": it.updated_at.iso(),
+                })
+            });
         }
-        Ok(Json(members_json(tx, &scope, &ids).await?))
+        Ok(Json(json!({"agent_bot": row})))
     })
     .await
+}
+
+/// Has a bot serve an inbox, or none.
+async fn set_agent_bot(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let id = inbox_id(&params)?;
+    let bot = match params.present("agent_bot") {
+        Some(_) => Some(AgentBotId(params.integer("agent_bot").ok_or_else(ApiError::not_found)?)),
+        None => None,
+    };
+    app.write(async move |tx| inboxes::set_bot(tx, &scope, id, bot).await).await?;
+    Ok(done())
+}
+
+/// Who may be given the inbox's conversations.
+async fn assignable_agents_of(
+    agent: Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    assignable(agent, app, vec![inbox_id(&params)?], false).await
+}
+
+/// Who may be given conversations of all these inboxes; with bots where they are asked for.
+async fn assignable_agents(
+    agent: Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let ids = params.integers("inbox_ids").unwrap_or_default();
+    let with_bots = params.flag("include_agent_bots") == Some(true);
+    assignable(agent, app, ids.into_iter().map(InboxId).collect(), with_bots).await
+}
+
+async fn assignable(
+    Agent(scope, _): Agent,
+    app: App,
+    ids: Vec<InboxId>,
+    with_bots: bool,
+) -> Answer<Json<Value>> {
+    app.read(async move |tx| {
+        let found = members::assignable(tx, &scope, &ids).await?;
+        let mut payload: Vec<Value> = found.iter().map(|member| agent_json(tx, member)).collect();
+        if with_bots {
+            for agent in payload.iter_mut().filter_map(Value::as_object_mut) {
+                agent.insert("assignee_type".to_owned(), json!("User"));
+            }
+            let usable = agent_bots::list(tx, &scope).await?;
+            payload.extend(usable.iter().map(|bot| {
+                let mut row = slim_bot_json(tx, bot);
+                if let Some(row) = row.as_object_mut() {
+                    row.insert("assignee_type".to_owned(), json!("AgentBot"));
+                    row.insert("icon".to_owned(), Value::Null);
+                    row.insert("availability_status".to_owned(), json!("offline"));
+                }
+                row
+            }));
+        }
+        Ok(Json(json!({"payload": payload})))
+    })
+    .await
+}
+
+/// An inbox's campaigns: there is no channel that has any.
+async fn campaigns(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = inbox_id(&params)?;
+    app.read(async move |tx| {
+        inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        Ok(Json(json!([])))
+    })
+    .await
+}
+
+/// Refuses what only WhatsApp channels can do, for an inbox of the account.
+async fn only_whatsapp(
+    scope: chatwarden_core::Scope<chatwarden_core::scope::Agent>,
+    app: App,
+    params: &Params,
+    status: StatusCode,
+    text: &'static str,
+) -> Answer<Json<Value>> {
+    let id = inbox_id(params)?;
+    app.read(async move |tx| {
+        members::visible(tx, &scope, id).await?;
+        Err(ApiError::new(status, text))
+    })
+    .await
+}
+
+/// There are no templates to fetch.
+async fn sync_templates(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let text = "Template sync is only available for WhatsApp channels";
+    only_whatsapp((*scope).clone(), app, &params, StatusCode::UNPROCESSABLE_ENTITY, text).await
+}
+
+/// There is no provider to be asked.
+async fn health(agent: Agent, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+    let text = "Health data only available for WhatsApp Cloud API channels";
+    only_whatsapp(agent.0, app, &params, StatusCode::BAD_REQUEST, text).await
+}
+
+/// There is no provider that calls.
+async fn register_webhook(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let text = "Webhook registration only available for WhatsApp Cloud API channels";
+    only_whatsapp((*scope).clone(), app, &params, StatusCode::BAD_REQUEST, text).await
+}
+
+/// There are no templates to be approved.
+async fn csat_template(
+    agent: Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let text = "CSAT template operations only available for WhatsApp and Twilio WhatsApp channels";
+    only_whatsapp(agent.0, app, &params, StatusCode::BAD_REQUEST, text).await
+}
+
+/// The members of an inbox.
+async fn show_members(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = inbox_id(&params)?;
+    app.read(async move |tx| {
+        members::visible(tx, &scope, id).await?;
+        members_json(tx, &scope, id).await
+    })
+    .await
+}
+
+/// The users that the parameters name.
+fn user_ids(params: &Params) -> Vec<UserId> {
+    params.integers("user_ids").unwrap_or_default().into_iter().map(UserId).collect()
 }
 
 /// Makes users members of an inbox.
@@ -117,33 +364,58 @@ async fn add_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let id = inbox_id(&params)?;
-    let users = params.integers("user_ids").unwrap_or_default();
+    let (id, users) = (inbox_id(&params)?, user_ids(&params));
     app.write(async move |tx| {
-        inboxes::add_members(tx, &scope, id, &users).await?;
-        let ids = inboxes::sql::member_ids(tx, &scope, id).await?;
-        Ok(Json(members_json(tx, &scope, &ids).await?))
+        members::add(tx, &scope, id, &users).await?;
+        members_json(tx, &scope, id).await
     })
     .await
+}
+
+/// Makes exactly these users the members of an inbox.
+async fn replace_members(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (id, users) = (inbox_id(&params)?, user_ids(&params));
+    app.write(async move |tx| {
+        members::replace(tx, &scope, id, &users).await?;
+        members_json(tx, &scope, id).await
+    })
+    .await
+}
+
+/// Takes users out of an inbox.
+async fn remove_members(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let (id, users) = (inbox_id(&params)?, user_ids(&params));
+    app.write(async move |tx| members::remove(tx, &scope, id, &users).await).await?;
+    Ok(done())
 }
 
 async fn members_json(
     tx: &mut Tx<'_>,
     scope: &chatwarden_core::Scope,
-    ids: &[chatwarden_core::ids::UserId],
-) -> Result<Value, Error> {
-    let mut members = users::sql::members(tx, scope, ids).await?;
+    id: InboxId,
+) -> Answer<Json<Value>> {
+    let ids = inboxes::sql::member_ids(tx, scope, id).await?;
+    let mut members = users::sql::members(tx, scope, &ids).await?;
     members.sort_by_key(|member| member.id);
     let payload: Vec<Value> = members.iter().map(|member| agent_json(tx, member)).collect();
-    Ok(json!({"payload": payload}))
+    Ok(Json(json!({"payload": payload})))
 }
 
 /// An inbox; secrets for administrators alone.
 pub(crate) fn inbox_json(tx: &Tx<'_>, found: &InboxWithChannel, admin: bool) -> Value {
     let InboxWithChannel { inbox, channel } = found;
-    let setting = |key: &str| channel.settings.0.get(key).cloned().unwrap_or(Value::Null);
     let website = inbox.channel_type == WEB_WIDGET;
     let of_website = |value: Value| if website { value } else { Value::Null };
+    let signs = matches!(inbox.channel_type.as_str(), API | WEB_WIDGET);
+    let of_sms = |value: Value| if inbox.channel_type == SMS { value } else { Value::Null };
     let mut out = json!({
         "id": inbox.id,
         "avatar_url": avatar_url(tx, inbox.avatar.as_ref()),
@@ -161,55 +433,95 @@ pub(crate) fn inbox_json(tx: &Tx<'_>, found: &InboxWithChannel, admin: bool) -> 
         "csat_config": inbox.csat_config.0,
         "enable_auto_assignment": inbox.enable_auto_assignment,
         "auto_assignment_config": inbox.auto_assignment_config.0,
-        "callback_webhook_url": null,
+        "callback_webhook_url": of_sms(json!(callback(tx, channel))),
         "allow_messages_after_resolved": inbox.allow_messages_after_resolved,
         "lock_to_single_conversation": inbox.lock_to_single_conversation,
-        "sender_name_type": sender_name_type(inbox),
+        "sender_name_type": inbox.sender_name_type,
         "business_name": inbox.business_name,
-        "allowed_domains": of_website(setting("allowed_domains")),
-        "widget_color": of_website(setting("widget_color")),
-        "website_url": of_website(setting("website_url")),
-        "hmac_mandatory": channel.hmac_mandatory,
-        "welcome_title": of_website(setting("welcome_title")),
-        "welcome_tagline": of_website(setting("welcome_tagline")),
+        "allowed_domains": of_website(channel.setting("allowed_domains")),
+        "widget_color": of_website(channel.setting("widget_color")),
+        "website_url": of_website(channel.setting("website_url")),
+        "hmac_mandatory": if signs { json!(channel.hmac_mandatory) } else { Value::Null },
+        "welcome_title": of_website(channel.setting("welcome_title")),
+        "welcome_tagline": of_website(channel.setting("welcome_tagline")),
         "web_widget_script": of_website(json!(script(tx, &channel.token))),
         "website_token": of_website(json!(channel.token)),
-        "selected_feature_flags": of_website(setting("selected_feature_flags")),
-        "reply_time": of_website(setting("reply_time")),
+        "selected_feature_flags": of_website(channel.setting("selected_feature_flags")),
+        "reply_time": of_website(channel.setting("reply_time")),
         "messaging_service_sid": null,
-        "phone_number": null,
-        "provider": null,
+        "phone_number": of_sms(channel.setting("phone_number")),
+        "provider": channel.setting("provider"),
     });
-    let more = if website {
-        json!({
-            "pre_chat_form_enabled": setting("pre_chat_form_enabled"),
-            "pre_chat_form_options": setting("pre_chat_form_options"),
-            "continuity_via_email": setting("continuity_via_email"),
-        })
-    } else {
-        json!({
-            "webhook_url": setting("webhook_url"),
-            "inbox_identifier": channel.token,
-            "additional_attributes": setting("additional_attributes"),
-        })
-    };
-    let secrets = match (admin, website) {
-        (false, _) => json!({}),
-        (true, true) => json!({"hmac_token": channel.hmac_token}),
-        (true, false) => json!({"hmac_token": channel.hmac_token, "secret": channel.secret}),
-    };
-    if let Some(object) = out.as_object_mut() {
-        for part in [more, secrets] {
-            if let Value::Object(part) = part {
-                object.extend(part);
-            }
-        }
+    if let Some(out) = out.as_object_mut() {
+        out.extend(channel_json(tx, found, admin));
     }
     out
 }
 
-fn sender_name_type(inbox: &Inbox) -> &'static str {
-    if inbox.sender_name_type == 1 { "professional" } else { "friendly" }
+/// What an inbox shows of its channel, beside what all show.
+fn channel_json(tx: &Tx<'_>, found: &InboxWithChannel, admin: bool) -> Map<String, Value> {
+    const PRE_CHAT: &[&str] =
+        &["pre_chat_form_enabled", "pre_chat_form_options", "continuity_via_email"];
+    const MAIL: &[&str] = &[
+        "imap_login",
+        "imap_address",
+        "imap_port",
+        "imap_enabled",
+        "imap_enable_ssl",
+        "imap_authentication",
+        "smtp_login",
+        "smtp_address",
+        "smtp_port",
+        "smtp_enabled",
+        "smtp_domain",
+        "smtp_enable_ssl_tls",
+        "smtp_enable_starttls_auto",
+        "smtp_openssl_verify_mode",
+        "smtp_authentication",
+    ];
+    let InboxWithChannel { inbox, channel } = found;
+    let mut out = Map::new();
+    let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+    let hmac = || json!(channel.hmac_token);
+    match inbox.channel_type.as_str() {
+        WEB_WIDGET => {
+            for key in PRE_CHAT {
+                put(key, channel.setting(key));
+            }
+            if admin {
+                put("hmac_token", hmac());
+            }
+        }
+        API => {
+            put("webhook_url", channel.setting("webhook_url"));
+            put("inbox_identifier", json!(channel.token));
+            put("additional_attributes", channel.setting("additional_attributes"));
+            if admin {
+                put("hmac_token", hmac());
+                put("secret", json!(channel.secret));
+            }
+        }
+        EMAIL => {
+            put("email", channel.setting("email"));
+            put("forwarding_enabled", json!(false));
+            if admin {
+                for key in MAIL {
+                    put(key, channel.setting(key));
+                }
+                for key in ["imap_password", "smtp_password"] {
+                    put(key, channel.secret_setting(tx, inbox.account_id, key));
+                }
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+/// Where the provider of an SMS channel calls.
+fn callback(tx: &Tx<'_>, channel: &Channel) -> String {
+    let number = channel.address.as_deref().unwrap_or_default().trim_start_matches('+');
+    format!("{}/webhooks/sms/{number}", desk(tx).frontend_url)
 }
 
 /// The snippet for the website (`widget.md §1`).
@@ -260,7 +572,7 @@ pub(crate) fn raw_inbox_json(found: &InboxWithChannel) -> Value {
         "auto_assignment_config": inbox.auto_assignment_config.0,
         "lock_to_single_conversation": inbox.lock_to_single_conversation,
         "portal_id": inbox.portal_id,
-        "sender_name_type": sender_name_type(inbox),
+        "sender_name_type": inbox.sender_name_type,
         "business_name": inbox.business_name,
         "csat_config": inbox.csat_config.0,
     })

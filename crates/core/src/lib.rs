@@ -59,6 +59,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         contacts::sql::STATEMENTS,
         conversations::lists::STATEMENTS,
         conversations::sql::STATEMENTS,
+        inboxes::purge::STATEMENTS,
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
         labels::sql::STATEMENTS,

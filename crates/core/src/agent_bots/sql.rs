@@ -45,6 +45,10 @@ statements! {
     ENTER: AgentBot = "agent_bots.enter", (concat!("select ", bot_columns!(),
         " from agent_bots b where b.id = $2 and (b.account_id = $1 or exists (
             select 1 from agent_bot_inboxes i where i.account_id = $1 and i.agent_bot_id = b.id))"));
+    /// $1 account, $2 inbox
+    OF_INBOX: AgentBot = "agent_bots.of_inbox", (concat!("select ", bot_columns!(),
+        " from agent_bot_inboxes i join agent_bots b on b.id = i.agent_bot_id
+          where i.account_id = $1 and i.inbox_id = $2 and i.status = 0"));
     /// $1 bot
     GET: AgentBot = "agent_bots.get", (concat!("select ", bot_columns!(), " from agent_bots b where b.id = $1"));
     /// $1 platform app: those that it made or was given

@@ -1,17 +1,37 @@
 //! Inboxes: where an account is written to, and their channels.
 
-mod create;
+mod bot;
+mod channel;
+mod draft;
+pub mod hours;
+pub mod members;
+pub mod purge;
 pub mod sql;
 
-pub use create::{API, NewInbox, WEB_WIDGET, add_members, create, settings};
+pub use bot::{bot, set_bot};
+pub use channel::{API, EMAIL, SMS, WEB_WIDGET, named};
+pub use draft::{Draft, create, remove_avatar, reset_secret, update};
+pub use purge::delete;
 
-use chatwarden_db::{Json, Timestamp, Tx};
+use chatwarden_db::{Json, Timestamp, Tx, WriteTx};
 use serde_json::Value;
 
+use self::hours::Day;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ChannelId, InboxId};
 use crate::scope::Scope;
 use crate::storage::Avatar;
+
+/// Whose name mails carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SenderName {
+    /// The agent's and the business's.
+    Friendly,
+    /// The business's alone.
+    Professional,
+}
+
+crate::integer_enum! { SenderName { Friendly = 0 "friendly", Professional = 1 "professional" } }
 
 chatwarden_db::row! {
     /// An inbox of the account.
@@ -28,12 +48,12 @@ chatwarden_db::row! {
         pub enable_auto_assignment: bool,
         pub auto_assignment_config: Json<Value>,
         pub working_hours_enabled: bool,
-        pub working_hours: Json<Value>,
+        pub working_hours: Json<Vec<Day>>,
         pub out_of_office_message: Option<String>,
         pub timezone: String,
         pub allow_messages_after_resolved: bool,
         pub lock_to_single_conversation: bool,
-        pub sender_name_type: i64,
+        pub sender_name_type: SenderName,
         pub business_name: Option<String>,
         pub portal_id: Option<i64>,
         pub avatar: Option<Avatar>,
@@ -52,6 +72,7 @@ chatwarden_db::row! {
         pub hmac_token: String,
         pub secret: String,
         pub hmac_mandatory: bool,
+        pub address: Option<String>,
         pub settings: Json<Value>,
     }
 }
@@ -90,6 +111,18 @@ pub async fn door(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Do
         inbox: found.inbox,
         channel: found.channel,
     })
+}
+
+impl Inbox {
+    /// Whether nobody is there now, by its hours.
+    pub fn out_of_office(&self, now: Timestamp) -> bool {
+        self.working_hours_enabled && !hours::attended(&self.working_hours.0, &self.timezone, now)
+    }
+}
+
+/// Tells dashboards that their list of inboxes is out of date (`behaviours.md §15`).
+async fn changed(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
+    crate::accounts::touch_cache(tx, scope, "inbox").await
 }
 
 /// The present offset of a time zone: `+01:00`; that of UTC where the zone is unknown.

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use chatwarden_jobs::outbox::{Routing, Stored};
-use chatwarden_jobs::{NewJob, Registry, Schedule};
+use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 
 use crate::accounts::purge;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, labels, notifications};
+use crate::{Store, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -26,17 +26,31 @@ pub fn routing() -> Arc<dyn Routing> {
     Arc::new(EventRouting)
 }
 
+/// A handler that works on the store.
+fn on<F: Fn(Store, Job) -> R, R>(store: &Store, run: F) -> impl Fn(Job) -> R + use<F, R> {
+    let store = store.clone();
+    move |job| run(store.clone(), job)
+}
+
+/// A handler that works on the store and on what is outside.
+fn beyond<F: Fn(Store, Outside, Job) -> R, R>(
+    store: &Store,
+    outside: &Outside,
+    run: F,
+) -> impl Fn(Job) -> R + use<F, R> {
+    let (store, outside) = (store.clone(), outside.clone());
+    move |job| run(store.clone(), outside.clone(), job)
+}
+
 /// The handlers of all kinds of jobs.
 pub fn registry(store: &Store, outside: &Outside) -> Registry {
-    let (of_accounts, of_labels, of_notifications) = (store.clone(), store.clone(), store.clone());
-    let with_outside = || (store.clone(), outside.clone());
-    let (purging, sweeping) = (with_outside(), with_outside());
     let registry = Registry::new()
-        .on(purge::JOB, move |job| purge::run(of_accounts.clone(), job))
-        .on(labels::JOB, move |job| labels::retag(of_labels.clone(), job))
-        .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
-        .on(files::PURGE, move |job| files::purge(purging.0.clone(), purging.1.clone(), job))
-        .on(files::SWEEP, move |job| files::sweep(sweeping.0.clone(), sweeping.1.clone(), job));
+        .on(purge::JOB, on(store, purge::run))
+        .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(labels::JOB, on(store, labels::retag))
+        .on(notifications::JOB, on(store, notifications::dispatch))
+        .on(files::PURGE, beyond(store, outside, files::purge))
+        .on(files::SWEEP, beyond(store, outside, files::sweep));
     notifications::upkeep(registry, store)
 }
 

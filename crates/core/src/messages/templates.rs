@@ -8,7 +8,7 @@ use super::create::send_template;
 use super::{ContentType, MessageType, NewMessage, Sender, activity, sql};
 use crate::conversations::Conversation;
 use crate::error::{Error, Result};
-use crate::inboxes::{self, Inbox, WEB_WIDGET};
+use crate::inboxes::{self, WEB_WIDGET};
 use crate::scope::Scope;
 
 /// Agents who answered this lately need no note that they are away.
@@ -47,7 +47,7 @@ pub(super) async fn answer(
     let found = inboxes::sql::get(tx, scope, c.row.inbox_id).await?.ok_or(Error::NotFound)?;
     let inbox = found.inbox;
     let now = tx.now();
-    let closed = said(inbox.out_of_office_message.as_ref()).filter(|_| is_closed(&inbox, now));
+    let closed = said(inbox.out_of_office_message.as_ref()).filter(|_| inbox.out_of_office(now));
     let greeting = said(inbox.greeting_message.as_ref()).filter(|_| inbox.greeting_enabled);
     let ask = inbox.enable_email_collect
         && inbox.channel_type == WEB_WIDGET
@@ -78,32 +78,6 @@ pub(super) async fn answer(
         send_template(tx, scope, c, template(ContentType::InputEmail, input)).await?;
     }
     Ok(())
-}
-
-/// Whether nobody is there now, by the inbox's hours.
-fn is_closed(inbox: &Inbox, now: Timestamp) -> bool {
-    use chrono::{Datelike as _, TimeZone as _, Timelike as _};
-    if !inbox.working_hours_enabled {
-        return false;
-    }
-    let zone: chrono_tz::Tz = inbox.timezone.parse().unwrap_or(chrono_tz::Tz::UTC);
-    let Some(here) = zone.timestamp_opt(now.unix(), 0).single() else { return false };
-    let weekday = i64::from(here.weekday().num_days_from_sunday());
-    let rows = inbox.working_hours.0.as_array().map(Vec::as_slice).unwrap_or_default();
-    let Some(day) =
-        rows.iter().find(|row| row.get("day_of_week").and_then(Value::as_i64) == Some(weekday))
-    else {
-        return false;
-    };
-    let flag = |key: &str| day.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let number = |key: &str| day.get(key).and_then(Value::as_i64).unwrap_or(0);
-    if flag("closed_all_day") || flag("open_all_day") {
-        return flag("closed_all_day");
-    }
-    let seconds = i64::from(here.num_seconds_from_midnight());
-    let opens = number("open_hour") * 3600 + number("open_minutes") * 60;
-    let closes = number("close_hour") * 3600 + number("close_minutes") * 60;
-    !(opens..=closes).contains(&seconds)
 }
 
 /// Asks the contact of a conversation that was just resolved how it was. The caller writes the

@@ -2,7 +2,7 @@
 
 pub mod sql;
 
-use chatwarden_db::{DbError, Tx, WriteTx, args};
+use chatwarden_db::{DbError, Timestamp, Tx, WriteTx, args};
 
 use crate::ids::{AgentBotId, PlatformAppId, UserId};
 
@@ -34,6 +34,27 @@ pub struct Token {
     pub id: i64,
     /// Whose it is.
     pub owner: Owner,
+}
+
+chatwarden_db::row! {
+    /// A token with all that is known of it.
+    pub struct Record {
+        pub id: i64,
+        pub owner_type: String,
+        pub owner_id: i64,
+        pub token: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+}
+
+/// The token of an owner, as the record.
+///
+/// # Errors
+/// What the database says.
+pub async fn record(tx: &mut Tx<'_>, owner: Owner) -> Result<Option<Record>, DbError> {
+    let (kind, id) = owner.parts();
+    tx.opt(&sql::RECORD, args![kind, id]).await
 }
 
 /// A token, where there is such a one.

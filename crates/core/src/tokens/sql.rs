@@ -2,11 +2,17 @@
 
 use chatwarden_db::statements;
 
+use super::Record;
+
 statements! {
     /// $1 token
     FIND: (i64, String, i64) = "tokens.find", "select id, owner_type, owner_id from access_tokens where token = $1";
     /// $1 owner type, $2 owner
     OF: (String,) = "tokens.of", "select token from access_tokens where owner_type = $1 and owner_id = $2";
+    /// $1 owner type, $2 owner
+    RECORD: Record = "tokens.record",
+        "select id, owner_type, owner_id, token, created_at, updated_at from access_tokens
+         where owner_type = $1 and owner_id = $2";
     /// $1 owner type, $2 owner, $3 token, $4 now
     RENEW: () = "tokens.renew",
         "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at) values ($1, $2, $3, $4, $4)

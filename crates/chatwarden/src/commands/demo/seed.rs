@@ -10,7 +10,7 @@ use chatwarden_core::agents::{self, Terms};
 use chatwarden_core::contacts::{self, NewContact};
 use chatwarden_core::conversations::{self, NewConversation, Status};
 use chatwarden_core::events::Performer;
-use chatwarden_core::inboxes::{self, API, NewInbox, WEB_WIDGET};
+use chatwarden_core::inboxes::{self, API, Draft, WEB_WIDGET};
 use chatwarden_core::messages::{self, MessageType, NewMessage, Sender};
 use chatwarden_core::scope::{Admin, Scope};
 use chatwarden_core::store::{Publisher, Store};
@@ -78,8 +78,8 @@ pub(super) async fn desk(config: &Config, secrets: &Secrets) -> anyhow::Result<D
     let app = new_inbox(&store, &scope, "Mobile app", API).await?;
     for inbox in [&site, &app] {
         let (scope, id) = (scope.clone(), inbox.inbox.id);
-        let ids: Vec<i64> = people.iter().map(|member| member.id.0).collect();
-        store.write(async move |tx| inboxes::add_members(tx, &scope, id, &ids).await).await?;
+        let ids: Vec<_> = people.iter().map(|member| member.id).collect();
+        store.write(async move |tx| inboxes::members::add(tx, &scope, id, &ids).await).await?;
     }
 
     let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len} conversations")?;
@@ -165,25 +165,15 @@ async fn new_inbox(
     name: &str,
     channel_type: &'static str,
 ) -> Result<inboxes::InboxWithChannel> {
-    let given = json!({"website_url": "https://acme.example", "welcome_title": "Hello!"});
-    let new = NewInbox {
-        name: name.to_owned(),
-        channel_type,
-        greeting_enabled: false,
-        greeting_message: None,
-        enable_email_collect: true,
-        csat_survey_enabled: false,
-        enable_auto_assignment: false,
-        allow_messages_after_resolved: true,
-        lock_to_single_conversation: false,
-        hmac_mandatory: false,
-        settings: inboxes::settings(
-            channel_type,
-            given.as_object().unwrap_or(&serde_json::Map::new()),
-        ),
+    let channel = json!({"website_url": "https://acme.example", "welcome_title": "Hello!"});
+    let draft = Draft {
+        name: Some(Some(name.to_owned())),
+        enable_auto_assignment: Some(false),
+        channel: channel.as_object().cloned(),
+        ..Draft::default()
     };
     let scope = scope.clone();
-    store.write(async move |tx| inboxes::create(tx, &scope, &new).await).await
+    store.write(async move |tx| inboxes::create(tx, &scope, channel_type, draft).await).await
 }
 
 /// How far a conversation went.

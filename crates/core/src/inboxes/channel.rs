@@ -1,0 +1,372 @@
+//! What each type of channel has, beside its inbox (`resources.md §4`).
+
+use chatwarden_db::Tx;
+use serde_json::{Map, Value, json};
+
+use super::Channel;
+use crate::error::{Error, Invalid, Result};
+use crate::ids::AccountId;
+use crate::{sealed, users};
+
+/// An API client's channel.
+pub const API: &str = "Channel::Api";
+/// A website's widget.
+pub const WEB_WIDGET: &str = "Channel::WebWidget";
+/// A mailbox.
+pub const EMAIL: &str = "Channel::Email";
+/// Short messages.
+pub const SMS: &str = "Channel::Sms";
+
+/// What the sealed settings of channels are sealed for.
+const PURPOSE: &str = "inboxes.channel";
+/// The longest text where nothing else is said.
+const TEXT: usize = 255;
+/// The longest text that may have lines.
+const LONG_TEXT: usize = 20_000;
+/// The longest address that is called (`behaviours.md §18`).
+const ADDRESS: usize = 2048;
+
+/// The channel type that clients call by a short name.
+pub fn named(name: &str) -> Option<&'static str> {
+    match name {
+        "api" => Some(API),
+        "web_widget" => Some(WEB_WIDGET),
+        "email" => Some(EMAIL),
+        "sms" => Some(SMS),
+        _ => None,
+    }
+}
+
+/// What a setting holds.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// A text of so many characters at most.
+    Text(usize),
+    Flag,
+    Integer,
+    Object,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// Some of these, in this order.
+    SomeOf(&'static [&'static str]),
+    /// The form before a chat.
+    Form,
+    /// What is read only to be used, or shown to administrators: a text or an object.
+    Secret,
+    /// Something that this server can't do: it stays off.
+    Off,
+}
+
+const FLAGS: &[&str] = &[
+    "attachments",
+    "emoji_picker",
+    "end_conversation",
+    "use_inbox_avatar_for_bot",
+    "allow_mobile_webview",
+];
+const REPLY_TIMES: &[&str] = &["in_a_few_minutes", "in_a_few_hours", "in_a_day"];
+
+const WEB_WIDGET_SETTINGS: &[(&str, Kind)] = &[
+    ("website_url", Kind::Text(TEXT)),
+    ("widget_color", Kind::Text(TEXT)),
+    ("welcome_title", Kind::Text(TEXT)),
+    ("welcome_tagline", Kind::Text(TEXT)),
+    ("reply_time", Kind::OneOf(REPLY_TIMES)),
+    ("pre_chat_form_enabled", Kind::Flag),
+    ("pre_chat_form_options", Kind::Form),
+    ("continuity_via_email", Kind::Flag),
+    ("allowed_domains", Kind::Text(LONG_TEXT)),
+    ("selected_feature_flags", Kind::SomeOf(FLAGS)),
+];
+const API_SETTINGS: &[(&str, Kind)] =
+    &[("webhook_url", Kind::Text(ADDRESS)), ("additional_attributes", Kind::Object)];
+const EMAIL_SETTINGS: &[(&str, Kind)] = &[
+    ("email", Kind::Text(TEXT)),
+    ("imap_enabled", Kind::Off),
+    ("imap_login", Kind::Text(TEXT)),
+    ("imap_password", Kind::Secret),
+    ("imap_address", Kind::Text(TEXT)),
+    ("imap_port", Kind::Integer),
+    ("imap_enable_ssl", Kind::Flag),
+    ("imap_authentication", Kind::OneOf(&["plain", "login", "cram-md5"])),
+    ("smtp_enabled", Kind::Off),
+    ("smtp_login", Kind::Text(TEXT)),
+    ("smtp_password", Kind::Secret),
+    ("smtp_address", Kind::Text(TEXT)),
+    ("smtp_port", Kind::Integer),
+    ("smtp_domain", Kind::Text(TEXT)),
+    ("smtp_enable_ssl_tls", Kind::Flag),
+    ("smtp_enable_starttls_auto", Kind::Flag),
+    ("smtp_openssl_verify_mode", Kind::Text(TEXT)),
+    ("smtp_authentication", Kind::Text(TEXT)),
+    ("provider", Kind::Text(TEXT)),
+    ("verified_for_sending", Kind::Flag),
+];
+const SMS_SETTINGS: &[(&str, Kind)] = &[
+    ("phone_number", Kind::Text(TEXT)),
+    ("provider", Kind::OneOf(&["default"])),
+    ("provider_config", Kind::Secret),
+];
+
+fn kinds(channel_type: &str) -> &'static [(&'static str, Kind)] {
+    match channel_type {
+        WEB_WIDGET => WEB_WIDGET_SETTINGS,
+        EMAIL => EMAIL_SETTINGS,
+        SMS => SMS_SETTINGS,
+        _ => API_SETTINGS,
+    }
+}
+
+/// The form before a chat, while nobody changed it (`widget.md §8`).
+fn pre_chat_form() -> Value {
+    let field = |name: &str, kind: &str, label: &str, required: bool| {
+        json!({
+            "name": name, "type": kind, "label": label, "enabled": false, "required": required,
+            "field_type": "standard",
+        })
+    };
+    json!({
+        "pre_chat_message": "Share your queries or comments here.",
+        "pre_chat_fields": [
+            field("emailAddress", "email", "Email Id", true),
+            field("fullName", "text", "Full name", false),
+            field("phoneNumber", "text", "Phone number", false),
+        ],
+    })
+}
+
+/// What a new channel has while nobody said anything else.
+pub(super) fn defaults(channel_type: &str) -> Map<String, Value> {
+    let defaults = match channel_type {
+        WEB_WIDGET => json!({
+            "website_url": null, "widget_color": "#1f93ff", "welcome_title": null, "welcome_tagline": null,
+            "reply_time": "in_a_few_minutes", "pre_chat_form_enabled": false, "pre_chat_form_options": pre_chat_form(),
+            "continuity_via_email": true, "allowed_domains": "",
+            "selected_feature_flags": ["attachments", "emoji_picker", "end_conversation"],
+        }),
+        EMAIL => json!({
+            "email": null, "imap_enabled": false, "imap_login": "", "imap_password": "", "imap_address": "",
+            "imap_port": 0, "imap_enable_ssl": true, "imap_authentication": "plain", "smtp_enabled": false,
+            "smtp_login": "", "smtp_password": "", "smtp_address": "", "smtp_port": 0, "smtp_domain": "",
+            "smtp_enable_ssl_tls": false, "smtp_enable_starttls_auto": true, "smtp_openssl_verify_mode": "none",
+            "smtp_authentication": "login", "provider": null, "verified_for_sending": false,
+        }),
+        SMS => json!({"phone_number": null, "provider": "default", "provider_config": ""}),
+        _ => json!({"webhook_url": "", "additional_attributes": {}}),
+    };
+    match defaults {
+        Value::Object(defaults) => defaults,
+        _ => Map::new(),
+    }
+}
+
+/// A text; numbers count by how they are written, null is nothing.
+fn text(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) | Value::Null => Some(value.clone()),
+        Value::Number(number) => Some(json!(number.to_string())),
+        _ => None,
+    }
+}
+
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => Some(number.as_f64() != Some(0.0)),
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => {
+            Some(!matches!(text.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
+        }
+        _ => None,
+    }
+}
+
+/// What may be said of the form before a chat, and of each of its fields.
+fn form(value: &Value) -> Option<Value> {
+    const FORM: &[&str] = &["pre_chat_message", "require_email"];
+    const FIELD: &[&str] = &[
+        "field_type",
+        "label",
+        "placeholder",
+        "name",
+        "enabled",
+        "type",
+        "required",
+        "locale",
+        "values",
+        "regex_pattern",
+        "regex_cue",
+    ];
+    let some_of = |of: &Map<String, Value>, keys: &[&str]| -> Map<String, Value> {
+        of.iter()
+            .filter(|(key, _)| keys.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    let sent = value.as_object()?;
+    let mut out = some_of(sent, FORM);
+    if let Some(fields) = sent.get("pre_chat_fields").and_then(Value::as_array) {
+        let fields = fields.iter().filter_map(Value::as_object);
+        out.insert("pre_chat_fields".to_owned(), fields.map(|it| some_of(it, FIELD)).collect());
+    }
+    Some(Value::Object(out))
+}
+
+/// What a setting becomes by what was sent; none where it stays.
+fn changed(
+    tx: &Tx<'_>,
+    account: AccountId,
+    key: &'static str,
+    kind: Kind,
+    sent: &Value,
+) -> Result<Option<Value>> {
+    Ok(match kind {
+        Kind::Text(most) => {
+            let text = text(sent);
+            if text.as_ref().and_then(Value::as_str).is_some_and(|it| it.chars().count() > most) {
+                let fault = format!("is too long (maximum is {most} characters)");
+                return Err(Error::invalid(key, fault));
+            }
+            text
+        }
+        Kind::Flag => flag(sent).map(Value::Bool),
+        Kind::Off => {
+            if flag(sent) == Some(true) {
+                return Err(Error::invalid(key, "is not available on this server"));
+            }
+            None
+        }
+        Kind::Integer => match sent {
+            Value::Number(number) => number.as_i64().map(Value::from),
+            Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
+            _ => None,
+        },
+        Kind::Object => match sent {
+            Value::Object(_) => Some(sent.clone()),
+            Value::String(text) => {
+                serde_json::from_str::<Map<String, Value>>(text).ok().map(Value::Object)
+            }
+            _ => None,
+        },
+        Kind::OneOf(names) => match sent.as_str() {
+            Some(name) if names.contains(&name) => Some(json!(name)),
+            Some(name) => {
+                return Err(Error::Unprocessable(format!("'{name}' is not a valid {key}")));
+            }
+            None => None,
+        },
+        Kind::SomeOf(names) => sent.as_array().map(|sent| {
+            let said = |name: &&str| sent.iter().any(|value| value.as_str() == Some(*name));
+            names.iter().copied().filter(said).collect()
+        }),
+        Kind::Form => form(sent),
+        Kind::Secret => match sent {
+            Value::Null => Some(json!("")),
+            Value::String(text) if text.is_empty() => Some(json!("")),
+            value => Some(json!(sealed::seal(tx, PURPOSE, account.0, &value.to_string()))),
+        },
+    })
+}
+
+impl Channel {
+    /// A setting.
+    pub fn setting(&self, key: &str) -> Value {
+        self.settings.0.get(key).cloned().unwrap_or(Value::Null)
+    }
+
+    /// A setting that is kept sealed; empty where it is none, or was sealed with another key.
+    pub fn secret_setting(&self, tx: &Tx<'_>, account: AccountId, key: &str) -> Value {
+        let sealed = self.settings.0.get(key).and_then(Value::as_str).unwrap_or_default();
+        sealed::open(tx, PURPOSE, account.0, sealed)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_else(|| json!(""))
+    }
+
+    /// Changes what was sent, and checks the whole.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] and [`Error::Unprocessable`] where a rule is broken.
+    pub(super) fn change(
+        &mut self,
+        tx: &Tx<'_>,
+        account: AccountId,
+        sent: &Map<String, Value>,
+    ) -> Result<()> {
+        let mut settings = match std::mem::take(&mut self.settings.0) {
+            Value::Object(settings) => settings,
+            _ => Map::new(),
+        };
+        for (key, kind) in kinds(&self.channel_type).iter().copied() {
+            let Some(value) = sent.get(key) else { continue };
+            if let Some(value) = changed(tx, account, key, kind, value)? {
+                settings.insert(key.to_owned(), value);
+            }
+        }
+        if matches!(self.channel_type.as_str(), API | WEB_WIDGET)
+            && let Some(mandatory) = sent.get("hmac_mandatory").and_then(flag)
+        {
+            self.hmac_mandatory = mandatory;
+        }
+        self.settings.0 = Value::Object(settings);
+        self.check()
+    }
+
+    fn check(&mut self) -> Result<()> {
+        let mut faults = Invalid::default();
+        let said = |key: &str| -> Option<String> {
+            let text = self.settings.0.get(key).and_then(Value::as_str).unwrap_or_default().trim();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let address = match self.channel_type.as_str() {
+            WEB_WIDGET => {
+                if said("website_url").is_none() {
+                    faults.add("website_url", "can't be blank");
+                }
+                None
+            }
+            EMAIL => match said("email").map(|email| email.to_lowercase()) {
+                None => {
+                    faults.add("email", "can't be blank");
+                    None
+                }
+                Some(email) => {
+                    if !users::address::is_address(&email) {
+                        faults.add("email", "is invalid");
+                    }
+                    Some(email)
+                }
+            },
+            SMS => {
+                let number = said("phone_number");
+                if number.is_none() {
+                    faults.add("phone_number", "can't be blank");
+                }
+                number
+            }
+            _ => {
+                self.check_reply_window(&mut faults);
+                None
+            }
+        };
+        faults.check()?;
+        self.address = address;
+        Ok(())
+    }
+
+    /// The hours that agents have to answer in an API inbox: where they are said, there are some.
+    fn check_reply_window(&self, faults: &mut Invalid) {
+        const KEY: &str = "agent_reply_time_window";
+        let window = self.settings.0.get("additional_attributes").and_then(|it| it.get(KEY));
+        let hours = match window {
+            None | Some(Value::Null) => return,
+            Some(Value::String(text)) if text.trim().is_empty() => return,
+            Some(Value::String(text)) => text.trim().parse::<f64>().unwrap_or(0.0),
+            Some(Value::Number(number)) => number.as_f64().unwrap_or(0.0),
+            Some(_) => 0.0,
+        };
+        // What is no number at all is refused as well.
+        if hours.is_nan() || hours <= 0.0 {
+            faults.add(KEY, format!("{KEY} must be greater than 0"));
+        }
+    }
+}

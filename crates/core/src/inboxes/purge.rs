@@ -1,0 +1,133 @@
+//! The removal of an inbox: its door shuts at once, its rows go a few at a time.
+
+use chatwarden_db::{Statement, WriteTx, args, statements};
+use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
+use serde_json::{Value, json};
+
+use super::{changed, sql};
+use crate::Store;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, InboxId};
+use crate::scope::{Admin, Scope};
+
+/// The kind of the job that deletes them.
+pub const JOB: &str = "inboxes.purge";
+/// The rows that go in one transaction.
+const BATCH: u64 = 500;
+
+/// Deletes some rows of a table that belong to conversations.
+macro_rules! some_of {
+    ($table:literal, $conversation:literal) => {
+        concat!(
+            "delete from ",
+            $table,
+            " where account_id = $1 and id in (select id from ",
+            $table,
+            " where account_id = $1 and ",
+            $conversation,
+            " @in($2) limit 500)"
+        )
+    };
+}
+
+statements! {
+    /// $1 account, $2 inbox
+    CONVERSATIONS: (i64,) = "inboxes.purge_list",
+        "select id from conversations where account_id = $1 and inbox_id = $2 limit 100";
+    /// $1 account, $2 conversations
+    NOTIFICATIONS: () = "inboxes.purge_notifications", (some_of!("notifications", "primary_actor_id"));
+    /// $1 account, $2 conversations, $3 now: what they carried is given up
+    BLOBS: () = "inboxes.purge_blobs",
+        "update blobs set purged_at = $3 where account_id = $1 and purged_at is null
+            and id in (select blob_id from attachments where account_id = $1 and conversation_id @in($2))
+            and not exists (select 1 from attachments a where a.account_id = $1 and a.blob_id = blobs.id
+                and a.conversation_id @not_in($2))";
+    /// $1 account, $2 conversations
+    ATTACHMENTS: () = "inboxes.purge_attachments", (some_of!("attachments", "conversation_id"));
+    /// $1 account, $2 conversations
+    MESSAGES: () = "inboxes.purge_messages", (some_of!("messages", "conversation_id"));
+    /// $1 account, $2 conversations
+    DELETE_CONVERSATIONS: () = "inboxes.purge_conversations",
+        "delete from conversations where account_id = $1 and id @in($2)";
+    /// $1 account, $2 inbox
+    CONTACT_INBOXES: () = "inboxes.purge_contact_inboxes",
+        "delete from contact_inboxes where account_id = $1 and id in (
+            select id from contact_inboxes where account_id = $1 and inbox_id = $2 limit 500)";
+    /// $1 account, $2 inbox
+    MEMBERS: () = "inboxes.purge_members", "delete from inbox_members where account_id = $1 and inbox_id = $2";
+    /// $1 account, $2 inbox
+    DELETE: () = "inboxes.delete", "delete from inboxes where account_id = $1 and id = $2";
+}
+
+/// What belongs to conversations and goes before them, in this order.
+static OF_CONVERSATIONS: &[&Statement<()>] = &[&NOTIFICATIONS, &ATTACHMENTS, &MESSAGES];
+
+/// Removes an inbox. From now on nobody reaches it: without its channel it has no door. Its
+/// conversations go after that.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account has no such inbox.
+pub async fn delete(tx: &mut WriteTx<'_>, admin: &Scope<Admin>, id: InboxId) -> Result<()> {
+    let account = admin.account_id();
+    if tx.run(&sql::DELETE_CHANNEL, args![account, id]).await? == 0 {
+        return Err(Error::NotFound);
+    }
+    tx.run(&sql::DISCONNECT_BOT, args![account, id]).await?;
+    enqueue(tx, &NewJob::new(account.0, JOB, json!({"inbox_id": id}))).await?;
+    changed(tx, admin).await
+}
+
+/// Deletes the rows of the job's inbox. Stopped anywhere, it goes on where it was.
+///
+/// # Errors
+/// To be tried again where the database failed.
+pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
+    let scope = Scope::of_job(AccountId(job.account_id));
+    let Some(inbox) = job.payload.get("inbox_id").and_then(Value::as_i64).map(InboxId) else {
+        return Ok(());
+    };
+    purge(&store, &scope, inbox).await.map_err(|error| JobError::Retry(error.to_string()))
+}
+
+async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
+    let account = scope.account_id();
+    loop {
+        let found =
+            store.read(async move |tx| tx.all(&CONVERSATIONS, args![account, inbox]).await).await?;
+        let ids: Vec<i64> = found.into_iter().map(|(id,)| id).collect();
+        if ids.is_empty() {
+            break;
+        }
+        let these = ids.clone();
+        store
+            .write(async move |tx| {
+                let now = tx.now();
+                tx.run(&BLOBS, args![account, these, now]).await
+            })
+            .await?;
+        for statement in OF_CONVERSATIONS {
+            loop {
+                let these = ids.clone();
+                let gone = store
+                    .write(async move |tx| tx.run(statement, args![account, these]).await)
+                    .await?;
+                if gone < BATCH {
+                    break;
+                }
+            }
+        }
+        store
+            .write(async move |tx| tx.run(&DELETE_CONVERSATIONS, args![account, ids]).await)
+            .await?;
+    }
+    while store.write(async move |tx| tx.run(&CONTACT_INBOXES, args![account, inbox]).await).await?
+        >= BATCH
+    {}
+    store
+        .write(async move |tx| {
+            tx.run(&MEMBERS, args![account, inbox]).await?;
+            tx.run(&DELETE, args![account, inbox]).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+}

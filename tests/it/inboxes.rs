@@ -1,0 +1,228 @@
+//! Inboxes, who sits at them, and what serves them (`behaviours.md §13`).
+
+use chatwarden_testkit::{Actor, App};
+use serde_json::{Value, json};
+
+async fn inbox(admin: &Actor, name: &str, channel: Value) -> Value {
+    admin.post("/inboxes", json!({"name": name, "channel": channel})).await.ok()
+}
+
+#[tokio::test]
+async fn what_is_not_said_of_an_inbox_stays() {
+    let (_app, admin) = App::start().await;
+    let site = json!({"type": "web_widget", "website_url": "https://example.com"});
+    let made = inbox(&admin, "Site", site).await;
+    let path = format!("/inboxes/{}", made["id"]);
+    let body = json!({
+        "greeting_enabled": true, "greeting_message": "Hello", "timezone": "Asia/Tokyo",
+        "sender_name_type": "professional", "csat_config": {"message": "How was it?"},
+        "working_hours": [{"day_of_week": 0, "open_all_day": true, "closed_all_day": false}],
+        "channel": {"selected_feature_flags": ["end_conversation", "no such", "attachments"], "reply_time": "in_a_day"},
+    });
+    let changed = admin.patch(&path, body).await.ok();
+    assert_eq!(changed["name"], json!("Site"));
+    assert_eq!(changed["selected_feature_flags"], json!(["attachments", "end_conversation"]));
+    assert_eq!(changed["website_url"], json!("https://example.com"));
+    assert_eq!(changed["csat_config"]["display_type"], json!("emoji"));
+    assert_eq!(changed["working_hours"][0]["close_hour"], json!(23));
+    let nothing = admin.patch(&path, json!({})).await.ok();
+    assert_eq!(nothing, changed);
+    assert_eq!(admin.get(&path).await.ok(), changed);
+    let none = admin.patch(&path, json!({"greeting_message": "null"})).await.ok();
+    assert_eq!(none["greeting_message"], Value::Null);
+}
+
+#[tokio::test]
+async fn rules_of_inboxes_are_said_by_field() {
+    let (_app, admin) = App::start().await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let path = format!("/inboxes/{}", made["id"]);
+    let check = async |body: Value, field: &str| {
+        let refused = admin.patch(&path, body).await.status(422);
+        assert_eq!(refused["attributes"], json!([field]), "{refused}");
+    };
+    check(json!({"name": " "}), "name").await;
+    check(json!({"timezone": "Mars/Base"}), "timezone").await;
+    check(json!({"greeting_message": "g".repeat(10_001)}), "greeting_message").await;
+    check(json!({"out_of_office_message": "g".repeat(10_001)}), "out_of_office_message").await;
+    check(json!({"channel": {"webhook_url": "h".repeat(2049)}}), "webhook_url").await;
+    for window in [json!("-1"), json!("soon"), json!(0)] {
+        let body =
+            json!({"channel": {"additional_attributes": {"agent_reply_time_window": window}}});
+        check(body, "agent_reply_time_window").await;
+    }
+    admin.patch(&path, json!({"sender_name_type": "odd"})).await.status(422);
+    // Of a change that is refused nothing stays.
+    check(json!({"name": "New", "channel": {"webhook_url": "h".repeat(2049)}}), "webhook_url")
+        .await;
+    assert_eq!(admin.get(&path).await.ok(), made);
+    let none = json!({"name": "Mail", "channel": {"type": "email"}});
+    admin.post("/inboxes", none).await.status(422);
+    let on = json!({"type": "email", "email": "a@example.com", "imap_enabled": true});
+    admin.post("/inboxes", json!({"name": "Mail", "channel": on})).await.status(422);
+}
+
+#[tokio::test]
+async fn no_two_channels_have_the_same_address() {
+    let (app, admin) = App::start().await;
+    let stranger = app.member(app.account("Elsewhere").await, "Mallory", "administrator").await;
+    let mail = |email: &str| json!({"type": "email", "email": email});
+    inbox(&admin, "Mail", mail("Desk@example.com")).await;
+    let other = inbox(&stranger, "Mail", mail("other@example.com")).await;
+    for refused in [
+        stranger
+            .post("/inboxes", json!({"name": "Mine", "channel": mail("desk@example.com")}))
+            .await,
+        stranger
+            .patch(
+                &format!("/inboxes/{}", other["id"]),
+                json!({"channel": {"email": "desk@example.com"}}),
+            )
+            .await,
+    ] {
+        assert_eq!(refused.status(422)["message"], json!("Email has already been taken"));
+    }
+}
+
+#[tokio::test]
+async fn passwords_of_mailboxes_are_kept_sealed_and_shown_to_administrators() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let channel =
+        json!({"type": "email", "email": "desk@example.com", "imap_password": "open sesame"});
+    let made = inbox(&admin, "Mail", channel).await;
+    assert_eq!(made["imap_password"], json!("open sesame"));
+    let seat = json!({"inbox_id": made["id"], "user_ids": [agent.id]});
+    admin.post("/inbox_members", seat).await.ok();
+    let seen = agent.get(&format!("/inboxes/{}", made["id"])).await.ok();
+    assert_eq!(seen["imap_password"], Value::Null);
+    chatwarden_db::statements! {
+        SETTINGS: (String,) = "tests.settings", "select cast(settings as text) from channels";
+    }
+    let (stored,) =
+        app.db().read(async |tx| tx.one(&SETTINGS, chatwarden_db::args![]).await).await.unwrap();
+    assert!(!stored.contains("sesame"));
+}
+
+#[tokio::test]
+async fn members_are_added_replaced_and_removed() {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let grace = app.member(account, "Grace", "agent").await;
+    let alan = app.member(account, "Alan", "agent").await;
+    let stranger = app.member(app.account("Elsewhere").await, "Mallory", "agent").await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let seats = |users: &[&Actor]| {
+        let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+        json!({"inbox_id": made["id"], "user_ids": ids})
+    };
+    let names = |list: Value| -> Vec<Value> {
+        list["payload"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect()
+    };
+    let path = "/inbox_members";
+    admin.post(path, seats(&[&grace])).await.ok();
+    assert_eq!(names(admin.post(path, seats(&[&grace, &alan])).await.ok()), ["Grace", "Alan"]);
+    admin.post(path, seats(&[&stranger])).await.status(422);
+    admin.patch(path, seats(&[&alan, &stranger])).await.status(422);
+    assert_eq!(names(admin.patch(path, seats(&[&alan, &admin])).await.ok()), ["Ada", "Alan"]);
+    grace.get(&format!("/inboxes/{}", made["id"])).await.status(401);
+    grace.get(&format!("/inbox_members/{}", made["id"])).await.status(401);
+    let rest = seats(&[&alan, &grace]);
+    let reply = admin.send(http::Method::DELETE, path, rest).await;
+    reply.status(200);
+    let left = admin.get(&format!("/inbox_members/{}", made["id"])).await.ok();
+    assert_eq!(names(left), ["Ada"]);
+}
+
+#[tokio::test]
+async fn who_sits_at_all_inboxes_may_be_given_their_conversations() {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let grace = app.member(account, "Grace", "agent").await;
+    let alan = app.member(account, "Alan", "agent").await;
+    let (one, two) = (
+        inbox(&admin, "One", json!({"type": "api"})).await["id"].clone(),
+        inbox(&admin, "Two", json!({"type": "api"})).await["id"].clone(),
+    );
+    let both = json!([grace.id, alan.id]);
+    admin.post("/inbox_members", json!({"inbox_id": one, "user_ids": both})).await.ok();
+    admin.post("/inbox_members", json!({"inbox_id": two, "user_ids": [grace.id]})).await.ok();
+    admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    let names = async |who: &Actor, query: String| -> Vec<Value> {
+        let list = who.get(&format!("/assignable_agents?{query}")).await.ok();
+        list["payload"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect()
+    };
+    assert_eq!(names(&admin, format!("inbox_ids[]={one}")).await, ["Grace", "Alan", "Ada"]);
+    let query = format!("inbox_ids[]={one}&inbox_ids[]={two}");
+    assert_eq!(names(&grace, query.clone()).await, ["Grace", "Ada"]);
+    assert_eq!(names(&admin, String::new()).await, ["Ada"]);
+    let query_with_bots = format!("{query}&include_agent_bots=true");
+    assert_eq!(names(&admin, query_with_bots).await, ["Grace", "Ada", "Robo"]);
+    alan.get(&format!("/assignable_agents?{query}")).await.status(401);
+    admin.get("/assignable_agents?inbox_ids[]=999999").await.status(404);
+}
+
+#[tokio::test]
+async fn a_bot_serves_an_inbox() {
+    let (app, admin) = App::start().await;
+    let stranger = app.member(app.account("Elsewhere").await, "Mallory", "administrator").await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let path = format!("/inboxes/{}", made["id"]);
+    let (bot, set) = (format!("{path}/agent_bot"), format!("{path}/set_agent_bot"));
+    assert_eq!(admin.get(&bot).await.ok(), json!({}));
+    let robo = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    let other = stranger.post("/agent_bots", json!({"name": "Spy"})).await.ok();
+    admin.post(&set, json!({"agent_bot": other["id"]})).await.status(404);
+    admin.post(&set, json!({"agent_bot": robo["id"]})).await.ok();
+    let served = admin.get(&bot).await.ok();
+    assert_eq!(served["agent_bot"]["access_token"]["token"], robo["access_token"]);
+    admin.post(&set, json!({"agent_bot": null})).await.ok();
+    assert_eq!(admin.get(&bot).await.ok(), json!({}));
+}
+
+#[tokio::test]
+async fn an_inbox_goes_with_all_it_has() {
+    let (app, admin) = App::start().await;
+    let kept = inbox(&admin, "Kept", json!({"type": "api"})).await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let talk = async |inbox: &Value| {
+        let base =
+            format!("/public/api/v1/inboxes/{}", inbox["inbox_identifier"].as_str().unwrap());
+        let contact =
+            app.anyone().post(&format!("{base}/contacts"), json!({"name": "V"})).await.ok();
+        let contact = format!("{base}/contacts/{}", contact["source_id"].as_str().unwrap());
+        let made = app.anyone().post(&format!("{contact}/conversations"), json!({})).await.ok();
+        let messages = format!("{contact}/conversations/{}/messages", made["id"]);
+        app.anyone().post(&messages, json!({"content": "Hello"})).await.ok();
+        messages
+    };
+    let (here, there) = (talk(&made).await, talk(&kept).await);
+    let path = format!("/inboxes/{}", made["id"]);
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    agent.delete(&path).await.status(401);
+    admin.delete(&path).await.ok();
+    // At once nobody gets in any more.
+    admin.get(&path).await.status(404);
+    app.anyone().post(&here, json!({"content": "Hello?"})).await.status(404);
+    admin.delete(&path).await.status(404);
+    app.settle().await;
+    chatwarden_db::statements! {
+        LEFT: (i64, i64, i64, i64) = "tests.left",
+            "select (select count(*) from inboxes), (select count(*) from conversations),
+                (select count(*) from messages where message_type = 0), (select count(*) from contact_inboxes)";
+    }
+    let left = app.db().read(async |tx| tx.one(&LEFT, chatwarden_db::args![]).await).await.unwrap();
+    assert_eq!(left, (1, 1, 1, 1));
+    app.anyone().post(&there, json!({"content": "Still here"})).await.ok();
+}
+
+#[tokio::test]
+async fn only_api_inboxes_have_a_secret() {
+    let (_app, admin) = App::start().await;
+    let api = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let renewed =
+        admin.post(&format!("/inboxes/{}/reset_secret", api["id"]), Value::Null).await.ok();
+    assert_ne!(renewed["secret"], api["secret"]);
+    let mail = inbox(&admin, "Mail", json!({"type": "email", "email": "a@example.com"})).await;
+    admin.post(&format!("/inboxes/{}/reset_secret", mail["id"]), Value::Null).await.status(404);
+}
