@@ -32,6 +32,8 @@ mod metrics;
 #[cfg(test)]
 mod notifications;
 #[cfg(test)]
+mod public_api;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;
@@ -47,5 +49,7 @@ mod teams;
 mod tenant;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod widget;
 #[cfg(test)]
 mod workspace;

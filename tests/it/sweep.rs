@@ -13,7 +13,7 @@ use crate::tenant::{NOWHERE, Tenant, parameters, path};
 
 /// Parameters that are capabilities: who knows one is meant to be let in, whoever they are. And names of parts of
 /// the server.
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 10] = [
     "filename",
     "inbox_identifier",
     "link",
@@ -21,6 +21,7 @@ const CAPABILITIES: [&str; 9] = [
     "path",
     "signed_id",
     "slug",
+    "title",
     "token",
     "variation_key",
 ];

@@ -28,13 +28,14 @@ pub struct Tenant {
 }
 
 /// What is no account's: parts of the server, and what only a signature opens.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("link", "nolink"),
     ("path", "readiness"),
     ("name", "chatwoot.api.requests"),
     ("signed_id", "nosignature"),
     ("variation_key", "novariation"),
     ("filename", "nofile.png"),
+    ("title", "vip"),
     ("token", "notoken"),
 ];
 

@@ -1,7 +1,7 @@
 //! Refusals on the wire (`behaviours.md §4`).
 
 use axum::Json;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use chatwarden_core::Error;
 use chatwarden_core::error::Invalid;
 use chatwarden_db::{DbError, ErrorKind};
@@ -60,9 +60,17 @@ impl ApiError {
         Self::of(status, Some(body), "refused")
     }
 
-    /// A refusal without a body.
+    /// A refusal without a body, as clients of JSON expect it.
     pub fn empty(status: StatusCode) -> Self {
-        Self::of(status, None, "refused")
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        let ready = (status, [(CONTENT_TYPE, json)], "").into_response();
+        Self { ready: Some(Box::new(ready)), ..Self::of(status, None, "refused") }
+    }
+
+    /// A refusal without a body that counts as a page's.
+    pub fn empty_page(status: StatusCode) -> Self {
+        let ready = (status, Html("")).into_response();
+        Self { ready: Some(Box::new(ready)), ..Self::of(status, None, "refused") }
     }
 
     /// 422 `{"error": text}`.

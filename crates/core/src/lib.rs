@@ -77,6 +77,8 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         teams::sql::STATEMENTS,
         tokens::sql::STATEMENTS,
         users::sql::STATEMENTS,
+        visitors::sql::STATEMENTS,
+        widget::sql::STATEMENTS,
     ]
     .concat()
 }

@@ -65,47 +65,100 @@ impl NewContact {
         self
     }
 
+    fn fields(&self) -> Fields<'_> {
+        Fields {
+            name: &self.name,
+            email: self.email.as_deref(),
+            phone_number: self.phone_number.as_deref(),
+            identifier: self.identifier.as_deref(),
+        }
+    }
+
+    /// A lead is a contact one can reach (`behaviours.md §12`).
+    pub(crate) fn contact_type(&self) -> i64 {
+        self.fields().contact_type(&Value::Object(self.additional_attributes.clone()))
+    }
+
+    /// What search reads.
+    pub(crate) fn search_folded(&self) -> String {
+        self.fields().search_folded()
+    }
+
+    /// A text among the attributes that has a column of its own.
+    pub(crate) fn attribute(&self, key: &str) -> Option<&str> {
+        self.additional_attributes.get(key).and_then(Value::as_str)
+    }
+}
+
+/// What a contact is known by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    name: &'a str,
+    email: Option<&'a str>,
+    phone_number: Option<&'a str>,
+    identifier: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of a contact.
+    pub(super) fn of(contact: &'a Contact) -> Self {
+        Self {
+            name: &contact.name,
+            email: contact.email.as_deref(),
+            phone_number: contact.phone_number.as_deref(),
+            identifier: contact.identifier.as_deref(),
+        }
+    }
+
     /// All faults at once.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let mut invalid = Invalid::default();
-        if self.email.as_deref().is_some_and(|email| !is_email(email)) {
+        if self.email.is_some_and(|email| !is_email(email)) {
             invalid.add("email", "Invalid email");
         }
-        if self.phone_number.as_deref().is_some_and(|phone| !is_e164(phone)) {
+        if self.phone_number.is_some_and(|phone| !is_e164(phone)) {
             invalid.add("phone_number", "should be in e164 format");
         }
-        let long = |text: Option<&str>| text.is_some_and(|t| t.chars().count() > 255);
         for (field, text) in [
-            ("name", Some(self.name.as_str())),
-            ("email", self.email.as_deref()),
-            ("phone_number", self.phone_number.as_deref()),
-            ("identifier", self.identifier.as_deref()),
+            ("name", Some(self.name)),
+            ("email", self.email),
+            ("phone_number", self.phone_number),
+            ("identifier", self.identifier),
         ] {
-            if long(text) {
+            if text.is_some_and(|text| text.chars().count() > 255) {
                 invalid.add(field, "is too long (maximum is 255 characters)");
             }
         }
         invalid.check()
     }
 
-    /// A lead is a contact one can reach (`behaviours.md §12`).
-    pub(crate) fn contact_type(&self) -> i64 {
-        i64::from(self.email.is_some() || self.phone_number.is_some())
+    /// 1, a lead, for a contact one can reach (`behaviours.md §12`).
+    pub(super) fn contact_type(&self, additional_attributes: &Value) -> i64 {
+        let social = additional_attributes.as_object().is_some_and(|attributes| {
+            attributes.iter().any(|(key, value)| key.starts_with("social_") && filled(value))
+        });
+        i64::from(self.email.is_some() || self.phone_number.is_some() || social)
     }
 
     /// What search reads.
-    pub(crate) fn search_folded(&self) -> String {
-        [
-            Some(&self.name),
-            self.email.as_ref(),
-            self.phone_number.as_ref(),
-            self.identifier.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .map(|text| text.to_lowercase())
-        .collect::<Vec<_>>()
-        .join("\n")
+    pub(super) fn search_folded(&self) -> String {
+        [Some(self.name), self.email, self.phone_number, self.identifier]
+            .into_iter()
+            .flatten()
+            .map(str::to_lowercase)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// Whether a value says anything.
+fn filled(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => object.values().any(filled),
+        Value::Bool(true) | Value::Number(_) => true,
     }
 }
 
@@ -125,7 +178,7 @@ pub(crate) fn taken(error: DbError) -> Error {
 /// [`Error::Invalid`] for values that are malformed or another contact's.
 pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, new: NewContact) -> Result<Contact> {
     let new = new.tidy();
-    new.check()?;
+    new.fields().check()?;
     let id = sql::insert(tx, scope, &new).await.map_err(taken)?;
     let contact = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
     announce(tx, scope, "contact.created", &contact);

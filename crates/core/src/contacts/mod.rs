@@ -1,11 +1,16 @@
 //! Contacts: the people who write to an account, and where they write from.
 
 mod create;
+mod merge;
 pub mod push;
+mod save;
 pub mod sql;
 
 pub use create::{NewContact, contact_inbox, create, is_e164, is_email};
+pub use merge::merge;
 pub use push::ContactPush;
+pub(crate) use save::{deep_merge, without};
+pub use save::{forget_attributes, save};
 
 use chatwarden_db::{Json, Timestamp, WriteTx};
 use serde_json::Value;
@@ -18,6 +23,7 @@ use crate::storage::Avatar;
 
 chatwarden_db::row! {
     /// A contact of the account.
+    #[derive(PartialEq)]
     pub struct Contact {
         pub id: ContactId,
         pub account_id: AccountId,

@@ -3,7 +3,7 @@
 use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
 use super::{Contact, ContactInbox, InboxOfContact, NewContact};
-use crate::ids::{ContactId, InboxId};
+use crate::ids::{ContactId, ContactInboxId, InboxId};
 use crate::scope::Scope;
 
 /// The columns of [`Contact`](super::Contact), for `contacts ct`.
@@ -39,11 +39,45 @@ statements! {
     /// $1 account
     COUNT: (i64,) = "contacts.count",
         "select count(*) from contacts where account_id = $1 and (email is not null or phone_number is not null or identifier is not null)";
-    /// $1 account, $2 name, $3 email, $4 phone, $5 identifier, $6 type, $7 blocked, $8 additional, $9 custom, $10 search, $11 now
+    /// $1 account, $2 name, $3 email, $4 phone, $5 identifier, $6 type, $7 blocked, $8 additional, $9 custom, $10 search, $11 now,
+    /// $12 location, $13 country
     INSERT: (i64,) = "contacts.insert",
         "insert into contacts (account_id, name, middle_name, last_name, email, phone_number, identifier, contact_type,
-            blocked, additional_attributes, custom_attributes, labels, search_folded, created_at, updated_at)
-         values ($1, $2, '', '', $3, $4, $5, $6, $7, $8, $9, '[]', $10, $11, $11) returning id";
+            blocked, additional_attributes, custom_attributes, labels, search_folded, created_at, updated_at, location,
+            country_code)
+         values ($1, $2, '', '', $3, $4, $5, $6, $7, $8, $9, '[]', $10, $11, $11, $12, $13) returning id";
+    /// Everything that may change: $1 account, $2 contact, $3 name, $4 email, $5 phone, $6 identifier, $7 location,
+    /// $8 country, $9 type, $10 blocked, $11 additional, $12 custom, $13 search, $14 now
+    UPDATE: () = "contacts.update",
+        "update contacts set name = $3, email = $4, phone_number = $5, identifier = $6, location = $7,
+            country_code = $8, contact_type = $9, blocked = $10, additional_attributes = $11,
+            custom_attributes = $12, search_folded = $13, updated_at = $14
+         where account_id = $1 and id = $2";
+    /// $1 account, $2 contacts, in the order of their locks
+    LOCK_ALL: Contact = "contacts.lock_all", (concat!("select ", contact_columns!(),
+        " from contacts ct where ct.account_id = $1 and ct.id @in($2) order by ct.id @lock(ct)"));
+    /// $1 account, $2 contact
+    LOCK_CONVERSATIONS: (i64,) = "contacts.lock_conversations",
+        "select c.id from conversations c where c.account_id = $1 and c.contact_id = $2 order by c.id @lock(c)";
+    /// $1 account, $2 contact, $3 the contact that takes over
+    MOVE_MESSAGES: () = "contacts.move_messages",
+        "update messages set sender_id = $3 where account_id = $1 and sender_type = 'Contact' and sender_id = $2
+            and conversation_id in (select id from conversations where account_id = $1 and contact_id = $2)";
+    /// $1 account, $2 contact, $3 the contact that takes over, $4 now
+    MOVE_CONVERSATIONS: () = "contacts.move_conversations",
+        "update conversations set contact_id = $3, updated_at = $4 where account_id = $1 and contact_id = $2";
+    /// $1 account, $2 contact, $3 the contact that takes over, $4 now
+    MOVE_CONTACT_INBOXES: () = "contacts.move_contact_inboxes",
+        "update contact_inboxes set contact_id = $3, updated_at = $4 where account_id = $1 and contact_id = $2";
+    /// $1 account, $2 contact
+    TOKENS_OF: (String,) = "contacts.tokens_of",
+        "select pubsub_token from contact_inboxes where account_id = $1 and contact_id = $2";
+    /// $1 account, $2 contact
+    DELETE: () = "contacts.delete", "delete from contacts where account_id = $1 and id = $2";
+    /// $1 account, $2 contact inbox, $3 now
+    VERIFY: () = "contacts.verify",
+        "update contact_inboxes set hmac_verified = true, updated_at = $3
+         where account_id = $1 and id = $2 and not hmac_verified";
     /// $1 account, $2 inbox, $3 source id
     CONTACT_INBOX_BY_SOURCE: ContactInbox = "contacts.contact_inbox_by_source", (concat!("select ", contact_inbox_columns!(),
         " from contact_inboxes ci where ci.account_id = $1 and ci.inbox_id = $2 and ci.source_id = $3"));
@@ -85,6 +119,16 @@ pub async fn touch(
 ) -> Result<u64, DbError> {
     let now = tx.now();
     tx.run(&TOUCH, args![scope.account_id(), contact, now]).await
+}
+
+/// Notes that whoever writes from a contact inbox has proved who they are.
+pub async fn verify(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+) -> Result<u64, DbError> {
+    let now = tx.now();
+    tx.run(&VERIFY, args![scope.account_id(), contact_inbox, now]).await
 }
 
 /// The socket tokens of a contact's proved identities.
@@ -150,7 +194,9 @@ pub async fn insert(
             Json(&new.additional_attributes),
             Json(&new.custom_attributes),
             new.search_folded(),
-            now
+            now,
+            new.attribute("city"),
+            new.attribute("country")
         ],
     )
     .await

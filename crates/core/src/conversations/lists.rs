@@ -1,13 +1,11 @@
 //! Pages of conversations and their counts.
 
-use std::collections::HashMap;
-
 use chatwarden_db::{Tx, args, statements};
 
 use super::sql::{conversation_columns, conversation_from};
 use super::{Conversation, Status};
 use crate::error::Result;
-use crate::ids::{ConversationId, InboxId};
+use crate::ids::InboxId;
 use crate::messages::{self, Sent};
 use crate::scope::{Agent, Scope};
 use crate::teams;
@@ -171,35 +169,6 @@ pub(crate) async fn with_last_messages(
             last_non_activity: pick(conversation.row.last_non_activity_message_id),
             in_team: conversation.row.team_id.is_some_and(|team| teams.contains(&team)),
             conversation,
-        })
-        .collect())
-}
-
-/// The conversations of a contact inbox, oldest first, each with its public messages' newest stretch: two
-/// statements for all of them.
-///
-/// # Errors
-/// What the database says.
-pub async fn of_contact_inbox(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    contact_inbox: crate::ids::ContactInboxId,
-) -> Result<Vec<(Conversation, Vec<Sent>)>> {
-    let found =
-        tx.all(&super::sql::ALL_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox]).await?;
-    let ids: Vec<i64> = found.iter().map(|c| c.row.id.0).collect();
-    let sent =
-        if ids.is_empty() { Vec::new() } else { messages::public_of(tx, scope, &ids).await? };
-    let mut of_each: HashMap<ConversationId, Vec<Sent>> = HashMap::new();
-    for one in sent.into_iter().rev() {
-        of_each.entry(one.message.conversation_id).or_default().push(one);
-    }
-    Ok(found
-        .into_iter()
-        .rev()
-        .map(|c| {
-            let own = of_each.remove(&c.row.id).unwrap_or_default();
-            (c, own)
         })
         .collect())
 }

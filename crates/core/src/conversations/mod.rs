@@ -8,7 +8,7 @@ mod status;
 mod team;
 
 pub use create::{NewConversation, Place, announce_created, create, place};
-pub use lists::{Assigned, Counts, Filter, Page, counts, of_contact_inbox, page, show};
+pub use lists::{Assigned, Counts, Filter, Page, counts, page, show};
 pub use push::ConversationPush;
 pub(crate) use status::events_of;
 pub use status::{assign, mark_seen, save, set_status};

@@ -56,16 +56,9 @@ statements! {
     /// $1 account, $2 display id, $3 user
     LOCK: Found = "conversations.lock", (concat!("select ", conversation_columns!(), access_column!(),
         conversation_from!(), "where c.account_id = $1 and c.display_id = $2 @lock(c)"));
-    /// $1 account, $2 contact inbox, $3 display id
-    LOCK_OF_CONTACT_INBOX: Conversation = "conversations.lock_of_contact_inbox", (concat!("select ",
-        conversation_columns!(), " ", conversation_from!(),
-        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3 @lock(c)"));
-    /// $1 account, $2 contact inbox, $3 display id
-    OF_CONTACT_INBOX: Conversation = "conversations.of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 and c.display_id = $3"));
-    /// $1 account, $2 contact inbox; newest first
-    ALL_OF_CONTACT_INBOX: Conversation = "conversations.all_of_contact_inbox", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), "where c.account_id = $1 and c.contact_inbox_id = $2 order by c.id desc limit 100"));
+    /// $1 account, $2 row ids
+    BY_IDS: Conversation = "conversations.by_ids", (concat!("select ", conversation_columns!(), " ",
+        conversation_from!(), "where c.account_id = $1 and c.id @in($2) order by c.id"));
     /// $1 account, $2 row id
     GET: Conversation = "conversations.get", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.id = $2"));
@@ -73,10 +66,6 @@ statements! {
     LATEST_OF_CONTACT_INBOX: Conversation = "conversations.latest_of_contact_inbox", (concat!("select ",
         conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)"));
-    /// $1 account, $2 contact inbox, $3 inbox
-    NEWEST_OF_CONTACT_INBOX: Conversation = "conversations.newest_of_contact_inbox", (concat!("select ",
-        conversation_columns!(), " ", conversation_from!(),
-        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1"));
     /// $1 account
     NEXT_DISPLAY_ID: (i64,) = "conversations.next_display_id",
         "update account_sequences set conversations = conversations + 1 where account_id = $1 returning conversations";
@@ -118,14 +107,13 @@ pub async fn lock(
     tx.opt(&LOCK, args![scope.account_id(), id, user]).await
 }
 
-/// A conversation of a contact inbox, locked.
-pub async fn lock_of_contact_inbox(
-    tx: &mut WriteTx<'_>,
+/// Conversations by their rows' ids.
+pub async fn by_ids(
+    tx: &mut Tx<'_>,
     scope: &Scope,
-    contact_inbox: ContactInboxId,
-    id: DisplayId,
-) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&LOCK_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, id]).await
+    ids: &[i64],
+) -> Result<Vec<Conversation>, DbError> {
+    tx.all(&BY_IDS, args![scope.account_id(), ids]).await
 }
 
 /// The newest conversation of a contact inbox, locked.
@@ -222,24 +210,4 @@ pub async fn update(
         ],
     )
     .await
-}
-
-/// A conversation of a contact inbox.
-pub async fn of_contact_inbox(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    contact_inbox: ContactInboxId,
-    id: DisplayId,
-) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, id]).await
-}
-
-/// The newest conversation of a contact inbox.
-pub async fn newest_of_contact_inbox(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    contact_inbox: ContactInboxId,
-    inbox: InboxId,
-) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&NEWEST_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, inbox]).await
 }

@@ -1,6 +1,7 @@
 //! Who hears what over the socket: the rules of a subscription (`realtime.md §3`), and who is present.
 
 pub mod sql;
+pub mod typing;
 
 use chatwarden_db::{Tx, args};
 use serde_json::{Map, Value, json};

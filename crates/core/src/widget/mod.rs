@@ -1,19 +1,20 @@
 //! The website's widget: visitors known by a signed token (`widget.md §4.3`, §5).
 
 pub mod languages;
+pub mod sql;
 
-use chatwarden_db::{Tx, WriteTx};
+use chatwarden_db::{Tx, WriteTx, args};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::contacts::{self, Contact, ContactInbox, NewContact};
-use crate::conversations::{self, Conversation, NewConversation};
+use crate::accounts::{self, features::Features};
+use crate::contacts::{self, NewContact};
 use crate::desk::desk;
 use crate::error::{Error, Result};
-use crate::events::Performer;
 use crate::ids::InboxId;
 use crate::inboxes::{self, Door, WEB_WIDGET};
-use crate::{accounts, events};
+use crate::users::Member;
+use crate::visitors::{self, Identity, Manner, Proof, Visitor};
 
 /// What a visitor's token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +27,6 @@ pub struct Claims {
     pub exp: i64,
     /// When it was made, unix seconds.
     pub iat: i64,
-}
-
-/// A visitor of a website.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    /// The website's inbox, and with it the scope.
-    pub door: Door,
-    /// Where the visitor writes from.
-    pub contact_inbox: ContactInbox,
-    /// Who it is.
-    pub contact: Contact,
 }
 
 /// A token for a contact inbox.
@@ -89,14 +79,7 @@ pub async fn website(tx: &mut Tx<'_>, website_token: &str) -> Result<(Door, acco
 pub async fn visitor(tx: &mut Tx<'_>, website_token: &str, auth_token: &str) -> Result<Visitor> {
     let (door, _) = website(tx, website_token).await?;
     let claims = claims(tx, auth_token).ok_or(Error::NotFound)?;
-    let contact_inbox =
-        contacts::sql::contact_inbox_by_source(tx, &door.scope, door.inbox.id, &claims.source_id)
-            .await?
-            .ok_or(Error::NotFound)?;
-    let contact = contacts::sql::get(tx, &door.scope, contact_inbox.contact_id)
-        .await?
-        .ok_or(Error::NotFound)?;
-    Ok(Visitor { door, contact_inbox, contact })
+    Visitor::find(tx, door, &claims.source_id).await
 }
 
 /// The visitor of a page: the one the token stands for, else a new one with a name of chance.
@@ -107,6 +90,7 @@ pub async fn arrive(
     tx: &mut WriteTx<'_>,
     website_token: &str,
     auth_token: Option<&str>,
+    address: Option<String>,
 ) -> Result<(Visitor, accounts::Account, String)> {
     let (door, account) = website(tx, website_token).await?;
     if let Some(auth_token) = auth_token {
@@ -116,88 +100,103 @@ pub async fn arrive(
             Err(error) => return Err(error),
         }
     }
-    let name = name(tx);
-    let contact =
-        contacts::create(tx, &door.scope, NewContact { name, ..NewContact::default() }).await?;
+    let address = address.filter(|_| Features::of(&account).has("ip_lookup"));
+    let (visitor, token) = newcomer(tx, door, address).await?;
+    Ok((visitor, account, token))
+}
+
+/// A visitor who was never here, and their token.
+async fn newcomer(
+    tx: &mut WriteTx<'_>,
+    door: Door,
+    address: Option<String>,
+) -> Result<(Visitor, String)> {
+    let mut new = NewContact { name: visitors::some_name(tx), ..NewContact::default() };
+    if let Some(address) = address {
+        new.additional_attributes.insert("created_at_ip".to_owned(), address.into());
+    }
+    let contact = contacts::create(tx, &door.scope, new).await?;
     let contact_inbox =
         contacts::contact_inbox(tx, &door.scope, contact.id, door.inbox.id, None).await?;
     let token = token(tx, door.inbox.id, &contact_inbox.source_id);
-    Ok((Visitor { door, contact_inbox, contact }, account, token))
+    Ok((Visitor { door, contact_inbox, contact }, token))
 }
 
-/// A name for somebody who has not given one: `snowy-waterfall-311`.
-fn name(tx: &Tx<'_>) -> String {
-    const HOW: [&str; 16] = [
-        "autumn", "bold", "calm", "crimson", "dawn", "frosty", "gentle", "golden", "misty",
-        "quiet", "silent", "snowy", "spring", "still", "summer", "wild",
-    ];
-    const WHAT: [&str; 16] = [
-        "breeze",
-        "brook",
-        "cloud",
-        "dew",
-        "field",
-        "fire",
-        "forest",
-        "lake",
-        "leaf",
-        "meadow",
-        "moon",
-        "river",
-        "sea",
-        "star",
-        "sunset",
-        "waterfall",
-    ];
-    let [how, what, high, low] = tx.ambient().bytes::<4>();
-    let of = |words: &[&'static str; 16], byte: u8| {
-        words.get(usize::from(byte % 16)).copied().unwrap_or_default()
+/// Somebody is signed in on the customer's page (`widget.md §7.2`, set_user). Another person than the one the
+/// browser was known as becomes a new visitor: their token.
+///
+/// # Errors
+/// [`Error::Unauthorized`] for a proof that is wrong or missing.
+pub async fn set_user(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    given: Identity,
+    proof: &Proof,
+) -> Result<Option<String>> {
+    let anonymous = given.identifier.as_deref().is_none_or(|text| text.trim().is_empty());
+    // Attributes alone say nothing of who it is.
+    let proved = if anonymous && !given.custom_attributes.is_empty() {
+        false
+    } else {
+        proof.check(&visitor.door.channel)?
     };
-    let number = (u16::from_be_bytes([high, low])) % 1000;
-    format!("{}-{}-{number}", of(&HOW, how), of(&WHAT, what))
+    let known = visitor.contact.identifier.as_deref();
+    let mut token = None;
+    if known.is_some() && known != given.identifier.as_deref().map(str::trim) {
+        let (other, made) = newcomer(tx, visitor.door.clone(), None).await?;
+        *visitor = other;
+        token = Some(made);
+    }
+    if proved {
+        visitor.prove(tx).await?;
+    }
+    visitors::identify(tx, visitor, given, Manner { keep_name: false, drop_invalid: true }).await?;
+    Ok(token)
 }
 
-impl Visitor {
-    /// The visitor's current conversation: the newest; locked.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn lock_conversation(&self, tx: &mut WriteTx<'_>) -> Result<Option<Conversation>> {
-        let (scope, inbox) = (&self.door.scope, self.door.inbox.id);
-        Ok(conversations::sql::latest_of_contact_inbox(tx, scope, self.contact_inbox.id, inbox)
-            .await?)
+/// Takes over what a visitor says of themselves; who says who they are must prove it where that is asked for.
+///
+/// # Errors
+/// As [`set_user`].
+pub async fn update(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    given: Identity,
+    proof: &Proof,
+) -> Result<()> {
+    if given.identifier.as_deref().is_some_and(|text| !text.trim().is_empty()) {
+        proof.check(&visitor.door.channel)?;
     }
+    visitors::identify(tx, visitor, given, Manner { keep_name: false, drop_invalid: true }).await
+}
 
-    /// The same, to look at.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn conversation(&self, tx: &mut Tx<'_>) -> Result<Option<Conversation>> {
-        let (scope, inbox) = (&self.door.scope, self.door.inbox.id);
-        Ok(conversations::sql::newest_of_contact_inbox(tx, scope, self.contact_inbox.id, inbox)
-            .await?)
-    }
+/// Takes over what a visitor writes into the form before a chat. Their name counts while nothing else is
+/// known of them.
+///
+/// # Errors
+/// What the database says.
+pub async fn introduce(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    mut given: Identity,
+) -> Result<()> {
+    given.name = visitors::name_for(&visitor.contact, given.name, given.email.as_deref());
+    visitors::identify(tx, visitor, given, Manner { keep_name: true, drop_invalid: true }).await
+}
 
-    /// Opens a conversation; announced by the caller once its first message stands or at once.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn open(&self, tx: &mut WriteTx<'_>, new: NewConversation) -> Result<Conversation> {
-        let scope = &self.door.scope;
-        let (made, _) = conversations::create(
-            tx,
-            scope,
-            &self.door.inbox,
-            &self.contact_inbox,
-            self.contact.blocked,
-            new,
-        )
-        .await?;
-        Ok(made)
-    }
+/// The people who answer on a website.
+///
+/// # Errors
+/// What the database says.
+pub async fn people(tx: &mut Tx<'_>, door: &Door) -> Result<Vec<Member>> {
+    let found = tx.all(&sql::PEOPLE, args![door.scope.account_id(), door.inbox.id]).await?;
+    Ok(found.into_iter().map(Member::from).collect())
+}
 
-    /// The visitor as the one who acts.
-    pub fn performer(&self) -> events::Performer {
-        Performer::Contact(self.contact.name.clone())
-    }
+/// Whether a website's visitors may do something: `end_conversation`, `attachments`, …
+pub fn may(door: &Door, feature: &str) -> bool {
+    let features = door.channel.settings.0.get("selected_feature_flags");
+    features
+        .and_then(serde_json::Value::as_array)
+        .is_some_and(|features| features.iter().any(|name| name.as_str() == Some(feature)))
 }

@@ -1,0 +1,119 @@
+//! Who the visitor is.
+
+use axum::Json;
+use axum::extract::State;
+use chatwarden_core::Error;
+use chatwarden_core::contacts::{self, Contact, ContactInbox};
+use chatwarden_core::inboxes::{self, API};
+use chatwarden_core::visitors::{self, Identity, Manner, some_name};
+use serde_json::{Value, json};
+
+use super::{At, at, path};
+use crate::actors::Anyone;
+use crate::app::App;
+use crate::contacts::new_contact;
+use crate::error::Answer;
+use crate::params::Params;
+use crate::widget::{identity, proof};
+
+fn contact_inbox_json(contact_inbox: &ContactInbox, contact: &Contact) -> Value {
+    json!({
+        "source_id": contact_inbox.source_id,
+        "pubsub_token": contact_inbox.pubsub_token,
+        "id": contact.id,
+        "name": contact.name,
+        "email": contact.email,
+        "phone_number": contact.phone_number,
+    })
+}
+
+/// A visitor: the one with the source id where there is one, else the contact found by identifier, address or
+/// number, else a new one.
+pub(super) async fn create(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let identifier = path(&params, "inbox_identifier")?;
+    let source_id = params.present("source_id");
+    let mut new = new_contact(&params).tidy();
+    let proof = proof(&params);
+    app.write(async move |tx| {
+        let door = inboxes::door(tx, API, &identifier).await?;
+        proof.check(&door.channel)?;
+        let scope = &door.scope;
+        if let Some(source_id) = &source_id
+            && let Some(found) =
+                contacts::sql::contact_inbox_by_source(tx, scope, door.inbox.id, source_id).await?
+        {
+            let contact = contacts::sql::get(tx, scope, found.contact_id).await?;
+            return Ok(Json(contact_inbox_json(&found, &contact.ok_or(Error::NotFound)?)));
+        }
+        let known = contacts::sql::by_identity(
+            tx,
+            scope,
+            new.identifier.as_deref(),
+            new.email.as_deref(),
+            new.phone_number.as_deref(),
+        )
+        .await?;
+        let contact = match known {
+            Some(contact) => contact,
+            None => {
+                if new.name.trim().is_empty() {
+                    new.name = some_name(tx);
+                }
+                contacts::create(tx, scope, new).await?
+            }
+        };
+        let made =
+            contacts::contact_inbox(tx, scope, contact.id, door.inbox.id, source_id).await?;
+        Ok(Json(contact_inbox_json(&made, &contact)))
+    })
+    .await
+}
+
+/// The visitor. A proof that is shown is noted.
+pub(super) async fn show(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (at, proof) = (at(&params)?, proof(&params));
+    if proof.hash.is_none() {
+        return app
+            .read(async move |tx| {
+                let visitor = at.visitor(tx).await?;
+                proof.check(&visitor.door.channel)?;
+                Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+            })
+            .await;
+    }
+    app.write(async move |tx| {
+        let mut visitor = at.visitor(tx).await?;
+        if proof.check(&visitor.door.channel)? {
+            visitor.prove(tx).await?;
+        }
+        Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+    })
+    .await
+}
+
+/// Takes over what the visitor says of themselves; who they are is proved, not said.
+pub(super) async fn update(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (at, proof): (At, _) = (at(&params)?, proof(&params));
+    let given = Identity { identifier: None, ..identity(&params) };
+    app.write(async move |tx| {
+        let mut visitor = at.visitor(tx).await?;
+        if proof.check(&visitor.door.channel)? {
+            visitor.prove(tx).await?;
+        }
+        visitors::identify(tx, &mut visitor, given, Manner::default()).await?;
+        Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+    })
+    .await
+}

@@ -1,0 +1,76 @@
+//! What the visitor reads and writes.
+
+use axum::Json;
+use axum::extract::State;
+use chatwarden_core::ids::MessageId;
+use chatwarden_core::visitors::{self, Said};
+use chatwarden_core::{Error, messages};
+use serde_json::{Map, Value};
+
+use super::{at, message_json};
+use crate::actors::Anyone;
+use crate::app::App;
+use crate::conversations::display_id;
+use crate::error::Answer;
+use crate::params::Params;
+
+/// What the visitor may read of the conversation.
+pub(super) async fn index(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (at, id) = (at(&params)?, display_id(&params)?);
+    let (after, before) = (params.integer("after"), params.integer("before"));
+    app.read(async move |tx| {
+        let visitor = at.visitor(tx).await?;
+        let c = visitor.conversation_of(tx, id).await?;
+        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
+        Ok(Json(found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect()))
+    })
+    .await
+}
+
+/// The visitor writes.
+pub(super) async fn create(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (at, id) = (at(&params)?, display_id(&params)?);
+    let said = Said {
+        content: params.text("content"),
+        echo_id: params.get("echo_id").cloned(),
+        content_attributes: Map::new(),
+    };
+    app.write(async move |tx| {
+        let visitor = at.visitor(tx).await?;
+        let mut c = visitor.lock_conversation_of(tx, id).await?;
+        let sent = visitor.write(tx, &mut c, said).await?;
+        Ok(Json(message_json(tx, id, &sent)))
+    })
+    .await
+}
+
+/// The visitor answers a message that asks for something.
+pub(super) async fn update(
+    _: Anyone,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (at, id) = (at(&params)?, display_id(&params)?);
+    let message = MessageId(params.id("message_id")?);
+    let answer = visitors::Answer {
+        values: params.get("submitted_values").and_then(visitors::submitted),
+        ..visitors::Answer::default()
+    };
+    app.write(async move |tx| {
+        let mut visitor = at.visitor(tx).await?;
+        let answered = visitors::answer(tx, &mut visitor, message, answer).await?;
+        if answered.conversation.row.display_id != id {
+            return Err(Error::NotFound.into());
+        }
+        Ok(Json(message_json(tx, id, &answered.sent)))
+    })
+    .await
+}

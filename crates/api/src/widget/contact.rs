@@ -1,0 +1,88 @@
+//! Who the visitor is.
+
+use axum::Json;
+use axum::extract::State;
+use chatwarden_core::contacts::{self, Contact};
+use chatwarden_core::widget;
+use serde_json::{Value, json};
+
+use super::{Guest, identity, proof};
+use crate::app::App;
+use crate::contacts::raw_contact_json;
+use crate::error::Answer;
+use crate::params::Params;
+
+/// What the page learns of the visitor: which of the fields of a form are known, not what they hold.
+fn contact_json(contact: &Contact) -> Value {
+    json!({
+        "id": contact.id,
+        "has_email": contact.email.is_some(),
+        "has_name": !contact.name.is_empty(),
+        "has_phone_number": contact.phone_number.is_some(),
+    })
+}
+
+fn with(mut object: Value, key: &str, value: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
+    }
+    object
+}
+
+/// The visitor.
+pub(super) async fn show(guest: Guest, State(app): State<App>) -> Answer<Json<Value>> {
+    app.read(async move |tx| {
+        let contact = guest.visitor(tx).await?.contact;
+        Ok(Json(with(contact_json(&contact), "identifier", json!(contact.identifier))))
+    })
+    .await
+}
+
+/// Takes over what the visitor says of themselves.
+pub(super) async fn update(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (given, proof) = (identity(&params), proof(&params));
+    app.write(async move |tx| {
+        let mut visitor = guest.visitor(tx).await?;
+        widget::update(tx, &mut visitor, given, &proof).await?;
+        Ok(Json(contact_json(&visitor.contact)))
+    })
+    .await
+}
+
+/// Somebody is signed in on the customer's page.
+pub(super) async fn set_user(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (given, proof) = (identity(&params), proof(&params));
+    app.write(async move |tx| {
+        let mut visitor = guest.visitor(tx).await?;
+        let token = widget::set_user(tx, &mut visitor, given, &proof).await?;
+        let out = contact_json(&visitor.contact);
+        Ok(Json(match token {
+            Some(token) => with(out, "widget_auth_token", json!(token)),
+            None => out,
+        }))
+    })
+    .await
+}
+
+/// Takes attributes away from the visitor.
+pub(super) async fn destroy_custom_attributes(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let keys = params.texts("custom_attributes").unwrap_or_default();
+    app.write(async move |tx| {
+        let mut visitor = guest.visitor(tx).await?;
+        contacts::forget_attributes(tx, &visitor.door.scope, &mut visitor.contact, &keys).await?;
+        Ok(Json(raw_contact_json(&visitor.contact)))
+    })
+    .await
+}

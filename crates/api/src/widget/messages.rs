@@ -1,0 +1,110 @@
+//! What the visitor reads and writes.
+
+use axum::Json;
+use axum::extract::State;
+use chatwarden_core::conversations::{self, NewConversation};
+use chatwarden_core::ids::MessageId;
+use chatwarden_core::labels;
+use chatwarden_core::messages;
+use chatwarden_core::visitors::{self, Said};
+use chatwarden_db::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Guest;
+use crate::app::App;
+use crate::contacts::raw_contact_json;
+use crate::error::Answer;
+use crate::params::Params;
+use crate::public::message_json;
+
+/// What the visitor may read.
+pub(super) async fn index(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (after, before) = (params.integer("after"), params.integer("before"));
+    app.read(async move |tx| {
+        let visitor = guest.visitor(tx).await?;
+        let Some(c) = visitor.conversation(tx).await? else {
+            return Ok(Json(json!({"payload": []})));
+        };
+        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
+        let payload: Vec<Value> =
+            found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
+        let seen = c.row.contact_last_seen_at.map_or(0, Timestamp::unix);
+        Ok(Json(json!({"payload": payload, "meta": {"contact_last_seen_at": seen}})))
+    })
+    .await
+}
+
+/// What the visitor writes.
+pub(super) fn said(message: &Params) -> Said {
+    let mut content_attributes = Map::new();
+    content_attributes.insert("in_reply_to".to_owned(), json!(message.integer("reply_to")));
+    Said {
+        content: message.text("content"),
+        echo_id: message.get("echo_id").cloned(),
+        content_attributes,
+    }
+}
+
+/// The visitor writes; a conversation is opened where there is none.
+pub(super) async fn create(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let message = params.inner("message").unwrap_or_default();
+    let new = NewConversation {
+        additional_attributes: guest.beginning(&message),
+        custom_attributes: Value::Object(params.object("custom_attributes").unwrap_or_default()),
+        ..NewConversation::default()
+    };
+    let titles = labels::tidy(&params.texts("labels").unwrap_or_default())?;
+    app.write(async move |tx| {
+        let visitor = guest.visitor(tx).await?;
+        let mut c = match visitor.lock_conversation(tx).await? {
+            Some(c) => c,
+            None => {
+                let mut made = visitor.open(tx, new).await?;
+                made.row.labels.0 = visitor.known_labels(tx, &titles).await?;
+                let (scope, by) = (&visitor.door.scope, visitor.performer());
+                conversations::announce_created(tx, scope, &made, &by).await?;
+                made
+            }
+        };
+        let sent = visitor.write(tx, &mut c, said(&message)).await?;
+        let mut out = message_json(tx, c.row.display_id, &sent);
+        if let Some(object) = out.as_object_mut() {
+            object.remove("content_type");
+            object.insert("inbox_id".to_owned(), json!(c.row.inbox_id));
+            object.insert("private".to_owned(), json!(false));
+            object.insert("source_id".to_owned(), json!(sent.message.source_id));
+        }
+        Ok(Json(out))
+    })
+    .await
+}
+
+/// The visitor answers a message that asks for something.
+pub(super) async fn update(
+    guest: Guest,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = MessageId(params.id("message_id")?);
+    let contact = params.inner("contact").unwrap_or_default();
+    let message = params.inner("message").unwrap_or_default();
+    let answer = visitors::Answer {
+        values: message.get("submitted_values").and_then(visitors::submitted),
+        email: contact.text("email"),
+        name: contact.text("name"),
+    };
+    app.write(async move |tx| {
+        let mut visitor = guest.visitor(tx).await?;
+        let answered = visitors::answer(tx, &mut visitor, id, answer).await?;
+        Ok(Json(json!({"contact": raw_contact_json(&answered.contact)})))
+    })
+    .await
+}

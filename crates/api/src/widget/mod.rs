@@ -1,0 +1,158 @@
+//! The website's widget (`widget.md §7`, `resources.md §22`).
+
+mod config;
+mod contact;
+mod conversations;
+mod messages;
+
+use axum::extract::FromRequestParts;
+use chatwarden_core::sessions::{AppHeaders, Device};
+use chatwarden_core::visitors::{Identity, Proof, Visitor};
+use chatwarden_core::widget;
+use chatwarden_db::Tx;
+use chatwarden_guard::ClientIp;
+use http::HeaderMap;
+use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
+use http::request::Parts;
+use serde_json::{Value, json};
+
+use crate::actors::Actor;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::routes::Routes;
+
+pub(crate) use conversations::typing_status;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new("/api/v1/widget")
+        .post("/config", config::config)
+        .get("/inbox_members", config::inbox_members)
+        .post("/events", config::event)
+        .get("/contact", contact::show)
+        .patch("/contact", contact::update)
+        .patch("/contact/set_user", contact::set_user)
+        .post("/contact/destroy_custom_attributes", contact::destroy_custom_attributes)
+        .get("/conversations", conversations::show)
+        .post("/conversations", conversations::create)
+        .post("/conversations/update_last_seen", conversations::update_last_seen)
+        .post("/conversations/toggle_typing", conversations::toggle_typing)
+        .get("/conversations/toggle_status", conversations::toggle_status)
+        .post("/conversations/set_custom_attributes", conversations::set_custom_attributes)
+        .post("/conversations/destroy_custom_attributes", conversations::destroy_custom_attributes)
+        .post("/labels", conversations::add_label)
+        .delete("/labels/{title}", conversations::remove_label)
+        .get("/messages", messages::index)
+        .post("/messages", messages::create)
+        .patch("/messages/{message_id}", messages::update)
+}
+
+/// Whoever shows a website's token and, once known, their own.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    website_token: String,
+    auth_token: Option<String>,
+    address: Option<ClientIp>,
+    headers: HeaderMap,
+}
+
+impl Actor for Guest {
+    const NAME: &'static str = "visitor";
+}
+
+impl FromRequestParts<App> for Guest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let query = Params::of_query(parts.uri.query().unwrap_or_default())?;
+        let auth_token =
+            parts.headers.get("x-auth-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        Ok(Self {
+            website_token: query.text("website_token").unwrap_or_default(),
+            auth_token,
+            address: parts.extensions.get::<ClientIp>().cloned(),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Guest {
+    pub(crate) async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, ApiError> {
+        let token = self.auth_token.as_deref().unwrap_or_default();
+        Ok(widget::visitor(tx, &self.website_token, token).await?)
+    }
+
+    /// Where the visitor calls from.
+    fn address(&self) -> Option<String> {
+        self.address.as_ref().map(|address| address.ip.to_string())
+    }
+
+    /// Where and when a conversation begins, as the page and the browser say it.
+    fn beginning(&self, message: &Params) -> Value {
+        let header = |name| self.headers.get(name).and_then(|v| v.to_str().ok());
+        let device = Device::of(header(USER_AGENT), None, &AppHeaders::default());
+        json!({
+            "browser_language": header(ACCEPT_LANGUAGE).and_then(preferred_language),
+            "browser": {
+                "browser_name": device.browser_name,
+                "browser_version": device.browser_version,
+                "device_name": device.device_name,
+                "platform_name": device.platform_name,
+                "platform_version": device.platform_version,
+            },
+            "initiated_at": {"timestamp": message.text("timestamp")},
+            "referer": message.text("referer_url"),
+        })
+    }
+}
+
+/// The language that a browser would rather have: `de` of `de-DE,de;q=0.9,en;q=0.8`.
+fn preferred_language(accepted: &str) -> Option<String> {
+    let mut best: Option<(&str, f32)> = None;
+    for range in accepted.split(',') {
+        let (range, quality) = match range.split_once(";q=") {
+            Some((range, quality)) => (range, quality.trim().parse().unwrap_or(0.0)),
+            None => (range, 1.0),
+        };
+        if best.is_none_or(|(_, so_far)| quality > so_far) {
+            best = Some((range.trim(), quality));
+        }
+    }
+    let code = best?.0.split('-').next()?.to_ascii_lowercase();
+    (!code.is_empty() && code.chars().all(|c| c.is_ascii_alphabetic())).then_some(code)
+}
+
+/// What a visitor says of themselves.
+pub(crate) fn identity(params: &Params) -> Identity {
+    Identity {
+        identifier: params.text("identifier"),
+        name: params.text("name"),
+        email: params.text("email"),
+        phone_number: params.text("phone_number"),
+        custom_attributes: params.object("custom_attributes").unwrap_or_default(),
+        additional_attributes: params.object("additional_attributes").unwrap_or_default(),
+    }
+}
+
+/// The proof that a client shows.
+pub(crate) fn proof(params: &Params) -> Proof {
+    Proof { identifier: params.text("identifier"), hash: params.text("identifier_hash") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_language_that_a_browser_prefers() {
+        for (accepted, expected) in [
+            ("de-DE,de;q=0.9,en;q=0.8", Some("de")),
+            ("en;q=0.4, pt-BR;q=0.9", Some("pt")),
+            ("FR", Some("fr")),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(preferred_language(accepted).as_deref(), expected, "{accepted}");
+        }
+    }
+}

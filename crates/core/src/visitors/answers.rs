@@ -1,0 +1,156 @@
+//! Answers to messages that ask for something: a choice, a form, an address, a rating (`widget.md §7.5`).
+
+use chatwarden_db::WriteTx;
+use serde_json::{Map, Value, json};
+
+use super::{Identity, Manner, Visitor, identify, sql};
+use crate::contacts::Contact;
+use crate::conversations::Conversation;
+use crate::error::{Error, Result};
+use crate::ids::MessageId;
+use crate::messages::{self, ContentType, MessageType, Sent};
+
+/// What a visitor answers.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// What was chosen or filled in, as [`submitted`] leaves it.
+    pub values: Option<Value>,
+    /// The visitor's address, where that was asked for.
+    pub email: Option<String>,
+    /// And their name.
+    pub name: Option<String>,
+}
+
+/// A message with its answer.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The message.
+    pub sent: Sent,
+    /// Who answered, as they were known: a contact that absorbed them is not shown to them.
+    pub contact: Contact,
+}
+
+/// What counts of the values that were sent: choices, fields, a rating.
+pub fn submitted(sent: &Value) -> Option<Value> {
+    match sent {
+        Value::Array(list) => {
+            let list = list.iter().filter_map(Value::as_object);
+            Some(list.map(|object| Value::Object(scalars(object, &FIELDS))).collect())
+        }
+        Value::Object(object) => {
+            let mut out = scalars(object, &FIELDS);
+            if let Some(Value::Object(rating)) = object.get("csat_survey_response") {
+                let rating = scalars(rating, &["rating", "feedback_message"]);
+                out.insert("csat_survey_response".to_owned(), Value::Object(rating));
+            }
+            Some(Value::Object(out))
+        }
+        _ => None,
+    }
+}
+
+const FIELDS: [&str; 3] = ["name", "title", "value"];
+
+fn scalars(object: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
+    let counts = |key: &str, value: &Value| {
+        keys.contains(&key) && !matches!(value, Value::Array(_) | Value::Object(_))
+    };
+    object
+        .iter()
+        .filter(|(key, value)| counts(key, value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Notes the answer to a message of one of the visitor's conversations. An address also says who the
+/// visitor is: they may turn out to be a contact that is known.
+///
+/// # Errors
+/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address.
+pub async fn answer(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    id: MessageId,
+    answer: Answer,
+) -> Result<Answered> {
+    let scope = visitor.door.scope.clone();
+    let found = messages::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+    if found.message.private || found.message.message_type == MessageType::Activity {
+        return Err(Error::NotFound);
+    }
+    let mut contact = visitor.contact.clone();
+    let mut address = None;
+    if found.message.content_type == ContentType::InputEmail
+        && let Some(email) = answer.email.filter(|email| !email.trim().is_empty())
+    {
+        // Before the conversation is locked: a merge locks all of the contact's, in order.
+        let email = email.trim().to_lowercase();
+        let given = Identity {
+            name: name_for(&visitor.contact, answer.name, Some(&email)),
+            email: Some(email.clone()),
+            ..Identity::default()
+        };
+        let manner = Manner { keep_name: true, drop_invalid: false };
+        identify(tx, visitor, given, manner).await?;
+        if visitor.contact.id == contact.id {
+            contact = visitor.contact.clone();
+        }
+        address = Some(email);
+    }
+    let c = sql::lock_of_message(tx, visitor, id).await?.ok_or(Error::NotFound)?;
+    let mut sent = messages::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+    let before = sent.message.clone();
+    let mut note = |key: &str, value: Value| {
+        if let Some(attributes) = sent.message.content_attributes.0.as_object_mut() {
+            attributes.insert(key.to_owned(), value);
+        }
+    };
+    match (address, answer.values) {
+        (Some(email), _) => note("submitted_email", json!(email)),
+        (None, Some(values)) if before.content_type != ContentType::InputEmail => {
+            note("submitted_values", values);
+        }
+        _ => {}
+    }
+    messages::save(tx, &scope, &c, &before, &mut sent, &visitor.performer()).await?;
+    Ok(Answered { conversation: c, sent, contact })
+}
+
+/// The name that a visitor gives themselves, or the part of their address before the `@`; it counts while
+/// nothing else is known of them (`widget.md §7.3`).
+pub(crate) fn name_for(
+    contact: &Contact,
+    name: Option<String>,
+    email: Option<&str>,
+) -> Option<String> {
+    if contact.email.is_some() || contact.phone_number.is_some() || contact.identifier.is_some() {
+        return None;
+    }
+    let local = || email.and_then(|email| email.split('@').next()).map(str::to_owned);
+    name.filter(|name| !name.trim().is_empty()).or_else(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_forms_ask_for_counts() {
+        let check = |sent: Value, expected: Option<Value>| {
+            assert_eq!(submitted(&sent), expected, "{sent}");
+        };
+        check(
+            json!([{"title": "Red", "value": "red", "admin": true}, "nonsense"]),
+            Some(json!([{"title": "Red", "value": "red"}])),
+        );
+        check(
+            json!({"csat_survey_response": {"rating": 5, "feedback_message": "", "x": 1}, "y": 2}),
+            Some(json!({"csat_survey_response": {"rating": 5, "feedback_message": ""}})),
+        );
+        check(json!([{"name": "size", "value": {"deep": 1}}]), Some(json!([{"name": "size"}])));
+        check(json!("red"), None);
+        check(Value::Null, None);
+    }
+}

@@ -1,0 +1,151 @@
+//! Finding out who a visitor is: by the identifier, the address or the number they give
+//! (`behaviours.md §12`, identify).
+
+use chatwarden_db::WriteTx;
+use serde_json::{Map, Value};
+
+use super::Visitor;
+use crate::contacts::{self, Contact, is_e164, is_email};
+use crate::error::Result;
+use crate::ids::ContactId;
+
+/// What a visitor says of themselves. What is blank says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The customer's own id of the visitor.
+    pub identifier: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// The address.
+    pub email: Option<String>,
+    /// E.164.
+    pub phone_number: Option<String>,
+    /// The account's own attributes.
+    pub custom_attributes: Map<String, Value>,
+    /// City, company, …
+    pub additional_attributes: Map<String, Value>,
+}
+
+/// How what is said is taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// A contact that is found keeps its own name.
+    pub keep_name: bool,
+    /// An address or a number that is none is dropped instead of refused.
+    pub drop_invalid: bool,
+}
+
+impl Identity {
+    fn tidy(mut self) -> Self {
+        let said = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        self.identifier = said(self.identifier);
+        self.name = said(self.name);
+        self.email = said(self.email).map(|email| email.to_lowercase());
+        self.phone_number = said(self.phone_number);
+        self
+    }
+}
+
+/// Takes over what a visitor says of themselves. A contact of the same identifier, address or number
+/// absorbs the one in hand, unless both have different identifiers: then that attribute stays as it was.
+///
+/// # Errors
+/// [`crate::Error::Invalid`] for values that are malformed or another contact's.
+pub async fn identify(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    given: Identity,
+    manner: Manner,
+) -> Result<()> {
+    let mut given = given.tidy();
+    let mut name_counts = true;
+
+    if let Some(found) = by_identifier(tx, visitor, given.identifier.as_deref()).await? {
+        name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+    }
+    if let Some(found) = by_email(tx, visitor, given.email.as_deref()).await? {
+        if is_other(&found, given.identifier.as_deref()) {
+            given.email = None;
+        } else {
+            name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+        }
+    }
+    if let Some(found) = by_phone(tx, visitor, given.phone_number.as_deref()).await? {
+        // The address counts for more than the number.
+        let elsewhere = found.email.is_some() && given.email.is_some() && found.email != given.email;
+        if elsewhere || is_other(&found, given.identifier.as_deref()) {
+            given.phone_number = None;
+        } else {
+            name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+        }
+    }
+
+    let contact = &mut visitor.contact;
+    let before = contact.clone();
+    if manner.drop_invalid {
+        given.email = given.email.filter(|email| is_email(email));
+        given.phone_number = given.phone_number.filter(|phone| is_e164(phone));
+    }
+    if let Some(name) = given.name.filter(|_| name_counts) {
+        contact.name = name;
+    }
+    for (mine, theirs) in [
+        (&mut contact.identifier, given.identifier),
+        (&mut contact.email, given.email),
+        (&mut contact.phone_number, given.phone_number),
+    ] {
+        if theirs.is_some() {
+            *mine = theirs;
+        }
+    }
+    contacts::deep_merge(&mut contact.additional_attributes.0, &given.additional_attributes);
+    contacts::deep_merge(&mut contact.custom_attributes.0, &given.custom_attributes);
+    contacts::save(tx, &visitor.door.scope, &before, contact).await
+}
+
+/// Whether a contact is known to be somebody else than who is identified.
+fn is_other(found: &Contact, identifier: Option<&str>) -> bool {
+    match (&found.identifier, identifier) {
+        (Some(theirs), Some(given)) => theirs != given,
+        _ => false,
+    }
+}
+
+async fn by_identifier(
+    tx: &mut WriteTx<'_>,
+    visitor: &Visitor,
+    identifier: Option<&str>,
+) -> Result<Option<Contact>> {
+    let scope = &visitor.door.scope;
+    Ok(contacts::sql::by_identity(tx, scope, identifier, None, None).await?)
+}
+
+async fn by_email(
+    tx: &mut WriteTx<'_>,
+    visitor: &Visitor,
+    email: Option<&str>,
+) -> Result<Option<Contact>> {
+    Ok(contacts::sql::by_identity(tx, &visitor.door.scope, None, email, None).await?)
+}
+
+async fn by_phone(
+    tx: &mut WriteTx<'_>,
+    visitor: &Visitor,
+    phone_number: Option<&str>,
+) -> Result<Option<Contact>> {
+    Ok(contacts::sql::by_identity(tx, &visitor.door.scope, None, None, phone_number).await?)
+}
+
+/// Merges the contact in hand into one that was found; whether the two were different.
+async fn absorbed(tx: &mut WriteTx<'_>, visitor: &mut Visitor, found: ContactId) -> Result<bool> {
+    if found == visitor.contact.id {
+        return Ok(false);
+    }
+    let by = visitor.performer();
+    visitor.contact =
+        contacts::merge(tx, &visitor.door.scope, found, visitor.contact.id, &by).await?;
+    visitor.contact_inbox.contact_id = visitor.contact.id;
+    Ok(true)
+}

@@ -1,0 +1,167 @@
+//! The public client API: visitors of an API inbox (`behaviours.md §20`).
+
+use chatwarden_core::sealed::mac;
+use chatwarden_testkit::{Actor, App};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+/// An API inbox, who keeps it, and where visitors reach it.
+struct Desk {
+    app: App,
+    admin: Actor,
+    inbox: Value,
+    people: String,
+}
+
+async fn desk_with(hmac_mandatory: bool) -> Desk {
+    let (app, admin) = App::start().await;
+    let inbox = json!({"name": "Desk", "channel": {"type": "api", "hmac_mandatory": hmac_mandatory}});
+    let inbox = admin.post("/inboxes", inbox).await.ok();
+    let door = inbox["inbox_identifier"].as_str().unwrap();
+    Desk { people: format!("/public/api/v1/inboxes/{door}/contacts"), app, admin, inbox }
+}
+
+impl Desk {
+    async fn visitor(&self, body: Value) -> String {
+        let made = self.app.anyone().post(&self.people, body).await.ok();
+        format!("{}/{}", self.people, made["source_id"].as_str().unwrap())
+    }
+
+    fn proof(&self, identifier: &str) -> Value {
+        let secret = self.inbox["hmac_token"].as_str().unwrap();
+        let hash = HEXLOWER.encode(&mac(secret.as_bytes(), identifier.as_bytes()));
+        json!({"identifier": identifier, "identifier_hash": hash})
+    }
+}
+
+#[tokio::test]
+async fn tells_of_the_inbox() {
+    let desk = desk_with(true).await;
+    let door = desk.people.trim_end_matches("/contacts").to_owned();
+    let shown = desk.app.anyone().get(&door).await.ok();
+    assert_eq!(shown["name"], json!("Desk"));
+    assert_eq!(shown["identity_validation_enabled"], json!(true));
+    assert_eq!(shown["working_hours"].as_array().unwrap().len(), 7);
+    desk.app.anyone().get("/public/api/v1/inboxes/nosuchinbox").await.status(404);
+}
+
+#[tokio::test]
+async fn who_gives_nothing_gets_a_name_and_who_is_known_keeps_theirs() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let nobody = anyone.post(&desk.people, json!({})).await.ok();
+    assert_ne!(nobody["name"], json!(""));
+    let known = json!({"identifier": "v-1", "name": "Vera", "email": "vera@example.org"});
+    let known = anyone.post(&desk.people, known).await.ok();
+    let again = json!({"email": "VERA@example.org", "name": "Somebody"});
+    let again = anyone.post(&desk.people, again).await.ok();
+    assert_eq!(again["id"], known["id"]);
+    assert_eq!(again["name"], json!("Vera"));
+    assert_ne!(again["source_id"], known["source_id"]);
+}
+
+#[tokio::test]
+async fn a_visitor_changes_what_is_known_of_them_but_not_who_they_are() {
+    let desk = desk_with(false).await;
+    let vera = desk.visitor(json!({"identifier": "v-1", "custom_attributes": {"plan": "gold"}})).await;
+    let anyone = desk.app.anyone();
+    let change = json!({"name": "Vera V.", "email": "vera@example.org", "identifier": "other",
+        "custom_attributes": {"seats": 3}});
+    let changed = anyone.patch(&vera, change).await.ok();
+    assert_eq!(changed["email"], json!("vera@example.org"));
+    let path = format!("/contacts/{}", changed["id"]);
+    let contact = desk.admin.get(&path).await.ok()["payload"].clone();
+    assert_eq!(contact["identifier"], json!("v-1"));
+    assert_eq!(contact["custom_attributes"], json!({"plan": "gold", "seats": 3}));
+    let refused = anyone.patch(&vera, json!({"email": "none"})).await.status(422);
+    assert_eq!(refused["attributes"], json!(["email"]));
+    anyone.patch(&vera, json!({"phone_number": "12"})).await.status(422);
+}
+
+#[tokio::test]
+async fn conversations_are_their_visitors_alone() {
+    let desk = desk_with(false).await;
+    let (vera, otto) = (desk.visitor(json!({})).await, desk.visitor(json!({})).await);
+    let anyone = desk.app.anyone();
+    let number = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let message = json!({"content": "Hello"});
+    let own = format!("{vera}/conversations/{number}");
+    let sent = anyone.post(&format!("{own}/messages"), message.clone()).await.ok();
+    assert_eq!(anyone.get(&own).await.ok()["messages"][0]["content"], json!("Hello"));
+    let foreign = format!("{otto}/conversations/{number}");
+    for refused in [
+        anyone.get(&foreign).await,
+        anyone.get(&format!("{foreign}/messages")).await,
+        anyone.post(&format!("{foreign}/messages"), message).await,
+        anyone.patch(&format!("{foreign}/messages/{}", sent["id"]), json!({})).await,
+        anyone.post(&format!("{foreign}/toggle_status"), json!({})).await,
+        anyone.post(&format!("{foreign}/toggle_typing"), json!({"typing_status": "on"})).await,
+        anyone.post(&format!("{foreign}/update_last_seen"), json!({})).await,
+    ] {
+        assert_eq!(refused.status(404), json!({"status": 404, "error": "Not Found"}));
+    }
+    assert_eq!(anyone.get(&format!("{otto}/conversations")).await.ok(), json!([]));
+}
+
+#[tokio::test]
+async fn who_proved_who_they_are_sees_all_of_their_conversations() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let (first, second) =
+        (desk.visitor(json!({"identifier": "p-1"})).await, desk.visitor(json!({"identifier": "p-1"})).await);
+    let number = anyone.post(&format!("{first}/conversations"), json!({})).await.ok()["id"].clone();
+    assert_eq!(anyone.get(&format!("{second}/conversations")).await.ok(), json!([]));
+    let wrong = json!({"identifier": "p-1", "identifier_hash": "f".repeat(64)});
+    anyone.patch(&second, wrong).await.status(401);
+    anyone.patch(&second, desk.proof("p-1")).await.ok();
+    let seen = anyone.get(&format!("{second}/conversations")).await.ok();
+    assert_eq!(seen[0]["id"], number);
+    anyone.get(&format!("{second}/conversations/{number}")).await.ok();
+}
+
+#[tokio::test]
+async fn an_inbox_that_wants_proof_gets_it_from_everybody() {
+    let desk = desk_with(true).await;
+    let anyone = desk.app.anyone();
+    anyone.post(&desk.people, json!({"identifier": "s-1"})).await.status(401);
+    let sid = desk.visitor(desk.proof("s-1")).await;
+    anyone.get(&sid).await.status(401);
+    let proof = desk.proof("s-1");
+    let hash = proof["identifier_hash"].as_str().unwrap();
+    anyone.get(&format!("{sid}?identifier=s-1&identifier_hash={hash}")).await.ok();
+    anyone.post(&format!("{sid}/conversations"), json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn a_visitor_resolves_but_never_reopens_by_that() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let vera = desk.visitor(json!({"name": "Vera"})).await;
+    let number = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{number}");
+    for _ in 0..2 {
+        let shown = anyone.post(&format!("{path}/toggle_status"), json!({})).await.ok();
+        assert_eq!(shown["status"], json!("resolved"));
+    }
+    anyone.post(&format!("{path}/messages"), json!({"content": "Oh, wait"})).await.ok();
+    assert_eq!(anyone.get(&path).await.ok()["status"], json!("open"));
+}
+
+#[tokio::test]
+async fn an_answer_shows_with_its_question() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let vera = desk.visitor(json!({"name": "Vera"})).await;
+    let number = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let question = json!({"content": "Which?", "content_type": "input_select",
+        "content_attributes": {"items": [{"title": "Red", "value": "red"}]}});
+    let path = format!("/conversations/{number}/messages");
+    let question = desk.admin.post(&path, question).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{number}/messages/{question}");
+    let answer = json!({"submitted_values": [{"title": "Red", "value": "red"}]});
+    let shown = anyone.patch(&path, answer.clone()).await.ok();
+    assert_eq!(shown["content_attributes"]["submitted_values"], answer["submitted_values"]);
+    let other = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{other}/messages/{question}");
+    anyone.patch(&path, answer).await.status(404);
+}

@@ -1,0 +1,348 @@
+//! The website's widget: who a visitor is, what they see, what they may do (`widget.md §7`).
+
+use chatwarden_core::sealed::mac;
+use chatwarden_testkit::{Actor, App, Reply};
+use data_encoding::HEXLOWER;
+use http::Method;
+use serde_json::{Value, json};
+
+/// A website, and who keeps it.
+struct Site {
+    app: App,
+    admin: Actor,
+    inbox: Value,
+}
+
+async fn site_with(channel: Value) -> Site {
+    let (app, admin) = App::start().await;
+    let mut inbox = json!({"name": "Site", "enable_email_collect": false, "channel": {
+        "type": "web_widget", "website_url": "https://shop.example.com"}});
+    for (key, value) in channel.as_object().unwrap() {
+        inbox["channel"][key] = value.clone();
+    }
+    let inbox = admin.post("/inboxes", inbox).await.ok();
+    Site { app, admin, inbox }
+}
+
+async fn site() -> Site {
+    site_with(json!({})).await
+}
+
+impl Site {
+    /// A browser that knows the website, and its own token once it has one.
+    fn browser(&self, token: Option<&str>) -> Guest {
+        let website_token = self.inbox["website_token"].as_str().unwrap().to_owned();
+        let caller = self.app.anyone();
+        let caller = match token {
+            Some(token) => caller.with_header("x-auth-token", token),
+            None => caller,
+        };
+        Guest { caller, website_token }
+    }
+
+    /// A visitor who has just come.
+    async fn visitor(&self) -> Guest {
+        let config = self.browser(None).post("config", json!({})).await.ok();
+        self.browser(config["website_channel_config"]["auth_token"].as_str())
+    }
+
+    fn proof(&self, identifier: &str) -> String {
+        let secret = self.inbox["hmac_token"].as_str().unwrap();
+        HEXLOWER.encode(&mac(secret.as_bytes(), identifier.as_bytes()))
+    }
+
+    async fn contact(&self, id: &Value) -> Value {
+        self.admin.get(&format!("/contacts/{id}")).await.ok()["payload"].clone()
+    }
+}
+
+struct Guest {
+    caller: Actor,
+    website_token: String,
+}
+
+impl Guest {
+    async fn send(&self, method: Method, path: &str, body: Value) -> Reply {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let path = format!("/api/v1/widget/{path}{joint}website_token={}", self.website_token);
+        self.caller.send(method, &path, body).await
+    }
+    async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, Value::Null).await
+    }
+    async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, body).await
+    }
+    async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, body).await
+    }
+    async fn says(&self, text: &str) -> Value {
+        self.post("messages", json!({"message": {"content": text}})).await.ok()
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_known_by_its_token_until_it_expires() {
+    let site = site().await;
+    let first = site.browser(None).post("config", json!({})).await.ok();
+    let token = first["website_channel_config"]["auth_token"].as_str().unwrap();
+    let again = site.browser(Some(token)).post("config", json!({})).await.ok();
+    assert_eq!(again["contact"]["id"], first["contact"]["id"]);
+    assert_eq!(again["website_channel_config"]["auth_token"], json!(token));
+    let forged = site.browser(Some("no.to.ken")).post("config", json!({})).await.ok();
+    assert_ne!(forged["contact"]["id"], first["contact"]["id"]);
+    for refused in [
+        site.browser(None).get("contact").await,
+        site.browser(Some("no.to.ken")).get("contact").await,
+        site.browser(None).post("events", json!({"name": "webwidget.triggered"})).await,
+    ] {
+        refused.status(404);
+    }
+    site.app.advance(std::time::Duration::from_secs(180 * 86_400 + 1));
+    site.browser(Some(token)).get("contact").await.status(404);
+}
+
+#[tokio::test]
+async fn what_a_visitor_says_of_themselves_is_kept_and_nonsense_dropped() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let said = json!({"name": "Vera", "email": "Vera@Example.org", "phone_number": "12",
+        "custom_attributes": {"plan": {"name": "gold"}}, "additional_attributes": {"city": "Oslo"}});
+    let known = visitor.patch("contact", said).await.ok();
+    assert_eq!(known["has_email"], json!(true));
+    assert_eq!(known["has_phone_number"], json!(false));
+    let more = json!({"name": " ", "email": "none", "custom_attributes": {"plan": {"seats": 3}}});
+    visitor.patch("contact", more).await.ok();
+    let contact = site.contact(&known["id"]).await;
+    assert_eq!(contact["name"], json!("Vera"));
+    assert_eq!(contact["email"], json!("vera@example.org"));
+    assert_eq!(contact["custom_attributes"], json!({"plan": {"name": "gold", "seats": 3}}));
+    let gone = json!({"custom_attributes": ["plan"]});
+    let record = visitor.post("contact/destroy_custom_attributes", gone).await.ok();
+    assert_eq!(record["custom_attributes"], json!({}));
+    assert_eq!(record["location"], json!("Oslo"));
+    assert_eq!(record["contact_type"], json!("lead"));
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_refused_and_a_missing_one_where_it_is_asked_for() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let wrong = json!({"identifier": "m-1", "identifier_hash": "0".repeat(64)});
+    visitor.patch("contact/set_user", wrong.clone()).await.status(401);
+    visitor.patch("contact", wrong).await.status(401);
+    visitor.patch("contact/set_user", json!({"identifier": "m-1"})).await.ok();
+    let strict = site_with(json!({"hmac_mandatory": true})).await;
+    let visitor = strict.visitor().await;
+    visitor.patch("contact/set_user", json!({"identifier": "m-1"})).await.status(401);
+    visitor.patch("contact", json!({"identifier": "m-1"})).await.status(401);
+    visitor.patch("contact", json!({"name": "Mia"})).await.ok();
+    visitor.patch("contact/set_user", json!({"custom_attributes": {"tier": 2}})).await.ok();
+    let proved = json!({"identifier": "m-1", "identifier_hash": strict.proof("m-1")});
+    visitor.patch("contact/set_user", proved).await.ok();
+    assert_eq!(visitor.get("contact").await.ok()["identifier"], json!("m-1"));
+}
+
+#[tokio::test]
+async fn somebody_else_at_the_browser_is_another_contact() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let mia = visitor.patch("contact/set_user", json!({"identifier": "mia"})).await.ok();
+    visitor.says("I am Mia").await;
+    let noah = visitor.patch("contact/set_user", json!({"identifier": "noah"})).await.ok();
+    assert_ne!(noah["id"], mia["id"]);
+    let other = site.browser(noah["widget_auth_token"].as_str());
+    assert_eq!(other.get("contact").await.ok()["identifier"], json!("noah"));
+    assert_eq!(other.get("messages").await.ok()["payload"], json!([]));
+    assert_eq!(visitor.get("contact").await.ok()["identifier"], json!("mia"));
+}
+
+#[tokio::test]
+async fn a_visitor_who_turns_out_to_be_known_brings_their_conversation_along() {
+    let site = site().await;
+    let known = json!({"name": "Vera", "email": "vera@example.org", "identifier": "v-1",
+        "custom_attributes": {"plan": "gold"}});
+    let known = site.admin.post("/contacts", known).await.ok()["payload"]["contact"].clone();
+    let visitor = site.visitor().await;
+    let said = visitor.says("Hello").await;
+    let before = visitor.get("contact").await.ok();
+    let identity = json!({"identifier": "v-1", "custom_attributes": {"plan": "silver", "seats": 2}});
+    let merged = visitor.patch("contact/set_user", identity).await.ok();
+    assert_eq!(merged["id"], known["id"]);
+    assert_eq!(merged["widget_auth_token"], Value::Null);
+    let messages = visitor.get("messages").await.ok()["payload"].clone();
+    assert_eq!(messages[0]["id"], said["id"]);
+    assert_eq!(messages[0]["sender"]["id"], known["id"]);
+    let contact = site.contact(&known["id"]).await;
+    assert_eq!(contact["name"], json!("Vera"));
+    assert_eq!(contact["custom_attributes"], json!({"plan": "silver", "seats": 2}));
+    site.admin.get(&format!("/contacts/{}", before["id"])).await.status(404);
+}
+
+#[tokio::test]
+async fn contacts_with_different_identifiers_are_never_one() {
+    let site = site().await;
+    let other = json!({"name": "Otto", "email": "otto@example.org", "identifier": "otto"});
+    let other = site.admin.post("/contacts", other).await.ok()["payload"]["contact"].clone();
+    let visitor = site.visitor().await;
+    let claim = json!({"identifier": "vera", "email": "otto@example.org", "name": "Vera"});
+    let vera = visitor.patch("contact/set_user", claim).await.ok();
+    assert_ne!(vera["id"], other["id"]);
+    assert_eq!(vera["has_email"], json!(false));
+    assert_eq!(site.contact(&other["id"]).await["name"], json!("Otto"));
+}
+
+#[tokio::test]
+async fn a_form_before_the_chat_says_who_it_is_and_opens_a_conversation() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let form = json!({
+        "contact": {"name": "Vera", "email": "vera@example.org", "custom_attributes": {"plan": "gold"}},
+        "message": {"content": "Hello", "timestamp": "2026-01-05 10:00:00 +0100", "referer_url": "https://shop.example.com/cart"},
+        "custom_attributes": {"order": "A-17"},
+    });
+    let opened = visitor.post("conversations", form.clone()).await.ok();
+    assert_eq!(opened["contact"]["name"], json!("Vera"));
+    assert_eq!(opened["contact"]["custom_attributes"], json!({"plan": "gold"}));
+    assert_eq!(opened["custom_attributes"], json!({"order": "A-17"}));
+    assert_eq!(opened["messages"][0]["content"], json!("Hello"));
+    let shown = site.admin.get(&format!("/conversations/{}", opened["id"])).await.ok();
+    assert_eq!(shown["additional_attributes"]["referer"], json!("https://shop.example.com/cart"));
+    let second = visitor.post("conversations", form).await.ok();
+    assert_ne!(second["id"], opened["id"]);
+    assert_eq!(visitor.get("conversations").await.ok()["id"], second["id"]);
+}
+
+#[tokio::test]
+async fn an_address_given_in_the_chat_says_who_it_is() {
+    let site = site().await;
+    let collect = json!({"name": "Asking", "enable_email_collect": true, "channel": {
+        "type": "web_widget", "website_url": "https://shop.example.com"}});
+    let site = Site { inbox: site.admin.post("/inboxes", collect).await.ok(), ..site };
+    let asked = |messages: &Value| {
+        let all = messages["payload"].as_array().unwrap();
+        all.iter().find(|m| m["content_type"] == json!("input_email")).unwrap()["id"].clone()
+    };
+    let (first, second) = (site.visitor().await, site.visitor().await);
+    for visitor in [&first, &second] {
+        visitor.says("Hello").await;
+        let path = format!("messages/{}", asked(&visitor.get("messages").await.ok()));
+        visitor.patch(&path, json!({"contact": {"email": "none"}})).await.status(422);
+        let given = json!({"contact": {"email": "Vera@example.org"}, "message": {}});
+        visitor.patch(&path, given).await.ok();
+        let messages = visitor.get("messages").await.ok();
+        let found = messages["payload"].as_array().unwrap();
+        let field = found.iter().find(|m| m["content_type"] == json!("input_email")).unwrap();
+        assert_eq!(field["content_attributes"]["submitted_email"], json!("vera@example.org"));
+    }
+    let (one, two) = (first.get("contact").await.ok(), second.get("contact").await.ok());
+    assert_eq!(one["id"], two["id"]);
+    assert_eq!(site.contact(&one["id"]).await["name"], json!("vera"));
+}
+
+#[tokio::test]
+async fn questions_are_answered_by_those_who_were_asked() {
+    let site = site().await;
+    let (visitor, other) = (site.visitor().await, site.visitor().await);
+    let number = visitor.says("Hello").await["conversation_id"].clone();
+    other.says("Hello").await;
+    let desk = format!("/conversations/{number}/messages");
+    let question = json!({"content": "Which?", "content_type": "input_select",
+        "content_attributes": {"items": [{"title": "Red", "value": "red"}]}});
+    let question = site.admin.post(&desk, question).await.ok()["id"].clone();
+    let note = site.admin.post(&desk, json!({"content": "Hm", "private": true})).await.ok();
+    let answer = json!({"message": {"submitted_values": [{"title": "Red", "value": "red", "x": 1}]}});
+    other.patch(&format!("messages/{question}"), answer.clone()).await.status(404);
+    visitor.patch(&format!("messages/{}", note["id"]), answer.clone()).await.status(404);
+    visitor.patch("messages/nonsense", answer.clone()).await.status(404);
+    visitor.patch(&format!("messages/{question}"), answer).await.ok();
+    let shown = visitor.get("messages").await.ok()["payload"][1].clone();
+    let values = &shown["content_attributes"]["submitted_values"];
+    assert_eq!(*values, json!([{"title": "Red", "value": "red"}]));
+}
+
+#[tokio::test]
+async fn labels_and_attributes_wait_for_the_conversation_and_labels_must_exist() {
+    let site = site().await;
+    site.admin.post("/labels", json!({"title": "vip"})).await.ok();
+    let visitor = site.visitor().await;
+    visitor.post("labels", json!({"label": "vip"})).await.status(204);
+    let attributes = json!({"custom_attributes": {"a": 1}});
+    visitor.post("conversations/set_custom_attributes", attributes.clone()).await.status(404);
+    visitor.get("conversations/toggle_status").await.status(404);
+    visitor.post("conversations/update_last_seen", json!({})).await.status(204);
+    let first = json!({"message": {"content": "Hello"}, "labels": ["vip", "fresh"],
+        "custom_attributes": {"order": "A-17"}});
+    let number = visitor.post("messages", first).await.ok()["conversation_id"].clone();
+    let shown = async || site.admin.get(&format!("/conversations/{number}")).await.ok();
+    assert_eq!(shown().await["labels"], json!(["vip"]));
+    assert_eq!(shown().await["custom_attributes"], json!({"order": "A-17"}));
+    visitor.send(Method::DELETE, "labels/vip", Value::Null).await.status(204);
+    assert_eq!(shown().await["labels"], json!([]));
+    visitor.post("labels", json!({"label": "fresh"})).await.status(204);
+    visitor.post("labels", json!({"label": "vip"})).await.status(204);
+    assert_eq!(shown().await["labels"], json!(["vip"]));
+    visitor.post("conversations/set_custom_attributes", attributes).await.status(204);
+    assert_eq!(shown().await["custom_attributes"], json!({"a": 1}));
+    let gone = json!({"custom_attribute": ["a"]});
+    let record = visitor.post("conversations/destroy_custom_attributes", gone).await.ok();
+    assert_eq!(record["custom_attributes"], json!({}));
+    assert_eq!(record["label_list"], json!(["vip"]));
+}
+
+#[tokio::test]
+async fn a_visitor_ends_a_conversation_where_the_website_lets_them() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    visitor.says("Hello").await;
+    visitor.get("conversations/toggle_status").await.status(200);
+    visitor.get("conversations/toggle_status").await.status(200);
+    assert_eq!(visitor.get("conversations").await.ok()["status"], json!("resolved"));
+    visitor.says("Oh, wait").await;
+    assert_eq!(visitor.get("conversations").await.ok()["status"], json!("open"));
+    let closed = site_with(json!({"selected_feature_flags": ["attachments"]})).await;
+    let visitor = closed.visitor().await;
+    visitor.says("Hello").await;
+    visitor.get("conversations/toggle_status").await.status(403);
+}
+
+#[tokio::test]
+async fn a_proved_visitor_sees_the_conversation_from_every_browser() {
+    let site = site().await;
+    let (desktop, phone) = (site.visitor().await, site.visitor().await);
+    let identity = json!({"identifier": "mia", "identifier_hash": site.proof("mia")});
+    desktop.patch("contact/set_user", identity.clone()).await.ok();
+    let number = desktop.says("From my desk").await["conversation_id"].clone();
+    phone.patch("contact/set_user", json!({"identifier": "mia"})).await.ok();
+    assert_eq!(phone.get("conversations").await.ok(), json!({}));
+    phone.patch("contact/set_user", identity).await.ok();
+    assert_eq!(phone.get("conversations").await.ok()["id"], number);
+}
+
+#[tokio::test]
+async fn looking_is_told_and_what_was_sent_is_read() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let number = visitor.says("Hello").await["conversation_id"].clone();
+    let desk = format!("/conversations/{number}/messages");
+    site.admin.post(&desk, json!({"content": "Hi"})).await.ok();
+    assert_eq!(visitor.get("conversations").await.ok()["contact_last_seen_at"], json!(0));
+    visitor.post("conversations/update_last_seen", json!({})).await.status(200);
+    let now = site.app.now().unix();
+    assert_eq!(visitor.get("conversations").await.ok()["contact_last_seen_at"], json!(now));
+    let sent = site.admin.get(&desk).await.ok()["payload"].clone();
+    let status: Vec<&Value> = sent.as_array().unwrap().iter().map(|m| &m["status"]).collect();
+    assert_eq!(status, ["sent", "read"]);
+}
+
+#[tokio::test]
+async fn people_who_answer_are_shown_to_everybody() {
+    let site = site().await;
+    let grace = site.app.member(site.admin.account.unwrap(), "Grace", "agent").await;
+    let members = json!({"inbox_id": site.inbox["id"], "user_ids": [grace.id]});
+    site.admin.post("/inbox_members", members).await.ok();
+    let people = site.browser(None).get("inbox_members").await.ok()["payload"].clone();
+    assert_eq!(people.as_array().unwrap().len(), 1);
+    assert_eq!(people[0]["name"], json!("Grace"));
+    assert_eq!(people[0]["availability_status"], json!("offline"));
+}
