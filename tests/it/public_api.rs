@@ -15,7 +15,8 @@ struct Desk {
 
 async fn desk_with(hmac_mandatory: bool) -> Desk {
     let (app, admin) = App::start().await;
-    let inbox = json!({"name": "Desk", "channel": {"type": "api", "hmac_mandatory": hmac_mandatory}});
+    let inbox =
+        json!({"name": "Desk", "channel": {"type": "api", "hmac_mandatory": hmac_mandatory}});
     let inbox = admin.post("/inboxes", inbox).await.ok();
     let door = inbox["inbox_identifier"].as_str().unwrap();
     Desk { people: format!("/public/api/v1/inboxes/{door}/contacts"), app, admin, inbox }
@@ -63,7 +64,8 @@ async fn who_gives_nothing_gets_a_name_and_who_is_known_keeps_theirs() {
 #[tokio::test]
 async fn a_visitor_changes_what_is_known_of_them_but_not_who_they_are() {
     let desk = desk_with(false).await;
-    let vera = desk.visitor(json!({"identifier": "v-1", "custom_attributes": {"plan": "gold"}})).await;
+    let vera =
+        desk.visitor(json!({"identifier": "v-1", "custom_attributes": {"plan": "gold"}})).await;
     let anyone = desk.app.anyone();
     let change = json!({"name": "Vera V.", "email": "vera@example.org", "identifier": "other",
         "custom_attributes": {"seats": 3}});
@@ -107,8 +109,10 @@ async fn conversations_are_their_visitors_alone() {
 async fn who_proved_who_they_are_sees_all_of_their_conversations() {
     let desk = desk_with(false).await;
     let anyone = desk.app.anyone();
-    let (first, second) =
-        (desk.visitor(json!({"identifier": "p-1"})).await, desk.visitor(json!({"identifier": "p-1"})).await);
+    let (first, second) = (
+        desk.visitor(json!({"identifier": "p-1"})).await,
+        desk.visitor(json!({"identifier": "p-1"})).await,
+    );
     let number = anyone.post(&format!("{first}/conversations"), json!({})).await.ok()["id"].clone();
     assert_eq!(anyone.get(&format!("{second}/conversations")).await.ok(), json!([]));
     let wrong = json!({"identifier": "p-1", "identifier_hash": "f".repeat(64)});

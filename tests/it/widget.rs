@@ -166,7 +166,8 @@ async fn a_visitor_who_turns_out_to_be_known_brings_their_conversation_along() {
     let visitor = site.visitor().await;
     let said = visitor.says("Hello").await;
     let before = visitor.get("contact").await.ok();
-    let identity = json!({"identifier": "v-1", "custom_attributes": {"plan": "silver", "seats": 2}});
+    let identity =
+        json!({"identifier": "v-1", "custom_attributes": {"plan": "silver", "seats": 2}});
     let merged = visitor.patch("contact/set_user", identity).await.ok();
     assert_eq!(merged["id"], known["id"]);
     assert_eq!(merged["widget_auth_token"], Value::Null);
@@ -251,7 +252,8 @@ async fn questions_are_answered_by_those_who_were_asked() {
         "content_attributes": {"items": [{"title": "Red", "value": "red"}]}});
     let question = site.admin.post(&desk, question).await.ok()["id"].clone();
     let note = site.admin.post(&desk, json!({"content": "Hm", "private": true})).await.ok();
-    let answer = json!({"message": {"submitted_values": [{"title": "Red", "value": "red", "x": 1}]}});
+    let answer =
+        json!({"message": {"submitted_values": [{"title": "Red", "value": "red", "x": 1}]}});
     other.patch(&format!("messages/{question}"), answer.clone()).await.status(404);
     visitor.patch(&format!("messages/{}", note["id"]), answer.clone()).await.status(404);
     visitor.patch("messages/nonsense", answer.clone()).await.status(404);

@@ -66,19 +66,14 @@ pub(super) async fn create(
                 contacts::create(tx, scope, new).await?
             }
         };
-        let made =
-            contacts::contact_inbox(tx, scope, contact.id, door.inbox.id, source_id).await?;
+        let made = contacts::contact_inbox(tx, scope, contact.id, door.inbox.id, source_id).await?;
         Ok(Json(contact_inbox_json(&made, &contact)))
     })
     .await
 }
 
 /// The visitor. A proof that is shown is noted.
-pub(super) async fn show(
-    _: Anyone,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
+pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let (at, proof) = (at(&params)?, proof(&params));
     if proof.hash.is_none() {
         return app

@@ -64,11 +64,7 @@ pub(super) async fn create(
 }
 
 /// One of the visitor's conversations.
-pub(super) async fn show(
-    _: Anyone,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
+pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let (at, id) = (at(&params)?, display_id(&params)?);
     app.read(async move |tx| {
         let visitor = at.visitor(tx).await?;

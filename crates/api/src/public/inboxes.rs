@@ -12,11 +12,7 @@ use crate::error::Answer;
 use crate::params::Params;
 
 /// What a client needs to know of the inbox before anybody writes.
-pub(super) async fn show(
-    _: Anyone,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
+pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let identifier = path(&params, "inbox_identifier")?;
     app.read(async move |tx| {
         let door = inboxes::door(tx, API, &identifier).await?;

@@ -20,7 +20,8 @@ use crate::params::Params;
 pub(super) async fn config(guest: Guest, State(app): State<App>) -> Answer<Json<Value>> {
     app.write(async move |tx| {
         let (visitor, account, token) =
-            widget::arrive(tx, &guest.website_token, guest.auth_token.as_deref(), guest.address()).await?;
+            widget::arrive(tx, &guest.website_token, guest.auth_token.as_deref(), guest.address())
+                .await?;
         Ok(Json(config_json(tx, &visitor, &account, &token)))
     })
     .await
@@ -113,11 +114,7 @@ pub(super) async fn inbox_members(guest: Guest, State(app): State<App>) -> Answe
 }
 
 /// The page says that something happened on it: that it was opened. Nothing is kept of it.
-pub(super) async fn event(
-    guest: Guest,
-    State(app): State<App>,
-    _: Params,
-) -> Answer<StatusCode> {
+pub(super) async fn event(guest: Guest, State(app): State<App>, _: Params) -> Answer<StatusCode> {
     app.read(async move |tx| {
         guest.visitor(tx).await?;
         Ok(StatusCode::NO_CONTENT)

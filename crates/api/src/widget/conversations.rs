@@ -109,10 +109,7 @@ pub(super) async fn create(
 }
 
 /// The visitor and their conversation, locked; 404 without a body where there is none.
-async fn locked(
-    guest: &Guest,
-    tx: &mut WriteTx<'_>,
-) -> Result<(Visitor, Conversation), ApiError> {
+async fn locked(guest: &Guest, tx: &mut WriteTx<'_>) -> Result<(Visitor, Conversation), ApiError> {
     let visitor = guest.visitor(tx).await?;
     let c = visitor.lock_conversation(tx).await?;
     let c = c.ok_or_else(|| ApiError::empty_page(StatusCode::NOT_FOUND))?;

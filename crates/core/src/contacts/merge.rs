@@ -88,11 +88,8 @@ async fn announce_moved(
     let found = crate::conversations::sql::by_ids(tx, scope, moved).await?;
     let newest: Vec<i64> =
         found.iter().filter_map(|c| c.row.last_public_message_id).map(|id| id.0).collect();
-    let sent = if newest.is_empty() {
-        Vec::new()
-    } else {
-        messages::by_ids(tx, scope, &newest).await?
-    };
+    let sent =
+        if newest.is_empty() { Vec::new() } else { messages::by_ids(tx, scope, &newest).await? };
     for c in &found {
         let last = sent.iter().find(|s| Some(s.message.id) == c.row.last_public_message_id);
         push::announce_with(tx, scope, c, &["conversation.contact_changed"], by, last).await?;

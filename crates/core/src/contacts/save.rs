@@ -26,8 +26,7 @@ pub async fn save(
     contact.location = location;
     contact.country_code = country_code;
     if contact.contact_type == 0 {
-        contact.contact_type =
-            Fields::of(contact).contact_type(&contact.additional_attributes.0);
+        contact.contact_type = Fields::of(contact).contact_type(&contact.additional_attributes.0);
     }
     if before == contact {
         return Ok(());
@@ -110,7 +109,11 @@ mod tests {
             deep_merge(&mut under, over.as_object().unwrap());
             assert_eq!(under, expected);
         };
-        check(json!({"a": 1, "b": {"c": 2}}), json!({"b": {"d": 3}}), json!({"a": 1, "b": {"c": 2, "d": 3}}));
+        check(
+            json!({"a": 1, "b": {"c": 2}}),
+            json!({"b": {"d": 3}}),
+            json!({"a": 1, "b": {"c": 2, "d": 3}}),
+        );
         check(json!({"a": {"b": 1}}), json!({"a": 2}), json!({"a": 2}));
         check(json!(null), json!({"a": 2}), json!({"a": 2}));
     }

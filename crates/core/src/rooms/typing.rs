@@ -66,8 +66,11 @@ pub async fn tell(
         ),
     };
     let name = if on { "conversation.typing_on" } else { "conversation.typing_off" };
-    let payload =
-        Typing { conversation: ConversationPush::of(tx, c, last.as_ref()), user, is_private: private };
+    let payload = Typing {
+        conversation: ConversationPush::of(tx, c, last.as_ref()),
+        user,
+        is_private: private,
+    };
     let context = serde_json::json!({"conversation_id": c.row.id});
     events::emit(tx, scope, &Event::new(name, audience).by(by).context(context), &payload);
     Ok(())

@@ -74,7 +74,8 @@ pub async fn identify(
     }
     if let Some(found) = by_phone(tx, visitor, given.phone_number.as_deref()).await? {
         // The address counts for more than the number.
-        let elsewhere = found.email.is_some() && given.email.is_some() && found.email != given.email;
+        let elsewhere =
+            found.email.is_some() && given.email.is_some() && found.email != given.email;
         if elsewhere || is_other(&found, given.identifier.as_deref()) {
             given.phone_number = None;
         } else {

@@ -9,8 +9,8 @@ pub mod sql;
 
 pub(crate) use answers::name_for;
 pub use answers::{Answer, Answered, answer, submitted};
-pub use name::some_name;
 pub use identify::{Identity, Manner, identify};
+pub use name::some_name;
 pub use proof::Proof;
 
 use std::collections::HashMap;
@@ -225,11 +225,7 @@ impl Visitor {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn known_labels(
-        &self,
-        tx: &mut Tx<'_>,
-        titles: &[String],
-    ) -> Result<Vec<String>> {
+    pub async fn known_labels(&self, tx: &mut Tx<'_>, titles: &[String]) -> Result<Vec<String>> {
         if titles.is_empty() {
             return Ok(Vec::new());
         }
