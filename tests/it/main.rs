@@ -12,6 +12,7 @@ mod bad_input;
 #[cfg(test)]
 mod canned_responses;
 #[cfg(test)]
+mod conversations;
 mod documents;
 #[cfg(test)]
 mod explain;

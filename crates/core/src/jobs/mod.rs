@@ -10,7 +10,7 @@ use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 use crate::accounts::purge;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, inboxes, labels, notifications};
+use crate::{Store, conversations, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -46,6 +46,8 @@ fn beyond<F: Fn(Store, Outside, Job) -> R, R>(
 pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
+        .on(conversations::REOPEN, on(store, conversations::reopen))
+        .on(conversations::PURGE, on(store, conversations::purge))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
@@ -55,5 +57,9 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] =
-    &[files::SCHEDULE, notifications::WAKING, notifications::PRUNING];
+pub static SCHEDULES: &[Schedule] = &[
+    conversations::SNOOZES,
+    files::SCHEDULE,
+    notifications::PRUNING,
+    notifications::WAKING,
+];
