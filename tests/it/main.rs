@@ -13,6 +13,7 @@ mod bad_input;
 mod canned_responses;
 #[cfg(test)]
 mod conversations;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod explain;
