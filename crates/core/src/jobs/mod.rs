@@ -8,6 +8,7 @@ use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 
 use crate::accounts::purge;
+use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::purge as files;
 use crate::{Store, inboxes, labels, notifications};
@@ -47,6 +48,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
         .on(files::PURGE, beyond(store, outside, files::purge))
