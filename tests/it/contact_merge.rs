@@ -64,8 +64,10 @@ async fn conversations_and_what_was_said_in_them_move() {
 async fn only_contacts_of_the_account_are_merged() {
     let (app, admin) = App::start().await;
     let eve = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
-    let (mine, theirs) =
-        (contact(&admin, json!({"name": "Vera"})).await, contact(&eve, json!({"name": "Sam"})).await);
+    let (mine, theirs) = (
+        contact(&admin, json!({"name": "Vera"})).await,
+        contact(&eve, json!({"name": "Sam"})).await,
+    );
     for (base, mergee) in [(&mine, &theirs), (&theirs, &mine)] {
         let both = json!({"base_contact_id": base, "mergee_contact_id": mergee});
         admin.post("/actions/contact_merge", both).await.status(404);

@@ -135,9 +135,7 @@ async fn filters_find_by_columns_and_attributes() {
         assert_eq!(reply["meta"]["count"], json!(names(&reply).len()));
         names(&reply).into_iter().map(str::to_owned).collect()
     };
-    let one = |key: &str, operator: &str, values: Value| {
-        json!([{"attribute_key": key, "filter_operator": operator, "values": values}])
-    };
+    let one = |key: &str, operator: &str, values: Value| json!([{"attribute_key": key, "filter_operator": operator, "values": values}]);
     let (ann, bob, off) = ("Ann Archer", "bob Baker", "50%_off");
     for (conditions, expected) in [
         (json!([]), vec![off, ann, bob]),
@@ -207,7 +205,8 @@ async fn conditions_that_make_no_sense_are_refused() {
 async fn inboxes_say_what_they_would_call_a_contact() {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
-    let desk = admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
     let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
     let site = admin.post("/inboxes", site).await.ok();
     let members = json!({"inbox_id": desk["id"], "user_ids": [agent.id]});
@@ -231,7 +230,8 @@ async fn inboxes_say_what_they_would_call_a_contact() {
     assert_eq!(ids(admin.get(&reach).await.ok()), [desk["id"].clone()]);
     let other = contact(&admin, json!({"name": "Sam"})).await;
     let taken = json!({"inbox_id": site["id"], "source_id": joined["source_id"]});
-    let refused = admin.post(&format!("/contacts/{other}/contact_inboxes"), taken).await.status(422);
+    let refused =
+        admin.post(&format!("/contacts/{other}/contact_inboxes"), taken).await.status(422);
     assert_eq!(refused["attributes"], json!(["source_id"]));
 }
 
@@ -239,7 +239,8 @@ async fn inboxes_say_what_they_would_call_a_contact() {
 async fn a_contact_goes_with_its_conversations() {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
-    let desk = admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
     let id = contact(&admin, json!({"name": "Vera"})).await;
     let path = format!("/contacts/{id}");
     let place = json!({"inbox_id": desk["id"], "contact_id": id});

@@ -33,7 +33,10 @@ async fn they_belong_to_a_contact_of_the_account() {
     }
     let note = admin.post(&contacts[0], json!({"content": "x"})).await.ok();
     admin.get(&format!("{}/{}", contacts[1], note["id"])).await.status(404);
-    admin.patch(&format!("{}/{}", contacts[1], note["id"]), json!({"content": "y"})).await.status(404);
+    admin
+        .patch(&format!("{}/{}", contacts[1], note["id"]), json!({"content": "y"}))
+        .await
+        .status(404);
     let eve = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
     eve.get(&contacts[0]).await.status(404);
     eve.post(&contacts[0], json!({"content": "x"})).await.status(404);

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use chatwarden_core::Error;
 use chatwarden_core::accounts::Account;
 use chatwarden_core::accounts::features::Features;
 use chatwarden_core::contacts::lists::{self, Page, Query};
@@ -12,7 +13,6 @@ use chatwarden_core::ids::{ContactId, InboxId};
 use chatwarden_core::inboxes::{self, InboxWithChannel};
 use chatwarden_core::scope::{self, Scope};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::Error;
 use chatwarden_db::{Timestamp, Tx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -191,8 +191,7 @@ async fn create(
         let mut contact_inbox = json!({"inbox": null, "source_id": null});
         if let Some(inbox) = &inbox {
             let source_id = params.present("source_id");
-            let made =
-                contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
+            let made = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
             contact_inbox = json!({"inbox": raw_inbox_json(inbox), "source_id": made.source_id});
         }
         let contact = one(tx, &scope, &contact, None).await?;
@@ -319,8 +318,7 @@ async fn join_inbox(
         let contact = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
         let inbox = visible_inbox(tx, &scope, inbox).await?;
         let source_id = params.present("source_id");
-        let joined =
-            contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
+        let joined = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
         let of = InboxOfContact {
             contact_id: contact.id,
             source_id: joined.source_id,

@@ -200,13 +200,7 @@ pub async fn conversations(
     scope: &Scope<Agent>,
     contact: ContactId,
 ) -> Result<Vec<crate::conversations::Page>> {
-    let args = args![
-        scope.account_id(),
-        contact,
-        scope.user_id(),
-        scope.is_admin(),
-        CONVERSATIONS
-    ];
+    let args = args![scope.account_id(), contact, scope.user_id(), scope.is_admin(), CONVERSATIONS];
     let found = tx.all(&CONVERSATIONS_OF, args).await?;
     crate::conversations::lists::with_last_messages(tx, scope, found).await
 }

@@ -98,16 +98,44 @@ pub struct Draft {
 fn is_built_in(model: Model, key: &str) -> bool {
     let own: &[&str] = match model {
         Model::Conversation => &[
-            "status", "priority", "assignee_id", "inbox_id", "team_id", "contact_id", "display_id",
-            "campaign_id", "labels", "browser_language", "conversation_language", "country_code",
-            "referer", "created_at", "last_activity_at", "mail_subject",
+            "status",
+            "priority",
+            "assignee_id",
+            "inbox_id",
+            "team_id",
+            "contact_id",
+            "display_id",
+            "campaign_id",
+            "labels",
+            "browser_language",
+            "conversation_language",
+            "country_code",
+            "referer",
+            "created_at",
+            "last_activity_at",
+            "mail_subject",
         ],
         Model::Contact => &[
-            "name", "email", "phone_number", "identifier", "country_code", "city", "company_name",
-            "labels", "created_at", "last_activity_at", "referer", "blocked",
+            "name",
+            "email",
+            "phone_number",
+            "identifier",
+            "country_code",
+            "city",
+            "company_name",
+            "labels",
+            "created_at",
+            "last_activity_at",
+            "referer",
+            "blocked",
         ],
         Model::Company => &[
-            "name", "domain", "description", "contacts_count", "created_at", "updated_at",
+            "name",
+            "domain",
+            "description",
+            "contacts_count",
+            "created_at",
+            "updated_at",
             "last_activity_at",
         ],
     };
@@ -182,11 +210,7 @@ impl Draft {
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    model: Option<Model>,
-) -> Result<Vec<Definition>> {
+pub async fn list(tx: &mut Tx<'_>, scope: &Scope, model: Option<Model>) -> Result<Vec<Definition>> {
     Ok(tx.all(&sql::LIST, args![scope.account_id(), model]).await?)
 }
 
@@ -240,10 +264,10 @@ pub async fn create(
         made.default_value,
         now
     ];
-    let (id,) = tx.one(&sql::INSERT, args).await.on_conflict::<Error>(
-        "custom_attribute_definitions_account_id_model_key_key",
-        taken,
-    )?;
+    let (id,) = tx
+        .one(&sql::INSERT, args)
+        .await
+        .on_conflict::<Error>("custom_attribute_definitions_account_id_model_key_key", taken)?;
     made.id = CustomAttributeDefinitionId(id);
     Ok(made)
 }
@@ -276,10 +300,9 @@ pub async fn update(
         found.default_value,
         found.updated_at
     ];
-    tx.run(&sql::UPDATE, args).await.on_conflict::<Error>(
-        "custom_attribute_definitions_account_id_model_key_key",
-        taken,
-    )?;
+    tx.run(&sql::UPDATE, args)
+        .await
+        .on_conflict::<Error>("custom_attribute_definitions_account_id_model_key_key", taken)?;
     Ok(found)
 }
 
@@ -298,7 +321,9 @@ pub async fn delete(
     if found.attribute_model == Model::Company {
         return Ok(());
     }
-    for (channel, mut settings) in tx.all(&sql::SETTINGS, args![account, "Channel::WebWidget"]).await? {
+    for (channel, mut settings) in
+        tx.all(&sql::SETTINGS, args![account, "Channel::WebWidget"]).await?
+    {
         // Websites that ask for one attribute are few: those alone are written.
         if forget_field(&mut settings.0, &found) {
             tx.run(&sql::SET_SETTINGS, args![account, channel, settings, now]).await?;
@@ -359,7 +384,10 @@ mod tests {
         ]}});
         assert!(forget_field(&mut settings, &of));
         assert!(!forget_field(&mut settings, &of));
-        assert_eq!(settings["pre_chat_form_options"]["pre_chat_fields"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            settings["pre_chat_form_options"]["pre_chat_fields"].as_array().unwrap().len(),
+            1
+        );
         assert!(!forget_field(&mut json!({}), &of));
     }
 }

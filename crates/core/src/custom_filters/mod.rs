@@ -143,15 +143,8 @@ pub async fn update(
     let mut filter = tx.opt(&sql::LOCK, args![account, user, id]).await?.ok_or(Error::NotFound)?;
     draft.apply(&mut filter)?;
     filter.updated_at = tx.now();
-    let args = args![
-        account,
-        user,
-        id,
-        filter.filter_type,
-        filter.name,
-        filter.query,
-        filter.updated_at
-    ];
+    let args =
+        args![account, user, id, filter.filter_type, filter.name, filter.query, filter.updated_at];
     tx.run(&sql::UPDATE, args).await?;
     Ok(filter)
 }
@@ -160,11 +153,7 @@ pub async fn update(
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is none.
-pub async fn delete(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope<Agent>,
-    id: CustomFilterId,
-) -> Result<()> {
+pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope<Agent>, id: CustomFilterId) -> Result<()> {
     match tx.run(&sql::DELETE, args![scope.account_id(), scope.user_id(), id]).await? {
         0 => Err(Error::NotFound),
         _ => Ok(()),

@@ -312,7 +312,9 @@ impl Comparison<'_> {
             }
             Kept::Labels(column) => {
                 match self.operator {
-                    Operator::IsPresent => query.push("cast(").push(column).push(" as text) <> '[]'"),
+                    Operator::IsPresent => {
+                        query.push("cast(").push(column).push(" as text) <> '[]'")
+                    }
                     Operator::IsNotPresent => {
                         query.push("cast(").push(column).push(" as text) = '[]'")
                     }
@@ -380,7 +382,8 @@ impl Comparison<'_> {
     /// The first value as a day.
     fn day(&self) -> Result<Timestamp> {
         let text = self.texts.first().map_or("", String::as_str);
-        let day = text.get(..10).filter(|_| text.len() == 10 || text.as_bytes().get(10) == Some(&b'T'));
+        let day =
+            text.get(..10).filter(|_| text.len() == 10 || text.as_bytes().get(10) == Some(&b'T'));
         day.and_then(|day| Timestamp::parse_iso(&format!("{day}T00:00:00Z")))
             .ok_or_else(|| self.invalid())
     }
@@ -477,7 +480,8 @@ impl Comparison<'_> {
             _ => return self.text(query, place, &self.texts),
         };
         let parsed = self.texts.iter().map(|text| text.trim().parse::<f64>().ok());
-        let values: Option<Vec<f64>> = parsed.map(|value| value.filter(|v| v.is_finite())).collect();
+        let values: Option<Vec<f64>> =
+            parsed.map(|value| value.filter(|v| v.is_finite())).collect();
         let mut values = values.ok_or_else(|| self.invalid())?;
         if matches!(self.operator, Operator::IsGreaterThan | Operator::IsLessThan) {
             values.truncate(1);
@@ -564,7 +568,10 @@ mod tests {
             let refused = composed(&CONTACTS, &sent).unwrap_err().to_string();
             assert!(refused.starts_with(fault), "{refused}");
         };
-        check(json!([{"attribute_key": "shoe_size"}]), "Invalid attribute key - [shoe_size]. The key should be one of [name,");
+        check(
+            json!([{"attribute_key": "shoe_size"}]),
+            "Invalid attribute key - [shoe_size]. The key should be one of [name,",
+        );
         check(
             json!([{"attribute_key": "name", "filter_operator": "is_present"}]),
             "Invalid operator. The allowed operators for name are [equal_to,not_equal_to,contains,does_not_contain].",
