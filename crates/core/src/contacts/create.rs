@@ -168,8 +168,9 @@ fn filled(value: &Value) -> bool {
 /// # Errors
 /// [`Error::Unprocessable`] where the contact lacks what the channel writes to.
 pub fn default_source_id(channel_type: &str, contact: &Contact) -> Result<String> {
-    let missing =
-        |what: &str| Error::Unprocessable(format!("param is missing or the value is empty: contact {what}"));
+    let missing = |what: &str| {
+        Error::Unprocessable(format!("param is missing or the value is empty: contact {what}"))
+    };
     let email = || contact.email.clone().ok_or_else(|| missing("email"));
     let phone = || contact.phone_number.clone().ok_or_else(|| missing("phone number"));
     match channel_type {
