@@ -12,7 +12,15 @@ mod bad_input;
 #[cfg(test)]
 mod canned_responses;
 #[cfg(test)]
+mod contact_merge;
+#[cfg(test)]
+mod contacts;
+#[cfg(test)]
 mod conversations;
+#[cfg(test)]
+mod custom_attributes;
+#[cfg(test)]
+mod custom_filters;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -31,6 +39,8 @@ mod main_job;
 mod messages;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod notes;
 #[cfg(test)]
 mod notifications;
 #[cfg(test)]

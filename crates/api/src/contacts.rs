@@ -2,42 +2,146 @@
 
 use axum::Json;
 use axum::extract::State;
-use chatwarden_core::contacts::{self, Contact, InboxOfContact, NewContact};
+use axum::response::Response;
+use chatwarden_core::Error;
+use chatwarden_core::accounts::Account;
+use chatwarden_core::accounts::features::Features;
+use chatwarden_core::contacts::lists::{self, Page, Query};
+use chatwarden_core::contacts::{self, Contact, Draft, InboxOfContact, NewContact};
 use chatwarden_core::desk::desk;
 use chatwarden_core::ids::{ContactId, InboxId};
+use chatwarden_core::inboxes::{self, InboxWithChannel};
+use chatwarden_core::scope::{self, Scope};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::{Error, Scope, inboxes};
 use chatwarden_db::{Timestamp, Tx};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::actors::Agent;
+use crate::actors::{Admin, Agent, performer};
 use crate::app::App;
-use crate::error::{Answer, ApiError};
+use crate::conversations::conversation_json;
+use crate::error::{Answer, ApiError, done};
 use crate::inboxes::{raw_inbox_json, slim_inbox_json};
 use crate::params::Params;
 use crate::routes::Routes;
 
-/// Contacts on a page (`behaviours.md §5`).
-const PAGE: i64 = 15;
-
 pub(crate) fn routes() -> Routes {
-    Routes::new("/api/v1/accounts/{account_id}/contacts")
-        .get("", index)
-        .post("", create)
-        .get("/{contact_id}", show)
+    Routes::new("/api/v1/accounts/{account_id}")
+        .get("/contacts", index)
+        .post("/contacts", create)
+        .get("/contacts/active", active)
+        .get("/contacts/search", search)
+        .post("/contacts/filter", filter)
+        .get("/contacts/{contact_id}", show)
+        .patch("/contacts/{contact_id}", update)
+        .delete("/contacts/{contact_id}", destroy)
+        .post("/contacts/{contact_id}/destroy_custom_attributes", destroy_custom_attributes)
+        .get("/contacts/{contact_id}/conversations", conversations)
+        .get("/contacts/{contact_id}/contactable_inboxes", contactable_inboxes)
+        .post("/contacts/{contact_id}/contact_inboxes", join_inbox)
+        .post("/contact_inboxes/filter", by_source_id)
+        .post("/actions/contact_merge", merge)
+}
+
+/// The contact in the path.
+pub(crate) fn contact_id(params: &Params) -> Answer<ContactId> {
+    params.id("contact_id").map(ContactId)
+}
+
+fn query(params: &Params, account: &Account) -> Query {
+    Query {
+        labels: params.texts("labels").unwrap_or_default(),
+        sort: params.text("sort"),
+        page: params.page(),
+        leads: Features::of(account).has("crm_v2"),
+    }
+}
+
+async fn page_json(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    page: &Page,
+    params: &Params,
+) -> Result<Json<Value>, Error> {
+    let wanted = params.flag("include_contact_inboxes");
+    let payload = with_inboxes(tx, scope, &page.contacts, wanted).await?;
+    let meta = json!({"count": page.count, "current_page": params.page_echo()});
+    Ok(Json(json!({"meta": meta, "payload": payload})))
+}
+
+/// One contact with its inboxes, unless those are not wanted.
+async fn one(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    contact: &Contact,
+    wanted: Option<bool>,
+) -> Result<Value, Error> {
+    let mut rows = with_inboxes(tx, scope, std::slice::from_ref(contact), wanted).await?;
+    Ok(rows.pop().unwrap_or_default())
 }
 
 /// The identified contacts, a page at a time.
 async fn index(
-    Agent(scope, _): Agent,
+    Agent(scope, account): Agent,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let offset = (params.page() - 1).saturating_mul(PAGE);
+    let query = query(&params, &account);
     app.read(async move |tx| {
-        let (found, count) = contacts::sql::page(tx, &scope, PAGE, offset).await?;
-        let payload = with_inboxes(tx, &scope, &found, params.flag("include_contact_inboxes")).await?;
-        Ok(Json(json!({"meta": {"count": count, "current_page": params.page_echo()}, "payload": payload})))
+        let page = lists::list(tx, &scope, &query).await?;
+        Ok(page_json(tx, &scope, &page, &params).await?)
+    })
+    .await
+}
+
+/// Those who are present.
+async fn active(
+    Agent(scope, account): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let query = query(&params, &account);
+    app.read(async move |tx| {
+        let page = lists::active(tx, &scope, &query).await?;
+        Ok(page_json(tx, &scope, &page, &params).await?)
+    })
+    .await
+}
+
+/// Those whom a text finds, identified or not. How many there are is not told, but whether there are more.
+async fn search(
+    Agent(scope, account): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let query = Query { labels: Vec::new(), ..query(&params, &account) };
+    let Some(text) = params.present("q") else {
+        let meta = json!({"count": null, "current_page": params.page_echo(), "has_more": null});
+        return Ok(Json(json!({"meta": meta, "payload": []})));
+    };
+    app.read(async move |tx| {
+        let (found, more) = lists::search(tx, &scope, &query, &text).await?;
+        let wanted = params.flag("include_contact_inboxes");
+        let payload = with_inboxes(tx, &scope, &found, wanted).await?;
+        let meta = json!({
+            "count": found.len(), "current_page": params.page_echo(), "has_more": more,
+        });
+        Ok(Json(json!({"meta": meta, "payload": payload})))
+    })
+    .await
+}
+
+/// Those whom conditions find.
+async fn filter(
+    Agent(scope, account): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let query = Query { labels: Vec::new(), ..query(&params, &account) };
+    let conditions = params.list("payload").unwrap_or_default();
+    app.read(async move |tx| {
+        let page = lists::filter(tx, &scope, &query, &conditions).await?;
+        Ok(page_json(tx, &scope, &page, &params).await?)
     })
     .await
 }
@@ -48,13 +152,11 @@ async fn show(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let id = params.text("contact_id").and_then(|id| id.parse().ok()).map(ContactId);
-    let id = id.ok_or_else(ApiError::not_found)?;
+    let id = contact_id(&params)?;
     app.read(async move |tx| {
         let found = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
         let wanted = params.flag("include_contact_inboxes");
-        let payload = with_inboxes(tx, &scope, std::slice::from_ref(&found), wanted).await?;
-        Ok(Json(json!({"payload": payload.first()})))
+        Ok(Json(json!({"payload": one(tx, &scope, &found, wanted).await?})))
     })
     .await
 }
@@ -89,12 +191,186 @@ async fn create(
         let mut contact_inbox = json!({"inbox": null, "source_id": null});
         if let Some(inbox) = &inbox {
             let source_id = params.present("source_id");
-            let made =
-                contacts::contact_inbox(tx, &scope, contact.id, inbox.inbox.id, source_id).await?;
+            let made = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
             contact_inbox = json!({"inbox": raw_inbox_json(inbox), "source_id": made.source_id});
         }
-        let payload = with_inboxes(tx, &scope, std::slice::from_ref(&contact), None).await?;
-        Ok(Json(json!({"payload": {"contact": payload.first(), "contact_inbox": contact_inbox}})))
+        let contact = one(tx, &scope, &contact, None).await?;
+        Ok(Json(json!({"payload": {"contact": contact, "contact_inbox": contact_inbox}})))
+    })
+    .await
+}
+
+/// Changes a contact: attributes are merged into those there are.
+async fn update(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    let text = |key: &str| params.has(key).then(|| params.text(key));
+    let draft = Draft {
+        name: params.has("name").then(|| params.text("name").unwrap_or_default()),
+        email: text("email"),
+        phone_number: text("phone_number"),
+        identifier: text("identifier"),
+        blocked: params.flag("blocked"),
+        additional_attributes: params.object("additional_attributes").unwrap_or_default(),
+        custom_attributes: params.object("custom_attributes").unwrap_or_default(),
+    };
+    app.write(async move |tx| {
+        let changed = contacts::update(tx, &scope, id, draft).await?;
+        let wanted = params.flag("include_contact_inboxes");
+        Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
+    })
+    .await
+}
+
+/// Removes a contact that is not present.
+async fn destroy(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let id = contact_id(&params)?;
+    let removed = app.write(async move |tx| contacts::delete(tx, &scope, id).await).await;
+    match removed {
+        Err(Error::Invalid(fault)) => {
+            let body = json!({"message": fault.to_string()});
+            Err(ApiError::with_body(StatusCode::UNPROCESSABLE_ENTITY, body))
+        }
+        other => other.map(|()| done()).map_err(ApiError::from),
+    }
+}
+
+/// Takes custom attributes off a contact.
+async fn destroy_custom_attributes(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    let keys = params.texts("custom_attributes").unwrap_or_default();
+    app.write(async move |tx| {
+        let changed = contacts::destroy_custom_attributes(tx, &scope, id, &keys).await?;
+        let wanted = params.flag("include_contact_inboxes");
+        Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
+    })
+    .await
+}
+
+/// The newest conversations of a contact that the member may see.
+async fn conversations(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    app.read(async move |tx| {
+        contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        let found = lists::conversations(tx, &scope, id).await?;
+        let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
+        Ok(Json(json!({"payload": payload})))
+    })
+    .await
+}
+
+/// The member's inboxes through which a contact can be written to.
+async fn contactable_inboxes(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    app.read(async move |tx| {
+        let contact = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        let found = lists::contactable_inboxes(tx, &scope, &contact).await?;
+        let row = |of: &InboxOfContact| {
+            json!({"inbox": slim_inbox_json(tx, of), "source_id": of.source_id})
+        };
+        Ok(Json(json!({"payload": found.iter().map(row).collect::<Vec<_>>()})))
+    })
+    .await
+}
+
+/// An inbox that the member may see.
+async fn visible_inbox(
+    tx: &mut Tx<'_>,
+    scope: &Scope<scope::Agent>,
+    id: Option<InboxId>,
+) -> Result<InboxWithChannel, Error> {
+    let id = id.ok_or(Error::NotFound)?;
+    let found = inboxes::sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
+    if !scope.is_admin() && !inboxes::sql::is_member(tx, scope, id, scope.user_id()).await? {
+        return Err(Error::not_authorized());
+    }
+    Ok(found)
+}
+
+/// Makes a contact known to an inbox.
+async fn join_inbox(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    let inbox = params.integer("inbox_id").map(InboxId);
+    app.write(async move |tx| {
+        let contact = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        let inbox = visible_inbox(tx, &scope, inbox).await?;
+        let source_id = params.present("source_id");
+        let joined = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
+        let of = InboxOfContact {
+            contact_id: contact.id,
+            source_id: joined.source_id,
+            inbox_id: inbox.inbox.id,
+            channel_id: inbox.channel.id,
+            name: inbox.inbox.name,
+            channel_type: inbox.inbox.channel_type,
+            avatar: inbox.inbox.avatar,
+        };
+        Ok(Json(json!({"source_id": of.source_id, "inbox": slim_inbox_json(tx, &of)})))
+    })
+    .await
+}
+
+/// The contact that an inbox calls by a source id.
+async fn by_source_id(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let inbox = params.integer("inbox_id").map(InboxId);
+    let source_id = params.text("source_id").unwrap_or_default();
+    let found = app
+        .read(async move |tx| {
+            let inbox = visible_inbox(tx, &scope, inbox).await?.inbox.id;
+            let joined =
+                contacts::sql::contact_inbox_by_source(tx, &scope, inbox, &source_id).await?;
+            let contact = match joined {
+                Some(joined) => contacts::sql::get(tx, &scope, joined.contact_id).await?,
+                None => None,
+            };
+            match contact {
+                Some(contact) => one(tx, &scope, &contact, None).await.map(Some),
+                None => Ok(None),
+            }
+        })
+        .await?;
+    found.map(Json).ok_or_else(|| ApiError::empty(StatusCode::NOT_FOUND))
+}
+
+/// Merges two contacts into one.
+async fn merge(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (base, mergee) =
+        (ContactId(params.id("base_contact_id")?), ContactId(params.id("mergee_contact_id")?));
+    app.write(async move |tx| {
+        let by = performer(tx, &scope);
+        let kept = contacts::merge(tx, &scope, base, mergee, &by).await?;
+        Ok(Json(contact_json(tx, &kept)))
     })
     .await
 }

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::conversations;
-use chatwarden_core::ids::{ContactId, LabelId};
+use chatwarden_core::ids::LabelId;
 use chatwarden_core::labels::{self, Draft, Label};
 use serde_json::{Value, json};
 
 use crate::actors::{Admin, Agent, AgentOrBot};
 use crate::app::App;
+use crate::contacts::contact_id;
 use crate::conversations::display_id;
 use crate::error::{Answer, done};
 use crate::params::Params;
@@ -43,10 +44,6 @@ fn draft(params: &Params) -> Answer<Draft> {
 
 fn id(params: &Params) -> Answer<LabelId> {
     params.id("id").map(LabelId)
-}
-
-fn contact_id(params: &Params) -> Answer<ContactId> {
-    params.id("contact_id").map(ContactId)
 }
 
 fn titles(params: &Params) -> Answer<Vec<String>> {

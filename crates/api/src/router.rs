@@ -19,9 +19,9 @@ use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
-    health, inboxes, labels, messages, notification_settings, notification_subscriptions,
-    notifications, onboarding, platform, profile, public, second_factor, sessions, setup, sign_up,
-    teams, uploads, widget,
+    custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
+    notification_settings, notification_subscriptions, notifications, onboarding, platform,
+    profile, public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
@@ -35,10 +35,13 @@ fn all() -> Routes {
         .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
+        .merge(custom_attributes::routes())
+        .merge(custom_filters::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(labels::routes())
         .merge(messages::routes())
+        .merge(notes::routes())
         .merge(notification_settings::routes())
         .merge(notification_subscriptions::routes())
         .merge(notifications::routes())

@@ -31,6 +31,12 @@ chatwarden_db::id! {
     TeamId,
     /// A label.
     LabelId,
+    /// A note on a contact.
+    NoteId,
+    /// The definition of a custom attribute.
+    CustomAttributeDefinitionId,
+    /// A saved filter.
+    CustomFilterId,
     /// A canned response.
     CannedResponseId,
     /// A notification.

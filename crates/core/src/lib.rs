@@ -12,9 +12,12 @@ pub mod agents;
 pub mod canned_responses;
 pub mod contacts;
 pub mod conversations;
+pub mod custom_attributes;
+pub mod custom_filters;
 pub mod desk;
 pub mod error;
 pub mod events;
+pub mod filters;
 pub mod ids;
 pub mod inboxes;
 pub mod installation;
@@ -24,6 +27,7 @@ pub mod mail;
 pub mod markdown;
 pub mod messages;
 mod meters;
+pub mod notes;
 pub mod notification_settings;
 pub mod notification_subscriptions;
 pub mod notifications;
@@ -56,6 +60,8 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,
         canned_responses::sql::STATEMENTS,
+        contacts::lists::STATEMENTS,
+        contacts::removal::STATEMENTS,
         contacts::sql::STATEMENTS,
         conversations::attachments::STATEMENTS,
         conversations::destroy::STATEMENTS,
@@ -66,12 +72,15 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::seen::STATEMENTS,
         conversations::snooze::STATEMENTS,
         conversations::sql::STATEMENTS,
+        custom_attributes::sql::STATEMENTS,
+        custom_filters::sql::STATEMENTS,
         inboxes::purge::STATEMENTS,
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
         labels::sql::STATEMENTS,
         messages::mentions::STATEMENTS,
         messages::sql::STATEMENTS,
+        notes::sql::STATEMENTS,
         notification_settings::sql::STATEMENTS,
         notification_subscriptions::sql::STATEMENTS,
         notifications::sql::STATEMENTS,

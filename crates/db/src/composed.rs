@@ -26,6 +26,13 @@ impl Composed {
         self
     }
 
+    /// The same after a fragment: what is chosen, before where it comes from.
+    #[must_use]
+    pub fn after(mut self, fragment: &'static str) -> Self {
+        self.text.insert_str(0, fragment);
+        self
+    }
+
     /// Goes on with a value.
     pub fn value(&mut self, value: impl ToValue) -> &mut Self {
         let number = self.bind(value);
@@ -51,6 +58,13 @@ impl Composed {
     pub fn holds_any(&mut self, document: &'static str, list: impl ToValue) -> &mut Self {
         let number = self.bind(list);
         self.text.push_str(&format!(" @any_in({document}, ${number}) "));
+        self
+    }
+
+    /// Goes on with the number that a document has under a key, null where it is none.
+    pub fn number(&mut self, document: &'static str, key: &str) -> &mut Self {
+        let number = self.bind(key);
+        self.text.push_str(&format!(" @number({document}, ${number}) "));
         self
     }
 

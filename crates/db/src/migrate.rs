@@ -30,6 +30,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0010_identity",
     "0011_second_factors",
     "0020_labels_and_teams",
+    "0021_contact_extras",
     "0025_channel_addresses",
     "0030_conversation_threads",
     "0035_notifications",

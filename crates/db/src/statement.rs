@@ -9,6 +9,7 @@
 //! | `@in($1)` | `= any($1)` | `in (select value from json_each(?1))` |
 //! | `@not_in($1)` | `<> all($1)` | `not in (select value from json_each(?1))` |
 //! | `@any_in(c.labels, $1)`: a document that is a list of texts holds one of them | `c.labels ?| $1` | `exists (select 1 from json_each(c.labels) …)` |
+//! | `@number(c.custom_attributes, $1)`: the number that a document has under a key, null where it is none | `case … ::double precision` | `case … as real` |
 //! | `@lock(c)` | `for update of c` | nothing: there is one writer |
 //! | `@skip_locked` | `for update skip locked` | nothing |
 //!
@@ -153,6 +154,22 @@ pub(crate) fn render(source: &str, engine: Engine) -> String {
                 format!("exists (select 1 from json_each({list}) held where held.value in (select value from json_each(?{n})))")
             } else {
                 format!("{list} ?| ${n}")
+            });
+            rest = after;
+        } else if let Some((arguments, after)) = argument("@number") {
+            let (document, n) = arguments.split_once(',').unwrap_or((arguments, "$1"));
+            let n = n.trim().trim_start_matches('$');
+            out.push_str(&if sqlite {
+                let (value, bare) = (format!("{document} ->> ?{n}"), format!("ltrim({document} ->> ?{n}, '+-')"));
+                format!(
+                    "(case when typeof({value}) in ('integer', 'real') then cast({value} as real) \
+                     when {bare} glob '[0-9]*' and {bare} not glob '*[^0-9.]*' then cast({value} as real) end)"
+                )
+            } else {
+                let value = format!("({document} ->> ${n})");
+                format!(
+                    "(case when {value} ~ '^[-+]?[0-9]{{1,100}}([.][0-9]{{1,100}})?$' then cast({value} as double precision) end)"
+                )
             });
             rest = after;
         } else if let Some((table, after)) = argument("@lock") {

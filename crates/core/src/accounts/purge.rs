@@ -45,6 +45,13 @@ statements! {
     /// $1 account
     CONVERSATIONS: () = "accounts.purge_conversations", (some_of!("conversations"));
     /// $1 account
+    NOTES: () = "accounts.purge_notes", (some_of!("notes"));
+    /// $1 account
+    CUSTOM_ATTRIBUTE_DEFINITIONS: () = "accounts.purge_custom_attribute_definitions",
+        (some_of!("custom_attribute_definitions"));
+    /// $1 account
+    CUSTOM_FILTERS: () = "accounts.purge_custom_filters", (some_of!("custom_filters"));
+    /// $1 account
     CONTACT_INBOXES: () = "accounts.purge_contact_inboxes", (some_of!("contact_inboxes"));
     /// $1 account
     CONTACTS: () = "accounts.purge_contacts", (some_of!("contacts"));
@@ -85,6 +92,9 @@ pub static ORDER: &[&Statement<()>] = &[
     &CONVERSATION_PARTICIPANTS,
     &CONVERSATION_DRAFTS,
     &CONVERSATIONS,
+    &NOTES,
+    &CUSTOM_ATTRIBUTE_DEFINITIONS,
+    &CUSTOM_FILTERS,
     &CONTACT_INBOXES,
     &CONTACTS,
     &LABELS,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Contact, ContactInbox, announce, sql};
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{ContactId, InboxId};
+use crate::inboxes::Inbox;
 use crate::scope::Scope;
 
 /// What a new contact holds.
@@ -162,6 +163,26 @@ fn filled(value: &Value) -> bool {
     }
 }
 
+/// What a channel calls a contact that never wrote from it (`behaviours.md §8`, create).
+///
+/// # Errors
+/// [`Error::Unprocessable`] where the contact lacks what the channel writes to.
+pub fn default_source_id(channel_type: &str, contact: &Contact) -> Result<String> {
+    let missing = |what: &str| {
+        Error::Unprocessable(format!("param is missing or the value is empty: contact {what}"))
+    };
+    let email = || contact.email.clone().ok_or_else(|| missing("email"));
+    let phone = || contact.phone_number.clone().ok_or_else(|| missing("phone number"));
+    match channel_type {
+        "Channel::Email" => email(),
+        "Channel::Sms" | "Channel::TwilioSms" => phone(),
+        "Channel::Whatsapp" => phone().map(|number| number.trim_start_matches('+').to_owned()),
+        _ => Err(Error::Unprocessable(
+            "Conversations can't be started in inboxes of this channel".to_owned(),
+        )),
+    }
+}
+
 /// A broken unique rule of a contact, as the field it is about.
 pub(crate) fn taken(error: DbError) -> Error {
     for field in ["email", "phone_number", "identifier"] {
@@ -183,6 +204,26 @@ pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, new: NewContact) -> Res
     let contact = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
     announce(tx, scope, "contact.created", &contact);
     Ok(contact)
+}
+
+/// A contact's presence in an inbox, made where it is missing; without a source id its channel says what it is.
+///
+/// # Errors
+/// [`Error::Unprocessable`] where the contact lacks what the channel writes to; [`Error::Invalid`] where the source
+/// id is another contact's.
+pub async fn join_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: &Contact,
+    inbox: &Inbox,
+    source_id: Option<String>,
+) -> Result<ContactInbox> {
+    let source_id = match (source_id.filter(|id| !id.is_empty()), inbox.channel_type.as_str()) {
+        (Some(source_id), _) => Some(source_id),
+        (None, "Channel::Api" | "Channel::WebWidget") => None,
+        (None, channel) => Some(default_source_id(channel, contact)?),
+    };
+    contact_inbox(tx, scope, contact.id, inbox.id, source_id).await
 }
 
 /// A contact's presence in an inbox, made where it is missing; without a source id one is made up.

@@ -3,7 +3,7 @@
 use chatwarden_db::{WriteTx, args};
 use serde_json::Value;
 
-use super::{Contact, announce, save, sql};
+use super::{Contact, announce, lock, save, sql};
 use crate::conversations::push;
 use crate::error::{Error, Result};
 use crate::events::{self, Performer};
@@ -14,8 +14,10 @@ use crate::scope::Scope;
 /// Moves everything of `mergee` to `base`, whose own attributes win, and removes `mergee`. Sockets of
 /// the moved contact inboxes stay; who they are is found out again.
 ///
+/// Where both are the same nothing happens.
+///
 /// # Errors
-/// [`Error::NotFound`] where one of them is gone, or they are the same.
+/// [`Error::NotFound`] where one of them is gone.
 pub async fn merge(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -24,6 +26,9 @@ pub async fn merge(
     by: &Performer,
 ) -> Result<Contact> {
     let account = scope.account_id();
+    if base == mergee {
+        return lock(tx, scope, base).await;
+    }
     // Conversations are locked before contacts, as those do who write a message.
     let moved: Vec<i64> = tx
         .all(&sql::LOCK_CONVERSATIONS, args![account, mergee])
@@ -35,14 +40,12 @@ pub async fn merge(
     let locked = tx.all(&sql::LOCK_ALL, args![account, ids.as_slice()]).await?;
     let find = |id: ContactId| locked.iter().find(|c| c.id == id).cloned().ok_or(Error::NotFound);
     let (mut survivor, gone) = (find(base)?, find(mergee)?);
-    if base == mergee {
-        return Err(Error::NotFound);
-    }
     let now = tx.now();
     let tokens = tx.all(&sql::TOKENS_OF, args![account, mergee]).await?;
     tx.run(&sql::MOVE_MESSAGES, args![account, mergee, base]).await?;
     tx.run(&sql::MOVE_CONVERSATIONS, args![account, mergee, base, now]).await?;
     tx.run(&sql::MOVE_CONTACT_INBOXES, args![account, mergee, base, now]).await?;
+    tx.run(&sql::MOVE_NOTES, args![account, mergee, base]).await?;
     tx.run(&sql::DELETE, args![account, mergee]).await?;
     for (token,) in tokens {
         events::refresh(tx, token);

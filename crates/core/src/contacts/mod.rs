@@ -1,14 +1,21 @@
 //! Contacts: the people who write to an account, and where they write from.
 
+mod change;
 mod create;
+pub mod lists;
 mod merge;
 pub mod push;
+pub mod removal;
 mod save;
 pub mod sql;
 
-pub use create::{NewContact, contact_inbox, create, is_e164, is_email};
+pub use change::{Draft, destroy_custom_attributes, lock, update};
+pub use create::{
+    NewContact, contact_inbox, create, default_source_id, is_e164, is_email, join_inbox,
+};
 pub use merge::merge;
 pub use push::ContactPush;
+pub use removal::{delete, is_online};
 pub(crate) use save::{deep_merge, without};
 pub use save::{forget_attributes, save};
 

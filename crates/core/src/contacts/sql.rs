@@ -33,12 +33,9 @@ statements! {
     BY_PHONE: Contact = "contacts.by_phone", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.phone_number = $2"));
     /// $1 account, $2 identifier
     BY_IDENTIFIER: Contact = "contacts.by_identifier", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.identifier = $2"));
-    /// $1 account, $2 limit, $3 offset: identified contacts
-    PAGE: Contact = "contacts.page", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1
-        and (ct.email is not null or ct.phone_number is not null or ct.identifier is not null) order by ct.id limit $2 offset $3"));
-    /// $1 account
-    COUNT: (i64,) = "contacts.count",
-        "select count(*) from contacts where account_id = $1 and (email is not null or phone_number is not null or identifier is not null)";
+    /// $1 account, $2 contact
+    LOCK: Contact = "contacts.lock", (concat!("select ", contact_columns!(),
+        " from contacts ct where ct.account_id = $1 and ct.id = $2 @lock(ct)"));
     /// $1 account, $2 name, $3 email, $4 phone, $5 identifier, $6 type, $7 blocked, $8 additional, $9 custom, $10 search, $11 now,
     /// $12 location, $13 country
     INSERT: (i64,) = "contacts.insert",
@@ -69,6 +66,9 @@ statements! {
     /// $1 account, $2 contact, $3 the contact that takes over, $4 now
     MOVE_CONTACT_INBOXES: () = "contacts.move_contact_inboxes",
         "update contact_inboxes set contact_id = $3, updated_at = $4 where account_id = $1 and contact_id = $2";
+    /// $1 account, $2 contact, $3 the contact that takes over
+    MOVE_NOTES: () = "contacts.move_notes",
+        "update notes set contact_id = $3 where account_id = $1 and contact_id = $2";
     /// $1 account, $2 contact
     TOKENS_OF: (String,) = "contacts.tokens_of",
         "select pubsub_token from contact_inboxes where account_id = $1 and contact_id = $2";
@@ -229,18 +229,6 @@ pub async fn insert_contact_inbox(
         )
         .await?;
     tx.one(&CONTACT_INBOX, args![scope.account_id(), id]).await
-}
-
-/// A page of the identified contacts, and how many there are.
-pub async fn page(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    limit: i64,
-    offset: i64,
-) -> Result<(Vec<Contact>, i64), DbError> {
-    let found = tx.all(&PAGE, args![scope.account_id(), limit, offset]).await?;
-    let (count,) = tx.one(&COUNT, args![scope.account_id()]).await?;
-    Ok((found, count))
 }
 
 /// The inboxes of contacts, in one statement.

@@ -8,6 +8,7 @@ use chatwarden_jobs::outbox::{Routing, Stored};
 use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 
 use crate::accounts::purge;
+use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::purge as files;
 use crate::{Store, conversations, inboxes, labels, notifications};
@@ -49,6 +50,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(conversations::REOPEN, on(store, conversations::reopen))
         .on(conversations::PURGE, on(store, conversations::purge))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
         .on(files::PURGE, beyond(store, outside, files::purge))

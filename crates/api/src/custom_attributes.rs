@@ -1,0 +1,158 @@
+//! Definitions of custom attributes (`resources.md §11`).
+
+use axum::Json;
+use axum::extract::State;
+use chatwarden_core::custom_attributes::{self, Definition, DisplayType, Draft, Model};
+use chatwarden_core::ids::CustomAttributeDefinitionId;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::actors::{Admin, Agent};
+use crate::app::App;
+use crate::error::{Answer, ApiError};
+use crate::params::Params;
+use crate::routes::Routes;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new("/api/v1/accounts/{account_id}/custom_attribute_definitions")
+        .get("", index)
+        .post("", create)
+        .get("/{id}", show)
+        .patch("/{id}", update)
+        .delete("/{id}", destroy)
+}
+
+/// What may be sent without being wrapped in `custom_attribute_definition`.
+const FIELDS: &[&str] = &[
+    "attribute_display_name",
+    "attribute_display_type",
+    "attribute_description",
+    "attribute_key",
+    "attribute_model",
+    "attribute_values",
+    "regex_pattern",
+    "regex_cue",
+];
+
+fn id(params: &Params) -> Answer<CustomAttributeDefinitionId> {
+    params.id("id").map(CustomAttributeDefinitionId)
+}
+
+fn not_valid(value: &str, field: &str) -> ApiError {
+    ApiError::unprocessable(format!("'{value}' is not a valid {field}"))
+}
+
+/// The model that was sent, by its name or its number.
+fn model(params: &Params) -> Answer<Option<Model>> {
+    let Some(sent) = params.present("attribute_model") else { return Ok(None) };
+    let known = Model::ALL.iter().find(|model| model.integer().to_string() == sent);
+    let known = known.copied().or_else(|| Model::named(&sent));
+    known.map(Some).ok_or_else(|| not_valid(&sent, "attribute_model"))
+}
+
+/// The kind that was sent, by its name or its number; none within where it was sent without a value.
+fn display_type(params: &Params) -> Answer<Option<Option<DisplayType>>> {
+    if !params.has("attribute_display_type") {
+        return Ok(None);
+    }
+    let Some(sent) = params.present("attribute_display_type") else { return Ok(Some(None)) };
+    let known = DisplayType::ALL.iter().find(|kind| kind.integer().to_string() == sent);
+    let known = known.copied().or_else(|| DisplayType::named(&sent));
+    known.map(|kind| Some(Some(kind))).ok_or_else(|| not_valid(&sent, "attribute_display_type"))
+}
+
+fn draft(params: &Params) -> Answer<Draft> {
+    let sent = params.record("custom_attribute_definition", FIELDS)?;
+    let text = |key: &str| sent.has(key).then(|| sent.text(key));
+    let said = |key: &str| text(key).map(Option::unwrap_or_default);
+    Ok(Draft {
+        display_name: said("attribute_display_name"),
+        display_type: display_type(&sent)?,
+        description: text("attribute_description"),
+        key: said("attribute_key"),
+        model: model(&sent)?,
+        values: sent.list("attribute_values"),
+        regex_pattern: text("regex_pattern"),
+        regex_cue: text("regex_cue"),
+    })
+}
+
+fn definition_json(of: &Definition) -> Value {
+    json!({
+        "id": of.id,
+        "attribute_display_name": of.attribute_display_name,
+        "attribute_display_type": of.attribute_display_type,
+        "attribute_description": of.attribute_description,
+        "attribute_key": of.attribute_key,
+        "regex_pattern": of.regex_pattern,
+        "regex_cue": of.regex_cue,
+        "attribute_values": of.attribute_values.0,
+        "attribute_model": of.attribute_model,
+        "default_value": of.default_value,
+        "created_at": of.created_at.iso(),
+        "updated_at": of.updated_at.iso(),
+    })
+}
+
+/// All of them, or those of one model.
+async fn index(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let model = model(&params)?;
+    app.read(async move |tx| {
+        let found = custom_attributes::list(tx, &scope, model).await?;
+        Ok(Json(found.iter().map(definition_json).collect()))
+    })
+    .await
+}
+
+async fn show(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = id(&params)?;
+    app.read(async move |tx| {
+        let found = custom_attributes::find(tx, &scope, id).await?;
+        Ok(Json(definition_json(&found)))
+    })
+    .await
+}
+
+async fn create(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let draft = draft(&params)?;
+    app.write(async move |tx| {
+        let made = custom_attributes::create(tx, &scope, draft).await?;
+        Ok(Json(definition_json(&made)))
+    })
+    .await
+}
+
+async fn update(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (id, draft) = (id(&params)?, draft(&params)?);
+    app.write(async move |tx| {
+        let changed = custom_attributes::update(tx, &scope, id, draft).await?;
+        Ok(Json(definition_json(&changed)))
+    })
+    .await
+}
+
+async fn destroy(
+    Admin(scope, _): Admin,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<StatusCode> {
+    let id = id(&params)?;
+    app.write(async move |tx| custom_attributes::delete(tx, &scope, id).await).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

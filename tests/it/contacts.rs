@@ -1,0 +1,258 @@
+//! Contacts: what may be changed, who is found, and who may not be removed.
+
+use chatwarden_testkit::{Actor, App};
+use serde_json::{Value, json};
+
+async fn contact(admin: &Actor, body: Value) -> Value {
+    admin.post("/contacts", body).await.ok()["payload"]["contact"]["id"].clone()
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list["payload"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect()
+}
+
+/// Three people: two with addresses, one by name alone.
+async fn people(admin: &Actor) {
+    contact(
+        admin,
+        json!({
+            "name": "Ann Archer", "email": "ann@example.com", "phone_number": "+15550001",
+            "additional_attributes": {"city": "Aachen", "company_name": "Arrows Inc"},
+            "custom_attributes": {"seats": 5, "gift": true, "due": "2030-01-15", "plan": "Gold"},
+        }),
+    )
+    .await;
+    contact(
+        admin,
+        json!({
+            "name": "bob Baker", "email": "bob_b@example.com", "blocked": true,
+            "additional_attributes": {"city": "Berlin", "country_code": "DE"},
+            "custom_attributes": {"seats": "10", "gift": false, "due": "2031-06-01T10:00:00Z"},
+        }),
+    )
+    .await;
+    contact(admin, json!({"name": "Nameonly"})).await;
+}
+
+async fn attributes(admin: &Actor) {
+    for (key, kind) in
+        [("seats", "number"), ("gift", "checkbox"), ("due", "date"), ("plan", "list")]
+    {
+        let body = json!({
+            "attribute_display_name": key, "attribute_display_type": kind, "attribute_key": key,
+            "attribute_model": "contact_attribute",
+        });
+        admin.post("/custom_attribute_definitions", body).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn attributes_are_merged_and_taken_off() {
+    let (_, admin) = App::start().await;
+    let id = contact(
+        &admin,
+        json!({"name": "Vera", "custom_attributes": {"plan": "gold", "size": {"hat": 57}}}),
+    )
+    .await;
+    let path = format!("/contacts/{id}");
+    let body = json!({"custom_attributes": {"size": {"shoe": 38}, "vip": true}, "email": "VERA@example.com"});
+    let changed = admin.patch(&path, body).await.ok();
+    assert_eq!(
+        changed["payload"]["custom_attributes"],
+        json!({"plan": "gold", "size": {"shoe": 38}, "vip": true})
+    );
+    assert_eq!(changed["payload"]["email"], json!("vera@example.com"));
+    assert_eq!(changed["payload"]["name"], json!("Vera"));
+    let off = json!({"custom_attributes": ["plan", "size", "unknown"]});
+    let changed = admin.post(&format!("{path}/destroy_custom_attributes"), off).await.ok();
+    assert_eq!(changed["payload"]["custom_attributes"], json!({"vip": true}));
+    let cleared = admin.patch(&path, json!({"email": ""})).await.ok();
+    assert_eq!(cleared["payload"]["email"], Value::Null);
+}
+
+#[tokio::test]
+async fn faults_of_a_change_are_said_by_field() {
+    let (app, admin) = App::start().await;
+    people(&admin).await;
+    let id = contact(&admin, json!({"name": "Vera"})).await;
+    let path = format!("/contacts/{id}");
+    for (body, field) in [
+        (json!({"email": "ANN@example.com"}), "email"),
+        (json!({"email": "nowhere"}), "email"),
+        (json!({"phone_number": "+15550001"}), "phone_number"),
+        (json!({"phone_number": "0555"}), "phone_number"),
+        (json!({"name": "x".repeat(256)}), "name"),
+    ] {
+        let refused = admin.patch(&path, body).await.status(422);
+        assert_eq!(refused["attributes"], json!([field]), "{refused}");
+    }
+    let eve = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
+    eve.patch(&path, json!({"name": "Mine"})).await.status(404);
+    eve.delete(&path).await.status(404);
+}
+
+#[tokio::test]
+async fn lists_hold_who_is_identified_and_searches_everybody() {
+    let (_, admin) = App::start().await;
+    people(&admin).await;
+    let list = admin.get("/contacts?sort=-name").await.ok();
+    assert_eq!(names(&list), ["bob Baker", "Ann Archer"]);
+    assert_eq!(list["meta"]["count"], json!(2));
+    let of = async |text: &str| {
+        let found = admin.get(&format!("/contacts/search?sort=name&q={text}")).await.ok();
+        names(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("NAMEO").await, ["Nameonly"]);
+    assert_eq!(of("0001").await, ["Ann Archer"]);
+    assert_eq!(of("%25").await.len(), 3);
+    assert_eq!(of("!").await.len(), 0);
+    assert_eq!(of("arrows").await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_search_says_whether_there_are_more() {
+    let (_, admin) = App::start().await;
+    for n in 0..16 {
+        contact(&admin, json!({"name": format!("Row {n:02}")})).await;
+    }
+    let first = admin.get("/contacts/search?q=row&sort=name").await.ok();
+    assert_eq!(first["meta"], json!({"count": 15, "current_page": 1, "has_more": true}));
+    let second = admin.get("/contacts/search?q=row&sort=name&page=2").await.ok();
+    assert_eq!(second["meta"], json!({"count": 1, "current_page": "2", "has_more": false}));
+    assert_eq!(names(&second), ["Row 15"]);
+}
+
+#[tokio::test]
+async fn filters_find_by_columns_and_attributes() {
+    let (_, admin) = App::start().await;
+    people(&admin).await;
+    attributes(&admin).await;
+    let vera = contact(&admin, json!({"name": "50%_off", "identifier": "crm-1"})).await;
+    admin.post(&format!("/contacts/{vera}/labels"), json!({"labels": ["vip"]})).await.ok();
+    let found = async |conditions: Value| -> Vec<String> {
+        let body = json!({"payload": conditions});
+        let reply = admin.post("/contacts/filter?sort=name", body).await.ok();
+        assert_eq!(reply["meta"]["count"], json!(names(&reply).len()));
+        names(&reply).into_iter().map(str::to_owned).collect()
+    };
+    let one = |key: &str, operator: &str, values: Value| json!([{"attribute_key": key, "filter_operator": operator, "values": values}]);
+    let (ann, bob, off) = ("Ann Archer", "bob Baker", "50%_off");
+    for (conditions, expected) in [
+        (json!([]), vec![off, ann, bob]),
+        (one("name", "contains", json!(["ARCH"])), vec![ann]),
+        (one("name", "contains", json!(["%_"])), vec![off]),
+        (one("name", "equal_to", json!(["ann archer", "bob baker"])), vec![ann]),
+        (one("name", "does_not_contain", json!(["a"])), vec![off]),
+        (one("email", "not_equal_to", json!(["ann@example.com"])), vec![bob]),
+        (one("phone_number", "starts_with", json!(["1555"])), vec![ann]),
+        (one("city", "equal_to", json!(["BERLIN"])), vec![bob]),
+        (one("country_code", "equal_to", json!(["de"])), vec![bob]),
+        (one("blocked", "equal_to", json!([true])), vec![bob]),
+        (one("blocked", "not_equal_to", json!(["true"])), vec![off, ann]),
+        (one("labels", "equal_to", json!(["vip", "later"])), vec![off]),
+        (one("labels", "not_equal_to", json!(["vip"])), vec![ann, bob]),
+        (one("labels", "is_present", json!([])), vec![off]),
+        (one("labels", "is_not_present", Value::Null), vec![ann, bob]),
+        (one("created_at", "is_less_than", json!(["2026-01-05"])), vec![]),
+        (one("created_at", "is_greater_than", json!(["2026-01-04"])), vec![off, ann, bob]),
+        (one("created_at", "days_before", json!([1])), vec![]),
+        (one("seats", "is_greater_than", json!([5])), vec![bob]),
+        (one("seats", "equal_to", json!(["5"])), vec![ann]),
+        (one("seats", "not_equal_to", json!([5])), vec![off, bob]),
+        (one("gift", "equal_to", json!([false])), vec![bob]),
+        (one("due", "is_greater_than", json!(["2030-06-01"])), vec![bob]),
+        (one("due", "equal_to", json!(["2031-06-01"])), vec![bob]),
+        (one("plan", "equal_to", json!(["gold"])), vec![ann]),
+        (one("plan", "not_equal_to", json!(["gold"])), vec![off, bob]),
+        (one("plan", "is_not_present", json!([])), vec![off, bob]),
+    ] {
+        assert_eq!(found(conditions.clone()).await, expected, "{conditions}");
+    }
+    // `and` binds tighter than `or`.
+    let both = json!([
+        {"attribute_key": "name", "filter_operator": "contains", "values": ["off"], "query_operator": "or"},
+        {"attribute_key": "city", "filter_operator": "contains", "values": ["b"], "query_operator": "AND"},
+        {"attribute_key": "blocked", "filter_operator": "equal_to", "values": [true]},
+    ]);
+    assert_eq!(found(both).await, [off, bob]);
+}
+
+#[tokio::test]
+async fn conditions_that_make_no_sense_are_refused() {
+    let (_, admin) = App::start().await;
+    attributes(&admin).await;
+    for condition in [
+        json!({"attribute_key": "shoe_size", "filter_operator": "equal_to", "values": ["44"]}),
+        json!({"attribute_key": "seats') or 1=1 --", "filter_operator": "equal_to", "values": ["44"]}),
+        json!({"attribute_key": "name", "filter_operator": "is_present"}),
+        json!({"attribute_key": "plan", "filter_operator": "shoe", "values": ["x"]}),
+        json!({"attribute_key": "plan", "filter_operator": "is_greater_than", "values": ["x"]}),
+        json!({"attribute_key": "seats", "filter_operator": "is_greater_than", "values": ["many"]}),
+        json!({"attribute_key": "seats", "filter_operator": "equal_to", "values": ["inf"]}),
+        json!({"attribute_key": "due", "filter_operator": "is_less_than", "values": ["soon"]}),
+        json!({"attribute_key": "gift", "filter_operator": "equal_to", "values": ["maybe"]}),
+        json!({"attribute_key": "last_activity_at", "filter_operator": "days_before", "values": ["few"]}),
+        json!({"attribute_key": "name", "filter_operator": "equal_to", "values": []}),
+        json!("name"),
+    ] {
+        let body = json!({"payload": [condition]});
+        let refused = admin.post("/contacts/filter", body).await.status(422);
+        assert!(refused["error"].is_string(), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn inboxes_say_what_they_would_call_a_contact() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let members = json!({"inbox_id": desk["id"], "user_ids": [agent.id]});
+    admin.post("/inbox_members", members).await.ok();
+    let id = contact(&admin, json!({"name": "Vera"})).await;
+    let reach = format!("/contacts/{id}/contactable_inboxes");
+    let join = format!("/contacts/{id}/contact_inboxes");
+    let ids = |reply: Value| -> Vec<Value> {
+        let list = reply["payload"].as_array().unwrap().clone();
+        list.iter().map(|of| of["inbox"]["id"].clone()).collect()
+    };
+    assert_eq!(ids(admin.get(&reach).await.ok()), [desk["id"].clone()]);
+    agent.post(&join, json!({"inbox_id": site["id"]})).await.status(401);
+    admin.post(&join, json!({"inbox_id": 999})).await.status(404);
+    let joined = admin.post(&join, json!({"inbox_id": site["id"]})).await.ok();
+    assert_eq!(ids(admin.get(&reach).await.ok()), [desk["id"].clone(), site["id"].clone()]);
+    assert_eq!(ids(agent.get(&reach).await.ok()), [desk["id"].clone()]);
+    // Once there is a conversation, the website's visitor is in it already.
+    let place = json!({"inbox_id": site["id"], "contact_id": id, "source_id": joined["source_id"]});
+    admin.post("/conversations", place).await.ok();
+    assert_eq!(ids(admin.get(&reach).await.ok()), [desk["id"].clone()]);
+    let other = contact(&admin, json!({"name": "Sam"})).await;
+    let taken = json!({"inbox_id": site["id"], "source_id": joined["source_id"]});
+    let refused =
+        admin.post(&format!("/contacts/{other}/contact_inboxes"), taken).await.status(422);
+    assert_eq!(refused["attributes"], json!(["source_id"]));
+}
+
+#[tokio::test]
+async fn a_contact_goes_with_its_conversations() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let id = contact(&admin, json!({"name": "Vera"})).await;
+    let path = format!("/contacts/{id}");
+    let place = json!({"inbox_id": desk["id"], "contact_id": id});
+    let number = admin.post("/conversations", place).await.ok()["id"].clone();
+    let conversation = format!("/conversations/{number}");
+    admin.post(&format!("{conversation}/messages"), json!({"content": "Hello"})).await.ok();
+    agent.delete(&path).await.status(401);
+    admin.delete(&path).await.ok();
+    admin.get(&path).await.status(404);
+    admin.get(&conversation).await.status(404);
+    app.settle().await;
+    let counts = admin.get("/conversations/meta?status=all").await.ok();
+    assert_eq!(counts["meta"]["all_count"], json!(0));
+    admin.delete(&path).await.status(404);
+}

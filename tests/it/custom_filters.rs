@@ -1,0 +1,52 @@
+//! Saved filters: each member's own.
+
+use chatwarden_testkit::App;
+use serde_json::json;
+
+#[tokio::test]
+async fn each_member_has_their_own() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let query = json!({"payload": [{"attribute_key": "status", "values": ["open"]}]});
+    let made = json!({"name": "Mine", "filter_type": "conversation", "query": query});
+    let made = agent.post("/custom_filters", made).await.ok();
+    assert_eq!(made["query"], query);
+    let path = format!("/custom_filters/{}", made["id"]);
+    admin.get(&path).await.status(404);
+    admin.patch(&path, json!({"name": "Hers"})).await.status(404);
+    admin.delete(&path).await.status(404);
+    assert_eq!(admin.get("/custom_filters").await.ok(), json!([]));
+    let changed = agent.patch(&path, json!({"name": "Ours"})).await.ok();
+    assert_eq!(changed["query"], query);
+    agent.delete(&path).await.status(204);
+    agent.get(&path).await.status(404);
+}
+
+#[tokio::test]
+async fn kinds_are_named_or_numbered() {
+    let (_, admin) = App::start().await;
+    admin.post("/custom_filters", json!({"name": "A", "filter_type": 1})).await.ok();
+    admin.post("/custom_filters", json!({"name": "B", "filter_type": "report"})).await.ok();
+    let of = async |kind: &str| {
+        admin.get(&format!("/custom_filters?filter_type={kind}")).await.ok()[0]["name"].clone()
+    };
+    assert_eq!(of("contact").await, json!("A"));
+    assert_eq!(of("2").await, json!("B"));
+    admin.get("/custom_filters?filter_type=shoe").await.status(422);
+    admin.post("/custom_filters", json!({"name": "C", "filter_type": "shoe"})).await.status(422);
+    let unnamed = admin.post("/custom_filters", json!({"name": " "})).await.status(422);
+    assert_eq!(unnamed["attributes"], json!(["name"]));
+}
+
+#[tokio::test]
+async fn they_go_with_the_membership() {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let agent = app.member(account, "Grace", "agent").await;
+    agent.post("/custom_filters", json!({"name": "Mine"})).await.ok();
+    let users = format!("/platform/api/v1/accounts/{account}/account_users");
+    let body = json!({"user_id": agent.id, "role": "agent"});
+    app.platform().send(http::Method::DELETE, &users, body.clone()).await.ok();
+    app.platform().post(&users, body).await.ok();
+    assert_eq!(agent.get("/custom_filters").await.ok(), json!([]));
+}
