@@ -16,6 +16,8 @@ mod documents;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod front_ends;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod inboxes;
@@ -23,6 +25,8 @@ mod inboxes;
 mod jobs;
 #[cfg(test)]
 mod labels;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use chatwarden_telemetry::meters::Registry;
 
 use crate::actuator;
 use crate::error::Answer;
+use crate::front_ends::FrontEnds;
 use crate::passwords::Passwords;
 
 /// The server's state, shared by all requests. Dereferences to its [`Store`]: `app.write(…)`.
@@ -27,8 +28,20 @@ struct Inner {
     channels: Arc<Channels>,
     limiter: RateLimiter,
     telemetry: Telemetry,
+    front_ends: FrontEnds,
     passwords: Passwords,
     outside: Outside,
+}
+
+/// What is around the product's routes.
+#[derive(Clone)]
+pub struct Around {
+    /// The rate limits, for those that need to know who asks.
+    pub limiter: RateLimiter,
+    /// What the server knows of itself.
+    pub telemetry: Telemetry,
+    /// Chatwoot's own front ends.
+    pub front_ends: FrontEnds,
 }
 
 /// What the server knows of itself.
@@ -49,10 +62,10 @@ impl App {
         desk: Arc<Desk>,
         hub: Arc<Hub>,
         channels: Arc<Channels>,
-        limiter: RateLimiter,
-        telemetry: Telemetry,
+        around: Around,
         outside: Outside,
     ) -> Self {
+        let Around { limiter, telemetry, front_ends } = around;
         Self(Arc::new(Inner {
             store,
             desk,
@@ -60,6 +73,7 @@ impl App {
             channels,
             limiter,
             telemetry,
+            front_ends,
             passwords: Passwords::default(),
             outside,
         }))
@@ -112,6 +126,11 @@ impl App {
     /// What is measured.
     pub fn meters(&self) -> &Registry {
         &self.0.telemetry.meters
+    }
+
+    /// Chatwoot's own front ends.
+    pub(crate) fn front_ends(&self) -> &FrontEnds {
+        &self.0.front_ends
     }
 
     /// The endpoints for operators.

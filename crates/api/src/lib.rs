@@ -18,6 +18,7 @@ mod contacts;
 mod conversations;
 mod credentials;
 pub mod error;
+pub mod front_ends;
 mod health;
 mod inboxes;
 mod labels;
@@ -44,7 +45,7 @@ mod teams;
 mod uploads;
 mod widget;
 
-pub use app::{App, Telemetry};
+pub use app::{App, Around, Telemetry};
 pub use health::CHATWOOT_VERSION;
 pub use request_line::{Settings as RequestLineSettings, layer as request_line};
 pub use router::{operators, router, table};

@@ -14,6 +14,7 @@ use crate::actuator;
 use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
+use crate::front_ends;
 use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
@@ -35,6 +36,7 @@ fn all() -> Routes {
         .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
+        .merge(front_ends::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(labels::routes())
@@ -99,6 +101,11 @@ pub fn router(app: App) -> Router {
 async fn no_route(State(app): State<App>, request: Request) -> Response {
     if let Some(answer) = actuator::fallback(&app, &request, StatusCode::NOT_FOUND) {
         return answer;
+    }
+    if let Some(asked) = app.front_ends().asked(&request)
+        && let Some(file) = app.front_ends().file(asked).await
+    {
+        return file;
     }
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("json") || request.uri().path().starts_with("/api/") {

@@ -70,6 +70,11 @@ section! {
             told: "`http://localhost` with the port the server listens on",
             rule: frontend_url,
         }, "https://desk.example.com";
+        /// The folder `public` of a built Chatwoot: its dashboard, widget and survey are served from it.
+        /// Without one there is the API alone.
+        frontend_dir: Option<PathBuf> = "CHATWARDEN_FRONTEND_DIR", Absent, "/opt/chatwoot/public";
+        /// Whether the dashboard's pages link a manifest, by which browsers offer to install it.
+        display_manifest: bool = "DISPLAY_MANIFEST", Text("true"), "false";
         /// Folder for all that the server keeps in files: the SQLite database, uploads, generated
         /// secrets. It is made when missing.
         data_dir: PathBuf = "DATA_DIR", Text("./data"), "/var/lib/chatwarden";
