@@ -165,19 +165,18 @@ async fn files_are_kept_as_long_as_their_names_allow() {
 }
 
 /// A website with its token.
-async fn website(admin: &Actor) -> (Value, String) {
+async fn website(admin: &Actor) -> String {
     let channel = json!({
         "type": "web_widget", "website_url": "https://shop.example", "welcome_title": "Hi </script>",
     });
     let inbox = admin.post("/inboxes", json!({"name": "Ada's", "channel": channel})).await.ok();
-    let token = inbox["website_token"].as_str().expect("a token").to_owned();
-    (inbox["id"].clone(), token)
+    inbox["website_token"].as_str().expect("a token").to_owned()
 }
 
 #[tokio::test]
 async fn a_visitor_is_known_again_by_the_token() {
     let (app, admin, _folder) = serve().await;
-    let (_, website) = website(&admin).await;
+    let website = website(&admin).await;
     let path = format!("/widget?website_token={website}");
     let first = browser(&app).get(&path).await;
     first.status(200);
@@ -208,19 +207,50 @@ async fn a_visitor_is_known_again_by_the_token() {
     }
 }
 
+/// What the dashboard asks for between its page and its first conversation (`client-traces.md` §1), with the
+/// headers of its session; whatever is missing here stops it or shows an error.
 #[tokio::test]
-async fn only_listed_sites_may_frame_the_widget() {
+async fn the_dashboard_finds_what_it_asks_for_at_its_start() {
     let (app, admin, _folder) = serve().await;
-    let (inbox, website) = website(&admin).await;
-    let domains =
-        json!({"channel": {"allowed_domains": "https://a.example, https://b.example:8443"}});
-    admin.patch(&format!("/inboxes/{inbox}"), domains).await.ok();
-    let path = format!("/widget?website_token={website}");
-    let reply = browser(&app).get(&path).await;
-    assert_eq!(
-        reply.header("content-security-policy"),
-        "frame-ancestors https://a.example https://b.example:8443"
-    );
-    // The rest of the policy is one of its own.
-    assert_eq!(reply.headers.get_all("content-security-policy").iter().count(), 2);
+    let account = admin.account.expect("an account");
+    let credentials =
+        json!({"email": admin.email, "password": "Passw0rd!23", "sso_auth_token": ""});
+    let signed = app.anyone().post("/auth/sign_in", credentials).await;
+    signed.status(200);
+    let mut session = app.anyone();
+    for name in ["access-token", "token-type", "client", "expiry", "uid"] {
+        assert_ne!(signed.header(name), "", "{name}");
+        session = session.with_header(name, signed.header(name));
+    }
+    let of = |path: &str| format!("/api/v1/accounts/{account}/{path}");
+    session.get("/auth/validate_token").await.ok();
+    session.get(&of("")).await.ok();
+    let settings = json!({"profile": {"ui_settings": {}}});
+    let user = session.put("/api/v1/profile", settings).await.ok();
+    assert!(user["pubsub_token"].is_string(), "the full user: {user}");
+    let unread = session.get(&of("notifications/unread_count")).await;
+    assert_eq!(unread.ok(), json!(0), "a bare number");
+    for path in [
+        "custom_attribute_definitions",
+        "custom_filters?filter_type=conversation",
+        "custom_filters?filter_type=contact",
+        "dashboard_apps",
+        "agents",
+        "labels",
+        "teams",
+    ] {
+        let list = session.get(&of(path)).await.ok();
+        let list = list.get("payload").unwrap_or(&list);
+        assert!(list.is_array(), "{path}: {list}");
+    }
+    for path in ["portals", "inboxes", "integrations/apps"] {
+        assert!(session.get(&of(path)).await.ok()["payload"].is_array(), "{path}");
+    }
+    let list = "conversations?status=open&assignee_type=me&page=1&sort_by=last_activity_at_desc";
+    let found = session.get(&of(list)).await.ok();
+    assert_eq!(found["data"]["payload"], json!([]));
+    let chosen = json!({"profile": {"account_id": account}});
+    session.put("/api/v1/profile/set_active_account", chosen).await.status(200);
+    session.get(&of("cache_keys")).await.ok();
+    app.anyone().get("/sw.js").await.status(200);
 }

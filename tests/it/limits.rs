@@ -9,11 +9,13 @@ use serde_json::json;
 async fn answers_tell_the_limits_of_account_and_token() {
     let (_, admin) = App::start().await;
     let far = admin.with_header("x-forwarded-for", "203.0.113.9");
-    let reply = far.get("/contacts/search?q=vera").await;
+    let body = json!({"name": "Grace", "email": "grace@example.com", "role": "agent"});
+    let reply = far.post("/agents", body).await;
+    reply.status(200);
     let policy = reply.header("ratelimit-policy");
     // The two tightest of all: those of the address are among the widest.
-    assert!(policy.contains("\"contact-search\""), "{policy}");
-    assert!(reply.header("ratelimit").contains("\"contact-search\";r=99"), "{reply:?}");
+    assert!(policy.starts_with("\"agent-create\";q=100;w=86400, "), "{policy}");
+    assert!(reply.header("ratelimit").starts_with("\"agent-create\";r=99;"), "{reply:?}");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ mod metrics;
 #[cfg(test)]
 mod notifications;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod public_api;
 #[cfg(test)]
 mod schema;

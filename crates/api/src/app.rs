@@ -29,6 +29,7 @@ struct Inner {
     limiter: RateLimiter,
     telemetry: Telemetry,
     front_ends: FrontEnds,
+    api_docs: bool,
     passwords: Passwords,
     outside: Outside,
 }
@@ -42,6 +43,8 @@ pub struct Around {
     pub telemetry: Telemetry,
     /// Chatwoot's own front ends.
     pub front_ends: FrontEnds,
+    /// Whether the description of the API is shown.
+    pub api_docs: bool,
 }
 
 /// What the server knows of itself.
@@ -65,7 +68,7 @@ impl App {
         around: Around,
         outside: Outside,
     ) -> Self {
-        let Around { limiter, telemetry, front_ends } = around;
+        let Around { limiter, telemetry, front_ends, api_docs } = around;
         Self(Arc::new(Inner {
             store,
             desk,
@@ -74,6 +77,7 @@ impl App {
             limiter,
             telemetry,
             front_ends,
+            api_docs,
             passwords: Passwords::default(),
             outside,
         }))
@@ -131,6 +135,11 @@ impl App {
     /// Chatwoot's own front ends.
     pub(crate) fn front_ends(&self) -> &FrontEnds {
         &self.0.front_ends
+    }
+
+    /// Whether the description of the API is shown.
+    pub(crate) fn api_docs(&self) -> bool {
+        self.0.api_docs
     }
 
     /// The endpoints for operators.

@@ -27,6 +27,7 @@ mod notification_settings;
 mod notification_subscriptions;
 mod notifications;
 mod onboarding;
+mod openapi;
 pub mod params;
 mod passwords;
 mod paths;

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::front_ends;
+use crate::openapi;
 use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
@@ -27,7 +28,7 @@ use crate::{
 
 /// Every route of the product.
 fn all() -> Routes {
-    Routes::new("")
+    let routes = Routes::new("")
         .merge(accounts::routes())
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
@@ -45,6 +46,7 @@ fn all() -> Routes {
         .merge(notification_subscriptions::routes())
         .merge(notifications::routes())
         .merge(onboarding::routes())
+        .merge(openapi::routes())
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
@@ -54,7 +56,8 @@ fn all() -> Routes {
         .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
-        .merge(uploads::routes())
+        .merge(uploads::routes());
+    front_ends::add_absent(routes)
 }
 
 /// The route table: what the generated references are made of.

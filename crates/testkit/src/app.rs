@@ -244,6 +244,7 @@ impl App {
                     }),
                 },
                 front_ends,
+                api_docs: true,
             },
             outside: Outside {
                 // Tests have servers of their own, on this machine.

@@ -1,6 +1,7 @@
 //! Chatwoot's own front ends, unmodified: a build of them (`CHATWARDEN_FRONTEND_DIR`, the folder
 //! `public` of a Chatwoot release) is served with the pages around it (`serving-clients.md`).
 
+mod absent;
 mod build;
 mod files;
 mod globals;
@@ -16,6 +17,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 
 use crate::routes::Routes;
+pub(crate) use absent::add as add_absent;
 use build::Build;
 pub use build::BuildError;
 

@@ -174,3 +174,41 @@ async fn onboarding(_: Anyone, State(app): State<App>) -> Answer<Response> {
     let text = include_str!("../../templates/onboarding.html");
     Ok((PageKind::Dashboard, Html(text)).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_inbox_says_who_may_frame_its_widget() {
+        let only = |sources: &[&str]| {
+            FrameAncestors::Only(sources.iter().map(|source| (*source).to_owned()).collect())
+        };
+        let mobile = json!({
+            "allowed_domains": "https://a.example",
+            "selected_feature_flags": ["allow_mobile_webview"],
+        });
+        for (settings, origin, expected) in [
+            (json!({}), None, FrameAncestors::Anyone),
+            (json!({"allowed_domains": " "}), None, FrameAncestors::Anyone),
+            (
+                json!({"allowed_domains": "https://a.example, https://b.example:8443"}),
+                None,
+                only(&["https://a.example", "https://b.example:8443"]),
+            ),
+            // What can't be a source lets nobody else in, and adds no directive.
+            (json!({"allowed_domains": "a; script-src *"}), None, only(&[])),
+            (mobile.clone(), None, FrameAncestors::Anyone),
+            (mobile.clone(), Some("null"), FrameAncestors::Anyone),
+            (mobile, Some("https://c.example"), only(&["https://a.example"])),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(ancestors(&settings, &headers), expected, "{settings} {origin:?}");
+        }
+    }
+}

@@ -120,6 +120,7 @@ where
             telemetry: Telemetry { health, meters, actuator },
             front_ends: FrontEnds::open(options::front_ends(config))
                 .context("opening the front ends (CHATWARDEN_FRONTEND_DIR)")?,
+            api_docs: config.server.api_docs,
         },
         outside: options::outside(config)?,
         name: instance.clone(),
