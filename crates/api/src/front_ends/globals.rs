@@ -4,7 +4,8 @@
 use chatwarden_core::accounts::{Account, features::Features};
 use chatwarden_core::desk::{Desk, Signup};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::widget::{Visitor, languages};
+use chatwarden_core::visitors::Visitor;
+use chatwarden_core::widget::languages;
 use chatwarden_db::Tx;
 use serde_json::{Value, json};
 

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Response};
 use chatwarden_core::error::Error;
 use chatwarden_core::{setup, widget};
-use chatwarden_guard::{CspNonce, FrameAncestors, PageKind};
+use chatwarden_guard::{ClientIp, CspNonce, FrameAncestors, PageKind};
 use http::header::{ACCEPT, LOCATION, ORIGIN, X_FRAME_OPTIONS};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use minijinja::{Environment, context};
 use serde_json::{Value, json};
@@ -123,17 +124,18 @@ fn ancestors(settings: &Value, headers: &HeaderMap) -> FrameAncestors {
 async fn show_widget(
     _: Anyone,
     State(app): State<App>,
-    headers: HeaderMap,
+    parts: Parts,
     nonce: CspNonce,
     params: Params,
 ) -> Answer<Response> {
     let website = params.text("website_token").unwrap_or_default();
     let known = params.present("cw_conversation");
+    let address = parts.extensions.get::<ClientIp>().map(|client| client.ip.to_string());
     let settings = app.front_ends().settings().clone();
     let arrived = app
         .write(async move |tx| {
             let (visitor, account, token) =
-                widget::arrive(tx, &website, known.as_deref()).await?;
+                widget::arrive(tx, &website, known.as_deref(), address).await?;
             let script = format!(
                 "window.chatwootWebChannel = {};\nwindow.chatwootPubsubToken = {};\nwindow.authToken = {};\nwindow.globalConfig = {};",
                 globals::script(&globals::web_channel(tx, &visitor, &account)),
@@ -154,7 +156,7 @@ async fn show_widget(
     let shell =
         Shell { title: "Chatwoot", entry: "widget", script, full_height: true, icons: false };
     let page = page(&app, PageKind::Widget, &nonce, &shell)?;
-    Ok((ancestors(&channel, &headers), page).into_response())
+    Ok((ancestors(&channel, &parts.headers), page).into_response())
 }
 
 /// The survey: the script asks whether there is one.
