@@ -14,6 +14,8 @@ use crate::actuator;
 use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
+use crate::front_ends;
+use crate::openapi;
 use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
@@ -26,7 +28,7 @@ use crate::{
 
 /// Every route of the product.
 fn all() -> Routes {
-    Routes::new("")
+    let routes = Routes::new("")
         .merge(accounts::routes())
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
@@ -38,6 +40,7 @@ fn all() -> Routes {
         .merge(conversations::routes())
         .merge(custom_attributes::routes())
         .merge(custom_filters::routes())
+        .merge(front_ends::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(labels::routes())
@@ -47,6 +50,7 @@ fn all() -> Routes {
         .merge(notification_subscriptions::routes())
         .merge(notifications::routes())
         .merge(onboarding::routes())
+        .merge(openapi::routes())
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
@@ -56,7 +60,8 @@ fn all() -> Routes {
         .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
-        .merge(uploads::routes())
+        .merge(uploads::routes());
+    front_ends::add_absent(routes)
 }
 
 /// The route table: what the generated references are made of.
@@ -103,6 +108,11 @@ pub fn router(app: App) -> Router {
 async fn no_route(State(app): State<App>, request: Request) -> Response {
     if let Some(answer) = actuator::fallback(&app, &request, StatusCode::NOT_FOUND) {
         return answer;
+    }
+    if let Some(asked) = app.front_ends().asked(&request)
+        && let Some(file) = app.front_ends().file(asked).await
+    {
+        return file;
     }
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("json") || request.uri().path().starts_with("/api/") {
