@@ -28,7 +28,7 @@ pub struct Tenant {
 }
 
 /// What is no account's: parts of the server, and what only a signature opens.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: &[(&str, &str)] = &[
     ("link", "nolink"),
     ("uuid", "00000000-0000-4000-8000-000000000001"),
     ("path", "readiness"),

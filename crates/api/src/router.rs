@@ -20,8 +20,8 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, attachments, auth, canned_responses, contacts, conversations,
-    custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
+    accounts, active_storage, agent_bots, agents, attachments, auth, canned_responses, contacts,
+    conversations, custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
     notification_settings, notification_subscriptions, notifications, onboarding, platform,
     profile, public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };

@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chatwarden_core::conversations::{
-    self, Conversation, Priority, Status, drafts, participants,
-};
+use chatwarden_core::conversations::{self, Conversation, Priority, Status, drafts, participants};
 use chatwarden_core::ids::{AgentBotId, DisplayId, TeamId, UserId};
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::users::Member;
