@@ -195,6 +195,11 @@ impl Tenant {
         let sent = admin.post(&sent, json!({"content": mark})).await.ok();
         know(&mut this, "messages", &sent["id"]);
 
+        let assigned = format!("/conversations/{}/assignments", this.known["conversations"]);
+        admin.post(&assigned, json!({"assignee_id": agent.id})).await.ok();
+        // The agent is told of it: a notification.
+        app.settle().await;
+
         let bot = json!({"name": mark, "outgoing_url": ""});
         let bot = admin.post("/agent_bots", bot).await.ok();
         know(&mut this, "agent_bots", &bot["id"]);
