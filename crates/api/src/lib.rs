@@ -11,6 +11,7 @@ pub mod actuator;
 mod agent_bots;
 mod agents;
 pub mod app;
+mod assignment_policies;
 mod auth;
 pub mod cable;
 mod canned_responses;

@@ -18,10 +18,10 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
-    health, inboxes, labels, messages, notification_settings, notification_subscriptions,
-    notifications, onboarding, platform, profile, public, second_factor, sessions, setup, sign_up,
-    teams, uploads, widget,
+    accounts, active_storage, agent_bots, agents, assignment_policies, auth, canned_responses,
+    contacts, conversations, health, inboxes, labels, messages, notification_settings,
+    notification_subscriptions, notifications, onboarding, platform, profile, public,
+    second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
@@ -31,6 +31,7 @@ fn all() -> Routes {
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
         .merge(agents::routes())
+        .merge(assignment_policies::routes())
         .merge(auth::routes())
         .merge(canned_responses::routes())
         .merge(contacts::routes())

@@ -10,14 +10,14 @@ use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 use crate::accounts::purge;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, inboxes, labels, notifications};
+use crate::{Store, assignment, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
 
 impl Routing for EventRouting {
     fn jobs_for(&self, stored: &Stored) -> Vec<NewJob> {
-        notifications::jobs_for(stored).into_iter().collect()
+        notifications::jobs_for(stored).into_iter().chain(assignment::jobs_for(stored)).collect()
     }
 }
 
@@ -46,6 +46,8 @@ fn beyond<F: Fn(Store, Outside, Job) -> R, R>(
 pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
+        .on(assignment::JOB, on(store, assignment::run))
+        .on(assignment::SWEEP, on(store, assignment::sweep))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
@@ -56,4 +58,4 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 
 /// The jobs that come by themselves.
 pub static SCHEDULES: &[Schedule] =
-    &[files::SCHEDULE, notifications::WAKING, notifications::PRUNING];
+    &[assignment::HOURLY, files::SCHEDULE, notifications::WAKING, notifications::PRUNING];
