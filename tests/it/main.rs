@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod actuator;
 #[cfg(test)]
+mod assignment;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod authz;

@@ -11,6 +11,7 @@ pub mod actuator;
 mod agent_bots;
 mod agents;
 pub mod app;
+mod assignment_policies;
 mod attachments;
 mod auth;
 mod avatars;

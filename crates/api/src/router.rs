@@ -20,10 +20,11 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, attachments, auth, canned_responses, contacts,
-    conversations, custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
-    notification_settings, notification_subscriptions, notifications, onboarding, platform,
-    profile, public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
+    accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth,
+    canned_responses, contacts, conversations, custom_attributes, custom_filters, health, inboxes,
+    labels, messages, notes, notification_settings, notification_subscriptions, notifications,
+    onboarding, platform, profile, public, second_factor, sessions, setup, sign_up, teams, uploads,
+    widget,
 };
 
 /// Every route of the product.
@@ -33,6 +34,7 @@ fn all() -> Routes {
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
         .merge(agents::routes())
+        .merge(assignment_policies::routes())
         .merge(attachments::routes())
         .merge(auth::routes())
         .merge(canned_responses::routes())

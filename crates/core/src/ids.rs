@@ -29,6 +29,8 @@ chatwarden_db::id! {
     MessageId,
     /// A team.
     TeamId,
+    /// An assignment policy.
+    AssignmentPolicyId,
     /// A label.
     LabelId,
     /// A note on a contact.

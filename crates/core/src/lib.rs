@@ -9,6 +9,7 @@ mod enumeration;
 pub mod accounts;
 pub mod agent_bots;
 pub mod agents;
+pub mod assignment;
 pub mod canned_responses;
 pub mod contacts;
 pub mod conversations;
@@ -59,6 +60,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         accounts::sql::STATEMENTS,
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,
+        assignment::sql::STATEMENTS,
         canned_responses::sql::STATEMENTS,
         contacts::lists::STATEMENTS,
         contacts::removal::STATEMENTS,

@@ -64,6 +64,13 @@ statements! {
     /// $1 account
     CANNED_RESPONSES: () = "accounts.purge_canned_responses", (some_of!("canned_responses"));
     /// $1 account
+    ASSIGNMENT_TURNS: () = "accounts.purge_assignment_turns", (some_of!("assignment_turns"));
+    /// $1 account
+    INBOX_ASSIGNMENT_POLICIES: () = "accounts.purge_inbox_assignment_policies",
+        "delete from inbox_assignment_policies where account_id = $1";
+    /// $1 account
+    ASSIGNMENT_POLICIES: () = "accounts.purge_assignment_policies", (some_of!("assignment_policies"));
+    /// $1 account
     INBOX_MEMBERS: () = "accounts.purge_inbox_members", "delete from inbox_members where account_id = $1";
     /// $1 account
     AGENT_BOT_INBOXES: () = "accounts.purge_agent_bot_inboxes", (some_of!("agent_bot_inboxes"));
@@ -101,6 +108,9 @@ pub static ORDER: &[&Statement<()>] = &[
     &TEAM_MEMBERS,
     &TEAMS,
     &CANNED_RESPONSES,
+    &ASSIGNMENT_TURNS,
+    &INBOX_ASSIGNMENT_POLICIES,
+    &ASSIGNMENT_POLICIES,
     &INBOX_MEMBERS,
     &AGENT_BOT_INBOXES,
     &CHANNELS,

@@ -21,6 +21,8 @@ macro_rules! inbox_columns {
     };
 }
 
+pub(crate) use inbox_columns;
+
 statements! {
     /// $1 channel type, $2 token: the account is what is looked for
     BY_TOKEN: InboxWithChannel = "inboxes.by_token", (concat!("select ", inbox_columns!(),

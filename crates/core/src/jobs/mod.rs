@@ -11,14 +11,14 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::{owner, purge as files};
-use crate::{Store, conversations, inboxes, labels, notifications};
+use crate::{Store, assignment, conversations, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
 
 impl Routing for EventRouting {
     fn jobs_for(&self, stored: &Stored) -> Vec<NewJob> {
-        notifications::jobs_for(stored).into_iter().collect()
+        notifications::jobs_for(stored).into_iter().chain(assignment::jobs_for(stored)).collect()
     }
 }
 
@@ -49,6 +49,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(purge::JOB, on(store, purge::run))
         .on(conversations::REOPEN, on(store, conversations::reopen))
         .on(conversations::PURGE, on(store, conversations::purge))
+        .on(assignment::JOB, on(store, assignment::run))
+        .on(assignment::SWEEP, on(store, assignment::sweep))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
@@ -60,5 +62,10 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] =
-    &[conversations::SNOOZES, files::SCHEDULE, notifications::PRUNING, notifications::WAKING];
+pub static SCHEDULES: &[Schedule] = &[
+    assignment::HOURLY,
+    conversations::SNOOZES,
+    files::SCHEDULE,
+    notifications::PRUNING,
+    notifications::WAKING,
+];
