@@ -31,6 +31,8 @@ chatwarden_db::id! {
     TeamId,
     /// A label.
     LabelId,
+    /// A dashboard app.
+    DashboardAppId,
     /// A note on a contact.
     NoteId,
     /// The definition of a custom attribute.

@@ -11,7 +11,7 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, inboxes, labels, notifications};
+use crate::{Store, bulk_actions, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -48,6 +48,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(bulk_actions::JOB, on(store, bulk_actions::run))
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
