@@ -12,6 +12,8 @@ mod authz;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bulk_actions;
+#[cfg(test)]
 mod canned_responses;
 #[cfg(test)]
 mod contact_merge;
@@ -23,6 +25,8 @@ mod conversations;
 mod custom_attributes;
 #[cfg(test)]
 mod custom_filters;
+#[cfg(test)]
+mod dashboard_apps;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -57,6 +61,8 @@ mod public_api;
 mod schema;
 #[cfg(test)]
 mod seam;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]

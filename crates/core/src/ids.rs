@@ -33,6 +33,8 @@ chatwarden_db::id! {
     AssignmentPolicyId,
     /// A label.
     LabelId,
+    /// A dashboard app.
+    DashboardAppId,
     /// A note on a contact.
     NoteId,
     /// The definition of a custom attribute.

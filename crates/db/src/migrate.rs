@@ -31,6 +31,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0011_second_factors",
     "0020_labels_and_teams",
     "0021_contact_extras",
+    "0022_dashboard_apps",
     "0025_channel_addresses",
     "0026_assignment",
     "0030_conversation_threads",

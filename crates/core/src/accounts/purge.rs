@@ -50,6 +50,8 @@ statements! {
     CUSTOM_ATTRIBUTE_DEFINITIONS: () = "accounts.purge_custom_attribute_definitions",
         (some_of!("custom_attribute_definitions"));
     /// $1 account
+    DASHBOARD_APPS: () = "accounts.purge_dashboard_apps", (some_of!("dashboard_apps"));
+    /// $1 account
     CUSTOM_FILTERS: () = "accounts.purge_custom_filters", (some_of!("custom_filters"));
     /// $1 account
     CONTACT_INBOXES: () = "accounts.purge_contact_inboxes", (some_of!("contact_inboxes"));
@@ -102,6 +104,7 @@ pub static ORDER: &[&Statement<()>] = &[
     &NOTES,
     &CUSTOM_ATTRIBUTE_DEFINITIONS,
     &CUSTOM_FILTERS,
+    &DASHBOARD_APPS,
     &CONTACT_INBOXES,
     &CONTACTS,
     &LABELS,

@@ -11,7 +11,7 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::{owner, purge as files};
-use crate::{Store, assignment, conversations, inboxes, labels, notifications};
+use crate::{Store, assignment, bulk_actions, conversations, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -52,6 +52,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(assignment::JOB, on(store, assignment::run))
         .on(assignment::SWEEP, on(store, assignment::sweep))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(bulk_actions::JOB, on(store, bulk_actions::run))
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
