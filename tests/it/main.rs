@@ -44,6 +44,8 @@ mod notifications;
 #[cfg(test)]
 mod public_api;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;

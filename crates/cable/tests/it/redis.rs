@@ -8,6 +8,7 @@ use chatwarden_cable::{
     Bus, BusState, HubConfig, Link, Presence, RedisBus, RedisBusConfig, RedisPresence, Refusal,
     Signal,
 };
+use chatwarden_testkit::services::Redis;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
@@ -19,13 +20,10 @@ use crate::stage::{EPOCH, NOW, Socket, Stage, clock, confirmed, message, publica
 /// Long enough for the reconnection of a client with back-off; what is waited for comes sooner.
 const SOON: Duration = Duration::from_secs(15);
 
-/// The Redis of this test run, host and port.
-fn address() -> Option<String> {
-    let Ok(url) = std::env::var("CHATWARDEN_TEST_REDIS_URL") else {
-        eprintln!("SKIPPED: CHATWARDEN_TEST_REDIS_URL is not set, nothing was tested here");
-        return None;
-    };
-    Some(url.trim_start_matches("redis://").trim_end_matches('/').to_owned())
+/// The Redis of this test run, host and port: the one of the environment, else its own.
+fn address() -> String {
+    let redis = Redis::shared().expect("a Redis starts");
+    redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()
 }
 
 fn unique(name: &str) -> String {
@@ -158,7 +156,7 @@ fn said(id: i64) -> Signal {
 
 #[tokio::test]
 async fn others_hear_it_and_the_node_itself_does_not() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("bus"));
     let mut a = Node::start(&url, &prefix, "a").await;
     let mut b = Node::start(&url, &prefix, "b").await;
@@ -182,7 +180,7 @@ async fn others_hear_it_and_the_node_itself_does_not() {
 
 #[tokio::test]
 async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let proxy = Proxy::start(to.clone()).await;
     let mut a = Node::start(&proxy.url, &prefix, "a").await;
@@ -214,7 +212,7 @@ async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
 /// The client library is back within milliseconds: what was said meanwhile is lost all the same.
 #[tokio::test]
 async fn the_shortest_interruption_is_a_gap() {
-    let Some(to) = address() else { return };
+    let to = address();
     let proxy = Proxy::start(to).await;
     let mut a = Node::start(&proxy.url, &unique("bus"), "a").await;
     let before = a.up().await;
@@ -225,7 +223,7 @@ async fn the_shortest_interruption_is_a_gap() {
 
 #[tokio::test]
 async fn a_link_that_swallows_everything_is_noticed() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let proxy = Proxy::start(to.clone()).await;
     let mut a = Node::start(&proxy.url, &prefix, "a").await;
@@ -243,7 +241,7 @@ async fn a_link_that_swallows_everything_is_noticed() {
 
 #[tokio::test]
 async fn a_redis_that_comes_late_is_found() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
     let others_before = b.up().await;
@@ -263,7 +261,7 @@ async fn a_redis_that_comes_late_is_found() {
 
 #[tokio::test]
 async fn two_hubs_over_redis() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("bus"));
     let mut stages = Vec::new();
     let mut nodes = Vec::new();
@@ -301,9 +299,21 @@ async fn next(socket: &mut Socket) -> serde_json::Value {
 
 const RETENTION: Duration = Duration::from_secs(60);
 
+async fn seen(
+    presence: &RedisPresence,
+    groups: &[(&str, i64)],
+    now: i64,
+) -> Option<Vec<Vec<(String, i64)>>> {
+    let mut found = presence.seen(groups, now).await?;
+    for members in &mut found {
+        members.sort_unstable();
+    }
+    Some(found)
+}
+
 #[tokio::test]
 async fn presence_is_shared_and_its_window_inclusive() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("presence"));
     let a = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
     let b = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
@@ -312,33 +322,35 @@ async fn presence_is_shared_and_its_window_inclusive() {
     b.touch("g", "3", 3_000).await;
     a.touch("g", "3", 1_500).await;
     a.touch("h", "4", 3_000).await;
+    let all = [("1".to_owned(), 1_000), ("2".to_owned(), 2_000), ("3".to_owned(), 3_000)];
     for (since, expected) in
-        [(1_000, &["1", "2", "3"][..]), (2_000, &["2", "3"]), (3_000, &["3"]), (3_001, &[])]
+        [(1_000, &all[..]), (2_000, &all[1..]), (3_000, &all[2..]), (3_001, &[])]
     {
-        assert_eq!(b.present("g", since, 3_000).await, expected, "since {since}");
-        assert_eq!(a.present("g", since, 3_000).await, expected, "since {since}");
+        for node in [&a, &b] {
+            let found = seen(node, &[("g", since), ("h", 3_000), ("i", 0)], 3_000).await.unwrap();
+            assert_eq!(found[0], expected, "since {since}");
+            assert_eq!(found[1], [("4".to_owned(), 3_000)], "since {since}");
+            assert!(found[2].is_empty(), "since {since}");
+        }
     }
-    // 1 is expired when somebody reads 60 s later, whatever the window.
-    assert_eq!(a.present("g", 0, 61_001).await, ["2", "3"]);
+    // 1 is expired when somebody asks 60 s later, whatever the window.
+    assert_eq!(seen(&a, &[("g", 0)], 61_001).await.unwrap()[0], all[1..]);
 }
 
 #[tokio::test]
-async fn presence_without_redis_is_what_the_node_saw() {
-    let Some(to) = address() else { return };
+async fn without_redis_nobody_waits_for_it() {
+    let to = address();
     for way in [Way::Cut, Way::Stalled] {
         let proxy = Proxy::start(to.clone()).await;
-        let prefix = unique("presence");
-        let a = RedisPresence::new(&proxy.url, &prefix, RETENTION).unwrap();
-        let b = RedisPresence::new(&format!("redis://{to}"), &prefix, RETENTION).unwrap();
+        let a = RedisPresence::new(&proxy.url, &unique("presence"), RETENTION).unwrap();
         a.touch("g", "1", 1_000).await;
-        b.touch("g", "2", 1_000).await;
-        assert_eq!(a.present("g", 0, 1_000).await, ["1", "2"]);
+        assert_eq!(seen(&a, &[("g", 0)], 1_000).await, Some(vec![vec![("1".to_owned(), 1_000)]]));
         proxy.make(way);
         let answer = timeout(Duration::from_secs(1), async {
             a.touch("g", "3", 1_000).await;
-            a.present("g", 0, 1_000).await
+            seen(&a, &[("g", 0)], 1_000).await
         });
-        assert_eq!(answer.await.expect("an answer within the time-outs"), ["1", "3"]);
+        assert_eq!(answer.await.expect("an answer within the time-outs"), None);
         proxy.tasks.close();
     }
 }
