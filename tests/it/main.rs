@@ -18,6 +18,8 @@ mod jobs;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod metrics;

@@ -10,12 +10,13 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
+use chatwarden::post::MailServer;
 use chatwarden::web::GuardedWeb;
 use chatwarden_api::presence::{Board, Windows};
 use chatwarden_api::{RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
-use chatwarden_core::outside::Outside;
+use chatwarden_core::outside::{Outside, Post};
 use chatwarden_db::{
     Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp,
 };
@@ -176,10 +177,18 @@ impl App {
 
     /// A server without accounts.
     pub async fn empty() -> Self {
-        Self::open().await.expect("a server in process starts")
+        Self::open(None).await.expect("a server in process starts")
     }
 
-    async fn open() -> anyhow::Result<Self> {
+    /// A server with an account and its administrator, and with a mail server.
+    pub async fn start_with_mail(mailer: chatwarden_mail::Mailer) -> (Self, Actor) {
+        let app = Self::open(Some(mailer)).await.expect("a server in process starts");
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        (app, admin)
+    }
+
+    async fn open(mailer: Option<chatwarden_mail::Mailer>) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
         let meters = meters();
         let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING.micros())));
@@ -220,6 +229,7 @@ impl App {
                 // Tests have servers of their own, on this machine.
                 web: Arc::new(GuardedWeb::new(true)?),
                 disk: Disk::open(files.path(), FILE_LIMIT)?,
+                post: mailer.map(|mailer| Arc::new(MailServer(mailer)) as Arc<dyn Post>),
             },
             name: "test".to_owned(),
         });

@@ -10,7 +10,7 @@ use chatwarden_jobs::{NewJob, Registry, Schedule};
 use crate::accounts::purge;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, labels, notifications};
+use crate::{Store, labels, mail, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -37,7 +37,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(notifications::JOB, move |job| notifications::dispatch(of_notifications.clone(), job))
         .on(files::PURGE, move |job| files::purge(purging.0.clone(), purging.1.clone(), job))
         .on(files::SWEEP, move |job| files::sweep(sweeping.0.clone(), sweeping.1.clone(), job));
-    notifications::upkeep(registry, store)
+    let registry = notifications::upkeep(registry, store);
+    mail::delivery(registry, store, outside)
 }
 
 /// The jobs that come by themselves.
