@@ -44,6 +44,8 @@ mod labels;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod messages;

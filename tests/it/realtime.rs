@@ -34,10 +34,8 @@ async fn desk() -> Desk {
     let inbox = admin.post("/inboxes", inbox).await.ok();
     let members = json!({"inbox_id": inbox["id"], "user_ids": [agent.id]});
     admin.post("/inbox_members", members).await.ok();
-    let people = format!(
-        "/public/api/v1/inboxes/{}/contacts",
-        inbox["inbox_identifier"].as_str().unwrap()
-    );
+    let people =
+        format!("/public/api/v1/inboxes/{}/contacts", inbox["inbox_identifier"].as_str().unwrap());
     let contact = app.anyone().post(&people, json!({"name": "Vera"})).await.ok();
     let talks = format!("{people}/{}/conversations", contact["source_id"].as_str().unwrap());
     let number = app.anyone().post(&talks, json!({})).await.ok()["id"].clone();

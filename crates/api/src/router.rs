@@ -20,8 +20,11 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth, bulk_actions, canned_responses, contacts, conversations, custom_attributes, custom_filters, dashboard_apps, health, inboxes, labels, messages, notes, notification_settings, notification_subscriptions, notifications, onboarding, platform, profile, public, search, second_factor, sessions, setup, sign_up, teams, uploads,
-    widget,
+    accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth,
+    bulk_actions, canned_responses, contacts, conversations, custom_attributes, custom_filters,
+    dashboard_apps, health, inboxes, labels, messages, notes, notification_settings,
+    notification_subscriptions, notifications, onboarding, platform, profile, public, search,
+    second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.

@@ -9,11 +9,8 @@ mod enumeration;
 pub mod accounts;
 pub mod agent_bots;
 pub mod agents;
-<<<<<<< HEAD
 pub mod assignment;
-=======
 pub mod bulk_actions;
->>>>>>> desk
 pub mod canned_responses;
 pub mod contacts;
 pub mod conversations;

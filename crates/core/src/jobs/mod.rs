@@ -11,7 +11,7 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::{owner, purge as files};
-use crate::{Store, assignment, bulk_actions, conversations, inboxes, labels, notifications};
+use crate::{Store, assignment, bulk_actions, conversations, inboxes, labels, mail, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -59,7 +59,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(owner::FETCH, beyond(store, outside, owner::run_fetch))
         .on(files::PURGE, beyond(store, outside, files::purge))
         .on(files::SWEEP, beyond(store, outside, files::sweep));
-    notifications::upkeep(registry, store)
+    let registry = notifications::upkeep(registry, store);
+    mail::delivery(registry, store, outside)
 }
 
 /// The jobs that come by themselves.
