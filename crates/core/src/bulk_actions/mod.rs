@@ -109,10 +109,9 @@ pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
                 BulkAction::Contacts(of) => contact(tx, &scope, ContactId(id), of).await,
             })
             .await;
-        match done {
-            Err(Error::Db(error)) => return Err(JobError::Retry(error.to_string())),
-            // What is not there, not theirs, or not to be changed is left out.
-            Ok(()) | Err(_) => {}
+        // What is not there, not theirs, or not to be changed is left out.
+        if let Err(Error::Db(error)) = done {
+            return Err(JobError::Retry(error.to_string()));
         }
     }
     Ok(())

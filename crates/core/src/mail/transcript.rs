@@ -9,7 +9,7 @@ use crate::accounts;
 use crate::conversations::{self, Conversation};
 use crate::error::{Error, Result};
 use crate::ids::ConversationId;
-use crate::inboxes::{self, Inbox};
+use crate::inboxes::{self, Inbox, SenderName};
 use crate::messages::{self, MessageType, Sent};
 use crate::scope::Scope;
 
@@ -64,7 +64,7 @@ pub(super) async fn fill(tx: &mut Tx<'_>, scope: &Scope, args: &Value) -> Result
 fn sender(inbox: &Inbox, c: &Conversation, messages: &[Sent]) -> String {
     let name = inbox.business_name.as_deref().filter(|name| !name.trim().is_empty());
     let business = plain_name(name.unwrap_or(&inbox.name));
-    if inbox.sender_name_type != 0 {
+    if inbox.sender_name_type == SenderName::Professional {
         return business;
     }
     let spoke = messages
