@@ -4,11 +4,7 @@
 //! `cargo xtask` takes [`services`] alone, so that it builds while the server does not.
 
 #[cfg(feature = "server")]
-#[expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what a test stands on fails it by panicking"
-)]
+#[expect(clippy::expect_used, reason = "what a test stands on fails it by panicking")]
 mod app;
 mod golden;
 #[cfg(feature = "server")]

@@ -38,7 +38,7 @@ impl Received {
                 for part in parts {
                     let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
                     out.push(code.expect("quoted-printable"));
-                    out.extend_from_slice(part[2..].as_bytes());
+                    out.extend_from_slice(&part.as_bytes()[2..]);
                 }
                 String::from_utf8(out).expect("UTF-8")
             }
@@ -67,6 +67,7 @@ pub struct MailServer {
 
 impl MailServer {
     /// A server that takes letters from anybody.
+    #[expect(clippy::disallowed_methods, reason = "its tasks end with the runtime of the test")]
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
