@@ -113,8 +113,7 @@ async fn an_inbox_may_leave_it_to_people() {
 #[tokio::test]
 async fn a_policy_sets_the_limit_and_is_named() {
     let desk = Desk::open(&["Grace"]).await;
-    let policy =
-        desk.policy(json!({"name": "One each", "fair_distribution_limit": 1})).await;
+    let policy = desk.policy(json!({"name": "One each", "fair_distribution_limit": 1})).await;
     assert_eq!(desk.given(2).await, [json!("Grace"), Value::Null]);
     let messages = desk.admin.get("/conversations/1/messages").await.ok();
     let said: Vec<&Value> =
@@ -147,7 +146,8 @@ async fn rules_of_policies_are_said_by_field() {
     stranger.get("/assignment_policies/1").await.status(404);
     stranger.patch("/assignment_policies/1", json!({"name": "Mine"})).await.status(404);
     stranger.delete("/assignment_policies/1").await.status(404);
-    let own = stranger.post("/inboxes", json!({"name": "D", "channel": {"type": "api"}})).await.ok();
+    let own =
+        stranger.post("/inboxes", json!({"name": "D", "channel": {"type": "api"}})).await.ok();
     let tie = format!("/inboxes/{}/assignment_policy", own["id"]);
     stranger.post(&tie, json!({"assignment_policy_id": 1})).await.status(404);
     stranger.get(&tie).await.status(404);
