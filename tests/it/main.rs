@@ -52,6 +52,8 @@ mod openapi;
 #[cfg(test)]
 mod public_api;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;

@@ -265,7 +265,7 @@ fn board(config: &Config) -> anyhow::Result<Board> {
     let windows = options::presence(config);
     let shared = match options::redis_url(config) {
         Some(url) => {
-            Some(Arc::new(RedisPresence::new(url.expose(), "chatwarden", windows.contacts)?)
+            Some(Arc::new(RedisPresence::new(url.expose(), "chatwarden", windows.users.max(windows.contacts))?)
                 as Arc<dyn chatwarden_cable::Presence>)
         }
         None => None,
