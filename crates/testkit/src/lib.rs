@@ -4,18 +4,18 @@
 //! `cargo xtask` takes [`services`] alone, so that it builds while the server does not.
 
 #[cfg(feature = "server")]
-#[expect(clippy::expect_used, reason = "what a test stands on fails it by panicking")]
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what a test stands on fails it by panicking"
+)]
 mod app;
 mod golden;
 #[cfg(feature = "server")]
 mod reply;
 pub mod services;
 #[cfg(feature = "server")]
-#[expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what a test stands on fails it by panicking"
-)]
+#[expect(clippy::expect_used, reason = "what a test stands on fails it by panicking")]
 mod smtp;
 
 #[cfg(feature = "server")]
