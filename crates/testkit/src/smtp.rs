@@ -38,7 +38,7 @@ impl Received {
                 for part in parts {
                     let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
                     out.push(code.expect("quoted-printable"));
-                    out.extend_from_slice(&part.as_bytes()[2..]);
+                    out.extend_from_slice(part.as_bytes().get(2..).expect("two digits"));
                 }
                 String::from_utf8(out).expect("UTF-8")
             }
