@@ -42,6 +42,7 @@ async fn desk() -> Desk {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = app.node().router();
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     Desk {
         talk: format!("{talks}/{number}"),
