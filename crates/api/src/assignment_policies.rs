@@ -40,6 +40,9 @@ const FIELDS: &[&str] = &[
     "enabled",
 ];
 
+/// The hours after which a conversation is left alone: null is no limit.
+const HOURS: &str = "exclude_older_than_hours";
+
 fn draft(params: &Params) -> Answer<Draft> {
     let sent = params.record("assignment_policy", FIELDS)?;
     let odd = |field: &str, name: &str| {
@@ -59,7 +62,6 @@ fn draft(params: &Params) -> Answer<Draft> {
         Some(Value::String(text)) => text.trim().is_empty(),
         value => value == Some(&Value::Null),
     };
-    const HOURS: &str = "exclude_older_than_hours";
     Ok(Draft {
         name: sent.has("name").then(|| sent.text("name").unwrap_or_default()),
         description: sent.has("description").then(|| sent.text("description")),

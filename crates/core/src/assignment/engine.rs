@@ -133,9 +133,10 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         })
         .collect();
     let teams: Vec<i64> = waiting.iter().filter_map(|(_, team, _)| *team).collect();
-    let in_teams = match teams.is_empty() {
-        true => Vec::new(),
-        false => tx.all(&sql::TEAM_MEMBERS, args![account, teams]).await?,
+    let in_teams = if teams.is_empty() {
+        Vec::new()
+    } else {
+        tx.all(&sql::TEAM_MEMBERS, args![account, teams]).await?
     };
     let by = Performer::Policy(rules.says);
     let mut turn = candidates.iter().map(|it| it.last).max().unwrap_or_default();
