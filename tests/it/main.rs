@@ -16,6 +16,8 @@ mod contact_merge;
 #[cfg(test)]
 mod contacts;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod custom_attributes;
 #[cfg(test)]
 mod custom_filters;

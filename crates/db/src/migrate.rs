@@ -32,6 +32,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0020_labels_and_teams",
     "0021_contact_extras",
     "0025_channel_addresses",
+    "0030_conversation_threads",
     "0035_notifications",
     "0060_files",
 ];

@@ -3,13 +3,14 @@
 use chatwarden_db::{Timestamp, WriteTx};
 use serde_json::{Value, json};
 
-use super::{Conversation, Status, push, sql};
+use super::{Conversation, Status, attributes, participants, push, sql};
 use crate::contacts::{self, Contact, ContactInbox};
 use crate::error::{Error, Result};
 use crate::events::Performer;
 use crate::ids::{AgentBotId, ContactId, InboxId, TeamId, UserId};
 use crate::inboxes::{self, Inbox};
-use crate::scope::{Agent, Scope};
+use crate::messages;
+use crate::scope::Scope;
 
 /// What a new conversation starts with.
 #[derive(Debug, Clone)]
@@ -58,12 +59,13 @@ pub struct Place {
 /// The inbox, the contact inbox (made where it is missing) and the contact that a place means.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the account lacks one of them, [`Error::Unauthorized`] where the member is not in the inbox,
+/// [`Error::NotFound`] where the account lacks one of them, [`Error::Unauthorized`] where a `member` is given who is not in the inbox,
 /// [`Error::Unprocessable`] where the source id is another contact's.
 pub async fn place(
     tx: &mut WriteTx<'_>,
-    scope: &Scope<Agent>,
+    scope: &Scope,
     place: &Place,
+    member: Option<UserId>,
 ) -> Result<(Inbox, ContactInbox, Contact)> {
     let contact_inbox = match (place.inbox, place.contact, &place.source_id) {
         (Some(inbox), Some(contact), source_id) => {
@@ -94,7 +96,9 @@ pub async fn place(
     };
     let inbox =
         inboxes::sql::get(tx, scope, contact_inbox.inbox_id).await?.ok_or(Error::NotFound)?.inbox;
-    if !scope.is_admin() && !inboxes::sql::is_member(tx, scope, inbox.id, scope.user_id()).await? {
+    if let Some(member) = member
+        && !inboxes::sql::is_member(tx, scope, inbox.id, member).await?
+    {
         return Err(Error::not_authorized());
     }
     let contact =
@@ -108,7 +112,7 @@ pub async fn place(
 /// Nobody hears of it yet: [`announce_created`] does that once its first message stands.
 ///
 /// # Errors
-/// What the database says.
+/// [`Error::Invalid`] for attributes beyond the limits.
 pub async fn create(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -117,11 +121,15 @@ pub async fn create(
     blocked: bool,
     mut new: NewConversation,
 ) -> Result<(Conversation, bool)> {
+    if inbox.lock_to_single_conversation {
+        sql::lock_contact_inbox(tx, scope, of.id).await?;
+    }
     if inbox.lock_to_single_conversation
         && let Some(latest) = sql::latest_of_contact_inbox(tx, scope, of.id, inbox.id).await?
     {
         return Ok((latest, false));
     }
+    attributes::check_new(&mut new)?;
     if blocked {
         new.status = Status::Resolved;
     }
@@ -143,8 +151,41 @@ pub async fn announce_created(
 ) -> Result<()> {
     crate::meters::conversation(tx, c);
     push::announce(tx, scope, c, &["conversation.created"], by).await?;
-    if c.row.assignee_id.is_some() {
+    if let Some(assignee) = c.row.assignee_id {
+        participants::add(tx, scope, c, &[assignee]).await?;
         push::announce(tx, scope, c, &["assignee.changed"], by).await?;
     }
+    if c.row.team_id.is_some() {
+        push::announce(tx, scope, c, &["team.changed"], by).await?;
+    }
+    Ok(())
+}
+
+/// Says among the messages of a new conversation whom it was given to.
+///
+/// # Errors
+/// What the database says.
+pub async fn say_given(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    by: &Performer,
+) -> Result<()> {
+    let Some(name) = by.name() else { return Ok(()) };
+    let text = match (c.assignee(), &c.team) {
+        (None, None) => return Ok(()),
+        (Some(assignee), Some(team)) => {
+            format!("Assigned to {} via {} by {name}", assignee.name, team.name)
+        }
+        (None, Some(team)) => format!("Assigned to {} by {name}", team.name),
+        (Some(assignee), None) => match by {
+            Performer::User(push) if push.id == assignee.id => {
+                format!("{name} self-assigned this conversation")
+            }
+            _ => format!("Assigned to {} by {name}", assignee.name),
+        },
+    };
+    messages::activity(tx, scope, c, &text, json!({})).await?;
+    sql::update(tx, scope, &c.row).await?;
     Ok(())
 }

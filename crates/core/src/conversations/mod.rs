@@ -1,22 +1,38 @@
 //! Conversations: one contact's thread in one inbox.
 
+pub mod attachments;
+mod attributes;
 mod create;
+pub mod destroy;
+pub mod drafts;
 pub mod lists;
+pub mod mute;
+pub mod participants;
+mod priority;
 pub mod push;
+pub mod seen;
+pub mod snooze;
 pub mod sql;
 mod status;
 mod team;
 
-pub use create::{NewConversation, Place, announce_created, create, place};
+pub use attributes::set_custom_attributes;
+pub use create::{NewConversation, Place, announce_created, create, place, say_given};
+pub use destroy::{PURGE, destroy, purge};
 pub use lists::{Assigned, Counts, Filter, Page, counts, page, show};
+pub use mute::{mute, unmute};
+pub use priority::set_priority;
 pub use push::ConversationPush;
+pub use seen::{mark_seen, mark_unread};
+pub use snooze::{REOPEN, SNOOZES, reopen};
 pub(crate) use status::events_of;
-pub use status::{assign, mark_seen, save, set_status};
+pub use status::{assign, assign_bot, hand_off, save, set_status};
 pub use team::assign_team;
 
 use chatwarden_db::{Json, Timestamp, Tx, WriteTx};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::agent_bots::AgentBot;
 use crate::contacts::{Contact, ContactInbox};
 use crate::error::{Error, Result};
 use crate::ids::{
@@ -24,6 +40,7 @@ use crate::ids::{
     MessageId, TeamId, UserId,
 };
 use crate::scope::{Agent, Bot, Scope};
+use crate::storage::{Avatar, avatar_url};
 use crate::teams::Team;
 use crate::users::{Member, MemberRow};
 
@@ -114,6 +131,40 @@ chatwarden_db::joined! {
         pub inbox: InboxOf,
         pub assignee_row: ? MemberRow,
         pub team: ? Team,
+        pub assignee_bot: ? AssigneeBot,
+    }
+}
+
+chatwarden_db::row! {
+    /// The bot that has a conversation, as its forms show it.
+    pub struct AssigneeBot {
+        pub id: AgentBotId,
+        pub account_id: Option<AccountId>,
+        pub name: String,
+        pub description: Option<String>,
+        pub outgoing_url: Option<String>,
+        pub avatar: Option<Avatar>,
+    }
+}
+
+impl AssigneeBot {
+    /// The bot in cable frames.
+    pub fn push(&self, tx: &Tx<'_>) -> Value {
+        let avatar = avatar_url(tx, self.avatar.as_ref());
+        json!({"id": self.id, "name": self.name, "avatar_url": avatar, "type": "agent_bot"})
+    }
+}
+
+impl From<&AgentBot> for AssigneeBot {
+    fn from(bot: &AgentBot) -> Self {
+        Self {
+            id: bot.id,
+            account_id: bot.account_id,
+            name: bot.name.clone(),
+            description: bot.description.clone(),
+            outgoing_url: bot.outgoing_url.clone(),
+            avatar: bot.avatar.clone(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chatwarden_db::{Tx, WriteTx};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Conversation;
 use crate::contacts::push::{ContactInboxPush, ContactPush};
@@ -44,7 +44,7 @@ pub struct ConversationPush<'a> {
 #[derive(Debug, Clone, Serialize)]
 struct Meta<'a> {
     sender: ContactPush<'a>,
-    assignee: Option<UserPush>,
+    assignee: Option<Value>,
     assignee_type: Option<&'static str>,
     team: Option<TeamPush<'a>>,
     hmac_verified: bool,
@@ -56,7 +56,12 @@ impl<'a> ConversationPush<'a> {
         let row = &c.row;
         let unix0 =
             |t: Option<chatwarden_db::Timestamp>| t.map_or(0, chatwarden_db::Timestamp::unix);
-        let assignee = c.assignee().map(|member| UserPush::of(tx, &member));
+        let user = c.assignee().map(|member| json!(UserPush::of(tx, &member)));
+        let (assignee, assignee_type) = match (user, &c.assignee_bot) {
+            (Some(user), _) => (Some(user), Some("User")),
+            (None, Some(bot)) => (Some(bot.push(tx)), Some("AgentBot")),
+            (None, None) => (None, None),
+        };
         Self {
             additional_attributes: &row.additional_attributes.0,
             can_reply: c.can_reply(),
@@ -68,8 +73,8 @@ impl<'a> ConversationPush<'a> {
             labels: &row.labels.0,
             meta: Meta {
                 sender: ContactPush::of(tx, &c.contact),
-                assignee_type: assignee.as_ref().map(|_| "User"),
                 assignee,
+                assignee_type,
                 team: c.team.as_ref().map(TeamPush::of),
                 hmac_verified: c.contact_inbox.hmac_verified,
             },

@@ -22,7 +22,8 @@ macro_rules! conversation_columns {
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, ",
             $crate::member_columns!(),
             ", ",
-            $crate::team_columns!()
+            $crate::team_columns!(),
+            ", ab.id, ab.account_id, ab.name, ab.description, ab.outgoing_url, ab.avatar"
         )
     };
 }
@@ -35,7 +36,8 @@ macro_rules! conversation_from {
          join inboxes ib on ib.account_id = c.account_id and ib.id = c.inbox_id \
          left join account_users au on au.account_id = c.account_id and au.user_id = c.assignee_id \
          left join users u on u.id = au.user_id \
-         left join teams t on t.account_id = c.account_id and t.id = c.team_id "
+         left join teams t on t.account_id = c.account_id and t.id = c.team_id \
+         left join agent_bots ab on ab.id = c.assignee_agent_bot_id "
     };
 }
 
@@ -53,19 +55,25 @@ statements! {
     /// $1 account, $2 display id, $3 user
     FIND: Found = "conversations.find", (concat!("select ", conversation_columns!(), access_column!(),
         conversation_from!(), "where c.account_id = $1 and c.display_id = $2"));
-    /// $1 account, $2 display id, $3 user
-    LOCK: Found = "conversations.lock", (concat!("select ", conversation_columns!(), access_column!(),
-        conversation_from!(), "where c.account_id = $1 and c.display_id = $2 @lock(c)"));
+    /// $1 account, $2 display id
+    LOCK: (i64,) = "conversations.lock",
+        "select c.id from conversations c where c.account_id = $1 and c.display_id = $2 @lock(c)";
+    /// $1 account, $2 row id
+    LOCK_ROW: (i64,) = "conversations.lock_row",
+        "select c.id from conversations c where c.account_id = $1 and c.id = $2 @lock(c)";
+    /// $1 account, $2 contact inbox, $3 inbox
+    LOCK_LATEST: (i64,) = "conversations.lock_latest",
+        "select c.id from conversations c
+         where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)";
+    /// $1 account, $2 contact inbox: who opens its first conversation does so alone
+    LOCK_CONTACT_INBOX: (i64,) = "conversations.lock_contact_inbox",
+        "select ci.id from contact_inboxes ci where ci.account_id = $1 and ci.id = $2 @lock(ci)";
     /// $1 account, $2 row ids
     BY_IDS: Conversation = "conversations.by_ids", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), "where c.account_id = $1 and c.id @in($2) order by c.id"));
     /// $1 account, $2 row id
     GET: Conversation = "conversations.get", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
         "where c.account_id = $1 and c.id = $2"));
-    /// $1 account, $2 contact inbox, $3 inbox
-    LATEST_OF_CONTACT_INBOX: Conversation = "conversations.latest_of_contact_inbox", (concat!("select ",
-        conversation_columns!(), " ", conversation_from!(),
-        "where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)"));
     /// $1 account
     NEXT_DISPLAY_ID: (i64,) = "conversations.next_display_id",
         "update account_sequences set conversations = conversations + 1 where account_id = $1 returning conversations";
@@ -97,14 +105,30 @@ pub async fn find(
     tx.opt(&FIND, args![scope.account_id(), id, user]).await
 }
 
-/// The same, locked until the transaction ends.
+/// The same, locked until the transaction ends. What is joined is read once the lock is held: on PostgreSQL,
+/// a statement that waits for a row goes on with what it read of the others before.
 pub async fn lock(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     id: DisplayId,
     user: UserId,
 ) -> Result<Option<Found>, DbError> {
-    tx.opt(&LOCK, args![scope.account_id(), id, user]).await
+    if tx.opt(&LOCK, args![scope.account_id(), id]).await?.is_none() {
+        return Ok(None);
+    }
+    find(tx, scope, id, user).await
+}
+
+/// A conversation by its row's id, locked.
+pub async fn lock_row(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    id: ConversationId,
+) -> Result<Option<Conversation>, DbError> {
+    if tx.opt(&LOCK_ROW, args![scope.account_id(), id]).await?.is_none() {
+        return Ok(None);
+    }
+    get(tx, scope, id).await
 }
 
 /// Conversations by their rows' ids.
@@ -123,7 +147,19 @@ pub async fn latest_of_contact_inbox(
     contact_inbox: ContactInboxId,
     inbox: InboxId,
 ) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&LATEST_OF_CONTACT_INBOX, args![scope.account_id(), contact_inbox, inbox]).await
+    match tx.opt(&LOCK_LATEST, args![scope.account_id(), contact_inbox, inbox]).await? {
+        Some((id,)) => get(tx, scope, ConversationId(id)).await,
+        None => Ok(None),
+    }
+}
+
+/// Keeps everybody else from opening a conversation of a contact inbox until the transaction ends.
+pub async fn lock_contact_inbox(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact_inbox: ContactInboxId,
+) -> Result<(), DbError> {
+    tx.opt(&LOCK_CONTACT_INBOX, args![scope.account_id(), contact_inbox]).await.map(|_| ())
 }
 
 /// A conversation by its row's id.

@@ -3,7 +3,8 @@
 use chatwarden_db::{Timestamp, WriteTx};
 use serde_json::json;
 
-use super::{Conversation, ConversationRow, Status, push, sql};
+use super::{AssigneeBot, Conversation, ConversationRow, Status, participants, push, sql};
+use crate::agent_bots::AgentBot;
 use crate::error::Result;
 use crate::events::Performer;
 use crate::messages;
@@ -59,6 +60,9 @@ pub async fn save(
     let events = events_of(before, &c.row);
     c.row.updated_at = tx.now();
     sql::update(tx, scope, &c.row).await?;
+    if let Some(assignee) = c.row.assignee_id.filter(|_| before.assignee_id != c.row.assignee_id) {
+        participants::add(tx, scope, c, &[assignee]).await?;
+    }
     push::announce(tx, scope, c, &events, by).await
 }
 
@@ -75,6 +79,23 @@ pub async fn set_status(
     by: &Performer,
 ) -> Result<()> {
     let before = c.row.clone();
+    // What a person opens is no bot's any more.
+    if status == Status::Open && matches!(by, Performer::User(_)) {
+        c.row.assignee_agent_bot_id = None;
+        c.assignee_bot = None;
+    }
+    move_to(tx, scope, c, before, status, snoozed_until, by).await
+}
+
+async fn move_to(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    before: ConversationRow,
+    status: Status,
+    snoozed_until: Option<Timestamp>,
+    by: &Performer,
+) -> Result<()> {
     c.row.status = status;
     c.row.snoozed_until = if status == Status::Snoozed { snoozed_until } else { None };
     if status == Status::Resolved {
@@ -105,7 +126,7 @@ fn status_text(status: Status, by: &Performer) -> Option<String> {
     })
 }
 
-/// Assigns a conversation to a member, or to nobody. Assigning a user clears the bot.
+/// Assigns a conversation to a member, or to nobody. Either takes it from the bot that has it.
 ///
 /// # Errors
 /// What the database says.
@@ -119,6 +140,10 @@ pub async fn assign(
     let before = c.row.clone();
     c.row.assignee_id = assignee.map(|member| member.id);
     c.row.assignee_agent_bot_id = None;
+    c.assignee_bot = None;
+    if before.assignee_id == c.row.assignee_id && before.assignee_agent_bot_id.is_none() {
+        return Ok(());
+    }
     c.assignee_row = match c.row.assignee_id {
         Some(user) => crate::users::sql::member_row(tx, scope, user).await?,
         None => None,
@@ -131,6 +156,51 @@ pub async fn assign(
     save(tx, scope, c, &before, by).await
 }
 
+/// Gives a conversation to a bot, and takes it from the member who has it.
+///
+/// # Errors
+/// What the database says.
+pub async fn assign_bot(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    bot: &AgentBot,
+    by: &Performer,
+) -> Result<()> {
+    let before = c.row.clone();
+    c.row.assignee_id = None;
+    c.row.assignee_agent_bot_id = Some(bot.id);
+    if before.assignee_id.is_none() && before.assignee_agent_bot_id == Some(bot.id) {
+        return Ok(());
+    }
+    c.assignee_row = None;
+    c.assignee_bot = Some(AssigneeBot::from(bot));
+    if before.assignee_id.is_some()
+        && let Some(text) = assignee_text(None, by)
+    {
+        messages::activity(tx, scope, c, &text, json!({})).await?;
+    }
+    save(tx, scope, c, &before, by).await
+}
+
+/// A bot hands a pending conversation to people: it is open, no bot has it, and its contact waits.
+///
+/// # Errors
+/// What the database says.
+pub async fn hand_off(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    c: &mut Conversation,
+    by: &Performer,
+) -> Result<()> {
+    let now = tx.now();
+    let before = c.row.clone();
+    c.row.assignee_agent_bot_id = None;
+    c.assignee_bot = None;
+    c.row.waiting_since.get_or_insert(now);
+    move_to(tx, scope, c, before, Status::Open, None, by).await
+}
+
 fn assignee_text(assignee: Option<&Member>, by: &Performer) -> Option<String> {
     let name = by.name()?;
     Some(match assignee {
@@ -140,39 +210,4 @@ fn assignee_text(assignee: Option<&Member>, by: &Performer) -> Option<String> {
         }
         Some(member) => format!("Assigned to {} by {name}", member.name),
     })
-}
-
-/// Notes that a member looked: at once where there is something new since, else at most once an
-/// hour (`behaviours.md §8`, update_last_seen).
-///
-/// # Errors
-/// What the database says.
-pub async fn mark_seen(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope,
-    c: &mut Conversation,
-    member: &Member,
-) -> Result<()> {
-    let now = tx.now();
-    let assigned_to_me = c.row.assignee_id == Some(member.id);
-    let seen = if assigned_to_me {
-        c.row.assignee_last_seen_at.min(c.row.agent_last_seen_at)
-    } else {
-        c.row.agent_last_seen_at
-    };
-    let stale =
-        |at: Option<Timestamp>| at.is_none_or(|at| now.micros() - at.micros() >= 3_600_000_000);
-    if seen.is_none_or(|at| c.row.last_activity_at > at) || stale(seen) {
-        let before = c.row.clone();
-        c.row.agent_last_seen_at = Some(now);
-        c.row.unread_count = 0;
-        if assigned_to_me {
-            c.row.assignee_last_seen_at = Some(now);
-        }
-        // Not `save`: looking is no change of the conversation, and its updated_at stays.
-        if before.agent_last_seen_at != c.row.agent_last_seen_at {
-            sql::update(tx, scope, &c.row).await?;
-        }
-    }
-    crate::notifications::seen(tx, scope, member, c.row.id).await
 }

@@ -11,7 +11,7 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::purge as files;
-use crate::{Store, inboxes, labels, notifications};
+use crate::{Store, conversations, inboxes, labels, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
@@ -47,6 +47,8 @@ fn beyond<F: Fn(Store, Outside, Job) -> R, R>(
 pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
+        .on(conversations::REOPEN, on(store, conversations::reopen))
+        .on(conversations::PURGE, on(store, conversations::purge))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
@@ -57,5 +59,9 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] =
-    &[files::SCHEDULE, notifications::WAKING, notifications::PRUNING];
+pub static SCHEDULES: &[Schedule] = &[
+    conversations::SNOOZES,
+    files::SCHEDULE,
+    notifications::PRUNING,
+    notifications::WAKING,
+];

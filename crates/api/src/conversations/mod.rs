@@ -1,9 +1,11 @@
 //! Conversations: lists, one of them, its status, its assignee (`resources.md §6`).
 
+mod actions;
+
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::conversations::{
-    self, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
+    self, AssigneeBot, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
 };
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, Sent};
@@ -12,14 +14,14 @@ use chatwarden_core::{Error, teams, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
 
-use crate::actors::{Agent, AgentOrBot, performer};
+use crate::actors::{Agent, AgentOrBot};
 use crate::app::App;
 use crate::contacts::contact_json;
 use crate::error::{Answer, ApiError};
 use crate::messages::Draft;
 use crate::params::Params;
 use crate::routes::Routes;
-use crate::teams::{raw_team_json, team_json};
+use crate::teams::team_json;
 
 pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/accounts/{account_id}/conversations")
@@ -27,9 +29,25 @@ pub(crate) fn routes() -> Routes {
         .post("", create)
         .get("/meta", meta)
         .get("/{conversation_id}", show)
-        .post("/{conversation_id}/toggle_status", toggle_status)
-        .post("/{conversation_id}/assignments", assign)
-        .post("/{conversation_id}/update_last_seen", update_last_seen)
+        .patch("/{conversation_id}", actions::update)
+        .delete("/{conversation_id}", actions::destroy)
+        .post("/{conversation_id}/toggle_status", actions::toggle_status)
+        .post("/{conversation_id}/toggle_priority", actions::toggle_priority)
+        .post("/{conversation_id}/toggle_typing_status", actions::toggle_typing_status)
+        .post("/{conversation_id}/mute", actions::mute)
+        .post("/{conversation_id}/unmute", actions::unmute)
+        .post("/{conversation_id}/assignments", actions::assign)
+        .post("/{conversation_id}/update_last_seen", actions::update_last_seen)
+        .post("/{conversation_id}/unread", actions::unread)
+        .post("/{conversation_id}/custom_attributes", actions::custom_attributes)
+        .get("/{conversation_id}/attachments", actions::list_attachments)
+        .get("/{conversation_id}/participants", actions::list_participants)
+        .post("/{conversation_id}/participants", actions::add_participants)
+        .patch("/{conversation_id}/participants", actions::set_participants)
+        .delete("/{conversation_id}/participants", actions::remove_participants)
+        .get("/{conversation_id}/draft_messages", actions::show_draft)
+        .patch("/{conversation_id}/draft_messages", actions::put_draft)
+        .delete("/{conversation_id}/draft_messages", actions::delete_draft)
 }
 
 /// The number of the conversation in the path; what is no number names no conversation.
@@ -95,12 +113,7 @@ fn moment(params: &Params, key: &str) -> Option<Timestamp> {
 
 /// Opens a conversation with a contact in an inbox, or with whoever has the source id
 /// (`behaviours.md §8`, create).
-async fn create(
-    Agent(scope, account): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let who = AgentOrBot::Agent(scope.clone(), account);
+async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let status = match params.present("status").as_deref() {
         None => Status::Open,
         Some(name) => Status::named(name)
@@ -117,6 +130,7 @@ async fn create(
         custom_attributes: object("custom_attributes"),
     };
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
+    let team = params.integer("team_id").filter(|id| *id > 0).map(TeamId);
     let first = params.inner("message").map(|message| Draft::of(&message)).transpose()?;
     let place = Place {
         inbox: params.integer("inbox_id").map(InboxId),
@@ -124,25 +138,34 @@ async fn create(
         source_id: params.present("source_id"),
     };
     app.write(async move |tx| {
-        let (inbox, contact_inbox, contact) = conversations::place(tx, &scope, &place).await?;
-        let by = performer(tx, &scope);
-        let new = match assignee {
-            Some(user) => {
-                let member = users::sql::member(tx, &scope, user).await.map_err(Error::from)?;
-                NewConversation { assignee: member.map(|m| m.id), ..new }
-            }
-            None => new,
+        let (scope, by) = (who.tenant(), who.performer(tx));
+        let member = match &who {
+            AgentOrBot::Agent(scope, _) if !scope.is_admin() => Some(scope.user_id()),
+            _ => None,
         };
+        let (inbox, contact_inbox, contact) =
+            conversations::place(tx, scope, &place, member).await?;
+        let mut new = new;
+        if let Some(user) = assignee {
+            let member = users::sql::member(tx, scope, user).await.map_err(Error::from)?;
+            new.assignee = member.map(|member| member.id);
+        }
+        if let Some(team) = team {
+            new.team = teams::get(tx, scope, team).await?.map(|team| team.id);
+        }
         let (mut c, fresh) =
-            conversations::create(tx, &scope, &inbox, &contact_inbox, contact.blocked, new).await?;
+            conversations::create(tx, scope, &inbox, &contact_inbox, contact.blocked, new).await?;
         if fresh {
-            conversations::announce_created(tx, &scope, &c, &by).await?;
+            conversations::announce_created(tx, scope, &c, &by).await?;
         }
         if let Some(first) = first {
             let new = first.message(tx, &who, &c).await?;
-            messages::create(tx, &scope, &mut c, new, &by).await?;
+            messages::create(tx, scope, &mut c, new, &by).await?;
         }
-        let page = conversations::show(tx, &scope, c).await?;
+        if fresh {
+            conversations::say_given(tx, scope, &mut c, &by).await?;
+        }
+        let page = conversations::show(tx, scope, c).await?;
         Ok(Json(conversation_json(tx, &page)))
     })
     .await
@@ -162,101 +185,11 @@ async fn meta(
 }
 
 /// One conversation.
-async fn show(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
+async fn show(who: AgentOrBot, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     app.read(async move |tx| {
-        let found = conversations::find(tx, &scope, id).await?;
-        let page = conversations::show(tx, &scope, found).await?;
-        Ok(Json(conversation_json(tx, &page)))
-    })
-    .await
-}
-
-/// Moves a conversation to a status; without one, open and resolved change places
-/// (`behaviours.md §8`, toggle_status).
-async fn toggle_status(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let id = display_id(&params)?;
-    let wanted = params.present("status");
-    let until = params.integer("snoozed_until").map(Timestamp::from_unix);
-    app.write(async move |tx| {
-        let mut c = conversations::lock(tx, &scope, id).await?;
-        let by = performer(tx, &scope);
-        let status = match wanted.as_deref() {
-            Some(name) => Status::named(name).ok_or_else(|| {
-                ApiError::unprocessable(format!("'{name}' is not a valid status"))
-            })?,
-            None if c.row.status == Status::Open => Status::Resolved,
-            None => Status::Open,
-        };
-        conversations::set_status(tx, &scope, &mut c, status, until, &by).await?;
-        // Whoever reopens a conversation as an agent takes it.
-        if status == Status::Open && !scope.is_admin() && c.row.assignee_id != Some(scope.user_id())
-        {
-            let me = scope.member().clone();
-            conversations::assign(tx, &scope, &mut c, Some(&me), &by).await?;
-        }
-        Ok(Json(json!({"payload": {
-            "success": true,
-            "conversation_id": c.row.display_id,
-            "current_status": c.row.status,
-            "snoozed_until": c.row.snoozed_until.map(Timestamp::iso),
-        }})))
-    })
-    .await
-}
-
-/// Assigns a conversation to a member, or to nobody; where no assignee is named, to a team or none.
-async fn assign(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let id = display_id(&params)?;
-    let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
-    let to_team = !params.has("assignee_id") && params.has("team_id");
-    let team = params.integer("team_id").map(TeamId);
-    app.write(async move |tx| {
-        let mut c = conversations::lock(tx, &scope, id).await?;
-        if to_team {
-            let team = match team {
-                Some(team) => teams::get(tx, &scope, team).await?,
-                None => None,
-            };
-            let by = performer(tx, &scope);
-            conversations::assign_team(tx, &scope, &mut c, team, &by).await?;
-            return Ok(Json(c.team.as_ref().map_or(Value::Null, raw_team_json)));
-        }
-        let member = match assignee {
-            Some(user) => users::sql::member(tx, &scope, user).await.map_err(Error::from)?,
-            None => None,
-        };
-        let by = performer(tx, &scope);
-        conversations::assign(tx, &scope, &mut c, member.as_ref(), &by).await?;
-        Ok(Json(member.map_or(Value::Null, |member| agent_json(tx, &member))))
-    })
-    .await
-}
-
-/// Notes that the member looked.
-async fn update_last_seen(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let id = display_id(&params)?;
-    app.write(async move |tx| {
-        let mut c = conversations::lock(tx, &scope, id).await?;
-        let me = scope.member().clone();
-        conversations::mark_seen(tx, &scope, &mut c, &me).await?;
-        let page = conversations::show(tx, &scope, c).await?;
+        let found = actions::find(tx, &who, id).await?;
+        let page = conversations::show(tx, who.tenant(), found).await?;
         Ok(Json(conversation_json(tx, &page)))
     })
     .await
@@ -284,6 +217,22 @@ pub(crate) fn agent_json(tx: &Tx<'_>, member: &users::Member) -> Value {
     out
 }
 
+/// A bot that has a conversation (`resources.md §6.1`).
+pub(crate) fn slim_bot_json(tx: &Tx<'_>, bot: &AssigneeBot) -> Value {
+    let mut out = json!({
+        "id": bot.id,
+        "name": bot.name,
+        "description": bot.description,
+        "thumbnail": avatar_url(tx, bot.avatar.as_ref()),
+        "bot_type": "webhook",
+    });
+    // Where a bot of the installation listens is not the account's business.
+    if let (Some(_), Some(object)) = (bot.account_id, out.as_object_mut()) {
+        object.insert("outgoing_url".to_owned(), json!(bot.outgoing_url));
+    }
+    out
+}
+
 fn message_push(tx: &Tx<'_>, c: &Conversation, sent: &Sent) -> Value {
     json!(MessagePush::of(tx, c, sent))
 }
@@ -302,6 +251,9 @@ pub(crate) fn conversation_json(tx: &Tx<'_>, page: &Page) -> Value {
     if let Some(assignee) = c.assignee() {
         meta.insert("assignee".to_owned(), agent_json(tx, &assignee));
         meta.insert("assignee_type".to_owned(), json!("User"));
+    } else if let Some(bot) = &c.assignee_bot {
+        meta.insert("assignee".to_owned(), slim_bot_json(tx, bot));
+        meta.insert("assignee_type".to_owned(), json!("AgentBot"));
     }
     meta.insert("hmac_verified".to_owned(), json!(c.contact_inbox.hmac_verified));
     json!({
