@@ -151,9 +151,8 @@ async fn attributes_are_replaced_within_limits() {
     let (_app, admin) = App::start().await;
     let path = conversation(&admin, &[]).await;
     let attributes = format!("{path}/custom_attributes");
-    let put = async |value: Value| {
-        admin.post(&attributes, json!({"custom_attributes": value})).await
-    };
+    let put =
+        async |value: Value| admin.post(&attributes, json!({"custom_attributes": value})).await;
     put(json!({"order": "A-17", "pieces": 9_999_999_999_i64})).await.ok();
     let kept = put(json!({"order": "B-1"})).await.ok();
     assert_eq!(kept["custom_attributes"], json!({"order": "B-1"}));

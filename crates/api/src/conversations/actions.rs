@@ -93,12 +93,13 @@ pub(super) async fn toggle_status(
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let until = params.integer("snoozed_until").filter(|at| *at > 0).map(Timestamp::from_unix);
-    let wanted = match params.present("status").as_deref() {
-        None => None,
-        Some(name) => Some(Status::named(name).ok_or_else(|| {
-            ApiError::unprocessable(format!("'{name}' is not a valid status"))
-        })?),
-    };
+    let wanted =
+        match params.present("status").as_deref() {
+            None => None,
+            Some(name) => Some(Status::named(name).ok_or_else(|| {
+                ApiError::unprocessable(format!("'{name}' is not a valid status"))
+            })?),
+        };
     app.write(async move |tx| {
         let mut c = lock(tx, &who, id).await?;
         let by = who.performer(tx);
@@ -265,9 +266,7 @@ pub(super) async fn assign(
             },
             Target::User(user) => {
                 let member = match user {
-                    Some(user) => {
-                        users::sql::member(tx, scope, user).await.map_err(Error::from)?
-                    }
+                    Some(user) => users::sql::member(tx, scope, user).await.map_err(Error::from)?,
                     None => None,
                 };
                 conversations::assign(tx, scope, &mut c, member.as_ref(), &by).await?;

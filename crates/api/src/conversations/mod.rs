@@ -5,7 +5,7 @@ mod actions;
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::conversations::{
-    self, AssigneeBot, Assigned, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
+    self, Assigned, AssigneeBot, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
 };
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, Sent};

@@ -56,7 +56,8 @@ pub(super) fn check_new(new: &mut NewConversation) -> Result<()> {
 }
 
 fn is_address(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Replaces the account's own attributes of a conversation, held locked.

@@ -59,9 +59,5 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] = &[
-    conversations::SNOOZES,
-    files::SCHEDULE,
-    notifications::PRUNING,
-    notifications::WAKING,
-];
+pub static SCHEDULES: &[Schedule] =
+    &[conversations::SNOOZES, files::SCHEDULE, notifications::PRUNING, notifications::WAKING];
