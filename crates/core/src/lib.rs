@@ -64,6 +64,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         contacts::removal::STATEMENTS,
         contacts::sql::STATEMENTS,
         conversations::attachments::STATEMENTS,
+        conversations::counts::STATEMENTS,
         conversations::destroy::STATEMENTS,
         conversations::drafts::STATEMENTS,
         conversations::lists::STATEMENTS,

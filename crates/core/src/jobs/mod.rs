@@ -48,6 +48,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
         .on(conversations::REOPEN, on(store, conversations::reopen))
+        .on(conversations::counts::FOLD, on(store, conversations::counts::fold))
+        .on(conversations::counts::VERIFY, on(store, conversations::counts::verify))
         .on(conversations::PURGE, on(store, conversations::purge))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
         .on(removal::JOB, on(store, removal::purge))
@@ -59,5 +61,11 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 }
 
 /// The jobs that come by themselves.
-pub static SCHEDULES: &[Schedule] =
-    &[conversations::SNOOZES, files::SCHEDULE, notifications::PRUNING, notifications::WAKING];
+pub static SCHEDULES: &[Schedule] = &[
+    conversations::counts::FOLDS,
+    conversations::counts::VERIFIES,
+    conversations::SNOOZES,
+    files::SCHEDULE,
+    notifications::PRUNING,
+    notifications::WAKING,
+];
