@@ -28,6 +28,8 @@ mod documents;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod front_ends;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod inboxes;
@@ -35,6 +37,8 @@ mod inboxes;
 mod jobs;
 #[cfg(test)]
 mod labels;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
@@ -45,6 +49,8 @@ mod metrics;
 mod notes;
 #[cfg(test)]
 mod notifications;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod public_api;
 #[cfg(test)]

@@ -11,9 +11,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// A picture of one pixel.
-const PNG: &[u8] =
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
-    \0\0\0\rIDATx\x9cc\xf8\xff\xff?\0\x05\xfe\x02\xfe\r\xefF\xb8\0\0\0\0IEND\xaeB`\x82";
+const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\
+    \x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0dIDATx\xdacd\xf8\xcfP\x0f\x00\x03\x86\x01\x80Z4}k\x00\x00\x00\x00IEND\xaeB`\x82";
 const NOTE: &[u8] = b"Left at the door.\n";
 const NOTE_MD5: &str = "7ZIpVFtJp/tot2snpFBUDQ==";
 
@@ -297,5 +296,185 @@ async fn the_files_of_an_account_go_with_it() {
     app.platform().delete(&format!("/platform/api/v1/accounts/{account}")).await.ok();
     app.settle().await;
     app.anyone().get(&path(&made["file_url"])).await.status(404);
+    assert!(app.files().is_empty(), "{:?}", app.files());
+}
+
+/// Sends files in a conversation.
+async fn send(actor: &Actor, number: i64, parts: &[Part<'_>]) -> Reply {
+    post_form(actor, &format!("/conversations/{number}/messages"), parts).await
+}
+
+#[tokio::test]
+async fn a_message_carries_files() {
+    let (app, admin) = App::start().await;
+    let number = conversation(&admin).await;
+    let sent = send(
+        &admin,
+        number,
+        &[
+            Field("content", "See"),
+            File("attachments[]", "a.csv", "text/csv", b"a,b\n1,2\n"),
+            File("attachments[]", "dot.png", "image/png", PNG),
+        ],
+    )
+    .await
+    .ok();
+    let (csv, png) = (&sent["attachments"][0], &sent["attachments"][1]);
+    assert_eq!(csv["file_type"], "file");
+    assert_eq!((&csv["extension"], &csv["content_type"]), (&json!("csv"), &json!("text/csv")));
+    assert_eq!((&csv["file_size"], &csv["thumb_url"]), (&json!(8), &json!("")));
+    assert_eq!(
+        (&png["file_type"], &png["width"], &png["height"]),
+        (&json!("image"), &json!(1), &json!(1))
+    );
+    let thumb = sent_on(&app.anyone(), &png["thumb_url"]).await;
+    let thumb = app.anyone().get(&thumb).await;
+    assert_eq!((thumb.status.as_u16(), thumb.header("content-type")), (200, "image/png"));
+    assert!(thumb.header("content-disposition").starts_with("inline"));
+
+    let listed = admin.get(&format!("/conversations/{number}/messages")).await.ok();
+    assert_eq!(listed["payload"][0]["attachments"], sent["attachments"]);
+    let listed = admin.get(&format!("/conversations/{number}/attachments")).await.ok();
+    assert_eq!(listed["meta"], json!({"total_count": 2}));
+    assert_eq!(listed["payload"][0]["data_url"], csv["data_url"]);
+    assert_eq!(listed["payload"][1]["sender"]["name"], "Ada");
+    let second = admin.get(&format!("/conversations/{number}/attachments?page=2")).await.ok();
+    assert_eq!(second["payload"], json!([]));
+}
+
+#[tokio::test]
+async fn files_go_with_the_last_message_that_carries_them() {
+    let (app, admin) = App::start().await;
+    let number = conversation(&admin).await;
+    let first =
+        send(&admin, number, &[File("attachments[]", "dot.png", "image/png", PNG)]).await.ok();
+    let address = &first["attachments"][0]["data_url"];
+    let signed = address.as_str().unwrap().rsplit('/').nth(1).unwrap();
+    let again = json!({"content": "Again", "attachments": [signed]});
+    let second = admin.post(&format!("/conversations/{number}/messages"), again).await.ok();
+    assert_eq!(second["attachments"][0]["data_url"], *address);
+    let take_away = async |sent: &Value| {
+        let gone =
+            admin.delete(&format!("/conversations/{number}/messages/{}", sent["id"])).await.ok();
+        assert_eq!(gone.get("attachments"), None);
+        app.settle().await;
+    };
+    take_away(&first).await;
+    app.anyone().get(&path(address)).await.status(302);
+    take_away(&second).await;
+    app.anyone().get(&path(address)).await.status(404);
+    assert!(app.files().is_empty(), "{:?}", app.files());
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_leaves_no_files() {
+    let (app, admin) = App::start().await;
+    let number = conversation(&admin).await;
+    let file = || File("attachments[]", "a.txt", "text/plain", NOTE);
+    let sixteen: Vec<Part<'_>> = (0..16).map(|_| file()).collect();
+    let refused = send(&admin, number, &sixteen).await.status(422);
+    assert_eq!(
+        refused,
+        json!({"error": "Validation failed: Attachments exceeded maximum allowed"})
+    );
+    send(&admin, 99, &[file()]).await.status(404);
+    send(&admin, number, &[Field("content_type", "riddle"), file()]).await.status(422);
+    app.settle().await;
+    assert!(app.files().is_empty(), "{:?}", app.files());
+    send(&admin, number, &sixteen[1..]).await.ok();
+    assert_eq!(app.files().len(), 15);
+}
+
+#[tokio::test]
+async fn only_ones_own_files_may_be_sent() {
+    let (app, admin) = App::start().await;
+    let number = conversation(&admin).await;
+    let elsewhere = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
+    let theirs = upload(&elsewhere, "note.txt", "text/plain", NOTE).await;
+    let ask = format!("/conversations/{number}/direct_uploads");
+    let empty_place = admin.post(&ask, announced()).await.ok();
+    for name in [&theirs["blob_id"], &empty_place["signed_id"], &json!("bogus"), &json!(1)] {
+        let sent = json!({"content": "?", "attachments": [name]});
+        admin.post(&format!("/conversations/{number}/messages"), sent).await.status(422);
+    }
+}
+
+#[tokio::test]
+async fn a_contact_s_attachments_are_those_that_the_member_may_see() {
+    let (app, admin) = App::start().await;
+    let number = conversation(&admin).await;
+    let sent =
+        send(&admin, number, &[File("attachments[]", "a.txt", "text/plain", NOTE)]).await.ok();
+    let contact = admin.get(&format!("/conversations/{number}")).await.ok();
+    let list = format!("/contacts/{}/attachments", contact["meta"]["sender"]["id"]);
+    let listed = admin.get(&list).await.ok();
+    assert_eq!(listed["meta"]["total_count"], 1);
+    assert_eq!(listed["payload"][0]["message_id"], sent["id"]);
+    assert_eq!(listed["payload"][0]["conversation_id"], number);
+    let outside = app.member(admin.account.unwrap(), "Alan", "agent").await;
+    assert_eq!(outside.get(&list).await.ok()["payload"], json!([]));
+    admin.get("/contacts/9999/attachments").await.status(404);
+}
+
+#[tokio::test]
+async fn websites_take_no_programs() {
+    let (app, admin) = App::start().await;
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let contact =
+        admin.post("/contacts", json!({"name": "Vera", "inbox_id": site["id"]})).await.ok();
+    let contact = &contact["payload"]["contact"]["id"];
+    let opened = json!({"inbox_id": site["id"], "contact_id": contact});
+    let number = admin.post("/conversations", opened).await.ok()["id"].as_i64().unwrap();
+    let program = File("attachments[]", "run.exe", "application/x-msdownload", b"MZ\0\x01\x02");
+    let refused = send(&admin, number, &[program]).await.status(422);
+    assert_eq!(refused, json!({"error": "Validation failed: Attachments file type not supported"}));
+    app.settle().await;
+    assert!(app.files().is_empty());
+}
+
+#[tokio::test]
+async fn a_person_has_a_picture() {
+    let (app, admin) = App::start().await;
+    let put = async |name: &str, kind: &str, content: &[u8]| {
+        let picture = [File("profile[avatar]", name, kind, content)];
+        send_form(&admin, Method::PUT, "/api/v1/profile", &picture).await
+    };
+    let mine = put("me.png", "image/png", PNG).await.ok();
+    let link = sent_on(&app.anyone(), &mine["avatar_url"]).await;
+    app.anyone().get(&link).await.status(200);
+    let refused = put("me.txt", "text/plain", b"words").await.status(422);
+    assert_eq!(
+        refused,
+        json!({"message": "Avatar filetype not supported", "attributes": ["avatar"]})
+    );
+    // What is inside counts, not what is said of it.
+    put("me.png", "image/png", b"<svg>").await.status(422);
+    let other = put("other.png", "image/png", PNG).await.ok();
+    assert_ne!(other["avatar_url"], mine["avatar_url"]);
+    app.settle().await;
+    app.anyone().get(&path(&mine["avatar_url"])).await.status(404);
+    let none = admin.delete("/api/v1/profile/avatar").await.ok();
+    assert_eq!(none["avatar_url"], "");
+    admin.delete("/api/v1/profile/avatar").await.ok();
+    app.settle().await;
+    assert!(app.files().is_empty(), "{:?}", app.files());
+}
+
+#[tokio::test]
+async fn a_bot_s_picture_is_fetched_from_its_address() {
+    let (app, admin) = App::start().await;
+    let base = other_server().await;
+    let bot = json!({"name": "Robo", "avatar_url": format!("{base}/dot.png")});
+    let made = admin.post("/agent_bots", bot).await.ok();
+    assert_eq!(made["thumbnail"], "");
+    app.settle().await;
+    let bot = format!("/agent_bots/{}", made["id"]);
+    let shown = admin.get(&bot).await.ok();
+    sent_on(&app.anyone(), &shown["thumbnail"]).await;
+    assert_eq!(admin.delete(&format!("{bot}/avatar")).await.ok()["thumbnail"], "");
+    admin.patch(&bot, json!({"avatar_url": format!("{base}/page")})).await.ok();
+    app.settle().await;
+    assert_eq!(admin.get(&bot).await.ok()["thumbnail"], "");
     assert!(app.files().is_empty(), "{:?}", app.files());
 }

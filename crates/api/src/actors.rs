@@ -11,6 +11,7 @@ use chatwarden_core::sessions::{self, Session};
 use chatwarden_core::tokens::{self, Owner, Token};
 use chatwarden_core::users::UserPush;
 use chatwarden_db::Tx;
+use chatwarden_guard::rate_limit::Decisions;
 use chatwarden_guard::{ClientIp, RequestId, Subject};
 use http::StatusCode;
 use http::request::Parts;
@@ -217,11 +218,29 @@ async fn count(
         account: account.map(|account| account.0),
         user: user.map(|user| user.0),
         token,
+        bytes: content_length(parts),
         ..Subject::default()
     };
+    decide(parts, app, &subject).await
+}
+
+/// How much is being sent, as far as it is said beforehand.
+fn content_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Checks the limits of a subject that is known only here.
+pub(crate) async fn decide(
+    parts: &Parts,
+    app: &App,
+    subject: &Subject<'_>,
+) -> Result<(), ApiError> {
     let (path, query) = (parts.uri.path(), parts.uri.query());
-    let decision = app.limiter().check_request(&parts.method, path, query, &subject).await;
+    let decision = app.limiter().check_request(&parts.method, path, query, subject).await;
     context(parts).rate_class(decision.class());
+    if let Some(decisions) = parts.extensions.get::<Decisions>() {
+        decisions.note(&decision);
+    }
     match decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
         Some(refusal) => Err(ApiError::throttled(refusal)),
         None => Ok(()),

@@ -5,13 +5,14 @@ use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::agent_bots::{self, AgentBot, Draft};
 use chatwarden_core::ids::{AccountId, AgentBotId};
-use chatwarden_core::storage::avatar_url;
+use chatwarden_core::storage::{self, Purpose, avatar_url};
 use chatwarden_core::tokens::{self, Owner};
-use chatwarden_db::Tx;
+use chatwarden_db::{Tx, WriteTx};
 use serde_json::{Map, Value, json};
 
 use crate::actors::{Admin, Agent};
 use crate::app::App;
+use crate::avatars::Picture;
 use crate::error::{Answer, done};
 use crate::params::Params;
 use crate::routes::Routes;
@@ -133,12 +134,32 @@ async fn create(
     params: Params,
 ) -> Answer<Json<Value>> {
     let draft = draft(&params);
-    app.write(async move |tx| {
-        let viewer = Viewer { account: scope.account_id(), admin: true };
-        let made = agent_bots::create_own(tx, &scope, draft).await?;
+    let account = scope.account_id();
+    let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
+    let received = picture.clone();
+    let made = app.write(async move |tx| {
+        let viewer = Viewer { account, admin: true };
+        let mut made = agent_bots::create_own(tx, &scope, draft).await?;
+        show_picture(tx, &mut made, &picture).await?;
         bot_json(tx, viewer, made).await
-    })
-    .await
+    });
+    let made: Answer<_> = made.await;
+    if made.is_err() {
+        received.give_up(&app).await;
+    }
+    made
+}
+
+/// Gives a bot the picture that came with its values.
+pub(crate) async fn show_picture(
+    tx: &mut WriteTx<'_>,
+    bot: &mut AgentBot,
+    picture: &Picture,
+) -> chatwarden_core::Result<()> {
+    if let Some(avatar) = picture.give(tx, storage::Owner::Bot(bot.account_id, bot.id)).await? {
+        bot.avatar = Some(avatar);
+    }
+    Ok(())
 }
 
 async fn update(
@@ -147,13 +168,21 @@ async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
-    app.write(async move |tx| {
-        let viewer = Viewer { account: scope.account_id(), admin: true };
+    let account = scope.account_id();
+    let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
+    let received = picture.clone();
+    let changed = app.write(async move |tx| {
+        let viewer = Viewer { account, admin: true };
         let mut bot = agent_bots::find_own(tx, &scope, id).await?;
         agent_bots::update(tx, &mut bot, draft).await?;
+        show_picture(tx, &mut bot, &picture).await?;
         bot_json(tx, viewer, bot).await
-    })
-    .await
+    });
+    let changed: Answer<_> = changed.await;
+    if changed.is_err() {
+        received.give_up(&app).await;
+    }
+    changed
 }
 
 async fn destroy(
@@ -170,16 +199,18 @@ async fn destroy(
     Ok(done())
 }
 
-/// Answers as if it took the picture away: nothing stores one yet.
+/// Takes the picture away.
 async fn delete_avatar(
     Admin(scope, _): Admin,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = id(&params)?;
-    app.read(async move |tx| {
+    app.write(async move |tx| {
         let viewer = Viewer { account: scope.account_id(), admin: true };
-        let bot = agent_bots::find_own(tx, &scope, id).await?;
+        let mut bot = agent_bots::find_own(tx, &scope, id).await?;
+        bot.avatar =
+            storage::set_avatar(tx, storage::Owner::Bot(bot.account_id, bot.id), None).await?;
         bot_json(tx, viewer, bot).await
     })
     .await

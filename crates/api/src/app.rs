@@ -14,6 +14,7 @@ use chatwarden_telemetry::meters::Registry;
 
 use crate::actuator;
 use crate::error::Answer;
+use crate::front_ends::FrontEnds;
 use crate::passwords::Passwords;
 
 /// The server's state, shared by all requests. Dereferences to its [`Store`]: `app.write(…)`.
@@ -27,8 +28,23 @@ struct Inner {
     channels: Arc<Channels>,
     limiter: RateLimiter,
     telemetry: Telemetry,
+    front_ends: FrontEnds,
+    api_docs: bool,
     passwords: Passwords,
     outside: Outside,
+}
+
+/// What is around the product's routes.
+#[derive(Clone)]
+pub struct Around {
+    /// The rate limits, for those that need to know who asks.
+    pub limiter: RateLimiter,
+    /// What the server knows of itself.
+    pub telemetry: Telemetry,
+    /// Chatwoot's own front ends.
+    pub front_ends: FrontEnds,
+    /// Whether the description of the API is shown.
+    pub api_docs: bool,
 }
 
 /// What the server knows of itself.
@@ -49,10 +65,10 @@ impl App {
         desk: Arc<Desk>,
         hub: Arc<Hub>,
         channels: Arc<Channels>,
-        limiter: RateLimiter,
-        telemetry: Telemetry,
+        around: Around,
         outside: Outside,
     ) -> Self {
+        let Around { limiter, telemetry, front_ends, api_docs } = around;
         Self(Arc::new(Inner {
             store,
             desk,
@@ -60,6 +76,8 @@ impl App {
             channels,
             limiter,
             telemetry,
+            front_ends,
+            api_docs,
             passwords: Passwords::default(),
             outside,
         }))
@@ -112,6 +130,16 @@ impl App {
     /// What is measured.
     pub fn meters(&self) -> &Registry {
         &self.0.telemetry.meters
+    }
+
+    /// Chatwoot's own front ends.
+    pub(crate) fn front_ends(&self) -> &FrontEnds {
+        &self.0.front_ends
+    }
+
+    /// Whether the description of the API is shown.
+    pub(crate) fn api_docs(&self) -> bool {
+        self.0.api_docs
     }
 
     /// The endpoints for operators.

@@ -49,6 +49,12 @@ impl ApiError {
         Self { ready: Some(Box::new(refusal)), ..Self::of(status, None, "throttled") }
     }
 
+    /// A refusal that is ready as it is.
+    pub(crate) fn ready(refusal: Response) -> Self {
+        let status = refusal.status();
+        Self { ready: Some(Box::new(refusal)), ..Self::of(status, None, "refused") }
+    }
+
     /// A refusal with `{"error": text}`.
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
         let text: String = text.into();

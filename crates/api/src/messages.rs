@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actors::{Agent, AgentOrBot, performer};
 use crate::app::App;
+use crate::attachments::{Carried, validation_failed};
 use crate::conversations::display_id;
 use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
@@ -71,18 +72,27 @@ async fn index(
 async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let draft = Draft::of(&params)?;
-    app.write(async move |tx| {
+    let account = who.tenant().account_id();
+    let carried = Carried::of(&app, account, &params).await?;
+    let received = carried.clone();
+    let sent = app.write(async move |tx| {
         let mut c = match &who {
             AgentOrBot::Agent(scope, _) => conversations::lock(tx, scope, id).await?,
             AgentOrBot::Bot(scope) => conversations::lock_for_bot(tx, scope, id).await?,
         };
         let echo_id = draft.echo_id.clone();
         let by = who.performer(tx);
-        let new = draft.message(tx, &who, &c).await?;
-        let sent = messages::create(tx, who.tenant(), &mut c, new, &by).await?;
+        let mut new = draft.message(tx, &who, &c).await?;
+        new.attachments = carried.attachments(tx, who.tenant()).await?;
+        let sent = messages::create(tx, who.tenant(), &mut c, new, &by).await;
+        let sent = sent.map_err(validation_failed)?;
         Ok(Json(with_echo(message_json(tx, c.row.display_id, &sent), echo_id)))
-    })
-    .await
+    });
+    let sent: Answer<_> = sent.await;
+    if sent.is_err() {
+        received.give_up(&app, account).await;
+    }
+    sent
 }
 
 /// A message as it was sent, before it is known where to.
@@ -207,6 +217,7 @@ impl Draft {
             additional_attributes: Value::Object(self.additional_attributes),
             source_id: self.source_id,
             echo_id: self.echo_id,
+            attachments: Vec::new(),
             sender,
         })
     }

@@ -10,7 +10,7 @@ use chatwarden_core::agents::{self, Terms};
 use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::{AccountId, UserId};
 use chatwarden_core::passwords::Verdict;
-use chatwarden_core::storage::avatar_url;
+use chatwarden_core::storage::{self, Purpose, avatar_url};
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::users::{self, Membership, Profile, User, address, links};
 use chatwarden_db::{Json as Stored, Timestamp, Tx, WriteTx};
@@ -20,6 +20,7 @@ use crate::actors::Signed;
 use crate::agents::availability;
 use crate::app::App;
 use crate::auth::new_password;
+use crate::avatars::Picture;
 use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
 use crate::routes::Routes;
@@ -134,7 +135,10 @@ async fn update(signed: Signed, State(app): State<App>, params: Params) -> Answe
         None => None,
     };
     let keep = signed.session.map(|session| session.id);
-    app.write(async move |tx| {
+    // The files of people belong to no account.
+    let picture = Picture::of(&app, AccountId(0), Purpose::UserAvatar, &sent).await?;
+    let received = picture.clone();
+    let changed = app.write(async move |tx| {
         let mut user = users::lock(tx, signed.user).await?;
         if let Some((compared, hashed)) = password {
             if user.encrypted_password != compared {
@@ -164,9 +168,16 @@ async fn update(signed: Signed, State(app): State<App>, params: Params) -> Answe
         if changes_email {
             links::send_confirmation(tx, &user).await?;
         }
+        if let Some(avatar) = picture.give(tx, storage::Owner::User(user.id)).await? {
+            user.avatar = Some(avatar);
+        }
         answer(tx, user).await
-    })
-    .await
+    });
+    let changed: Answer<_> = changed.await;
+    if changed.is_err() {
+        received.give_up(&app).await;
+    }
+    changed
 }
 
 fn wrong_password() -> ApiError {
@@ -261,10 +272,11 @@ async fn set_active_account(
     Ok(done())
 }
 
-/// Answers as if it took the picture away: nothing stores one yet.
+/// Takes the picture away.
 async fn delete_avatar(signed: Signed, State(app): State<App>) -> Answer<Json<Value>> {
-    app.read(async move |tx| {
-        let user = users::get(tx, signed.user).await?;
+    app.write(async move |tx| {
+        let mut user = users::lock(tx, signed.user).await?;
+        user.avatar = storage::set_avatar(tx, storage::Owner::User(user.id), None).await?;
         answer(tx, user).await
     })
     .await

@@ -14,29 +14,33 @@ use crate::actuator;
 use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
+use crate::front_ends;
+use crate::openapi;
 use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, auth, canned_responses, contacts, conversations,
-    custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
+    accounts, active_storage, agent_bots, agents, attachments, auth, canned_responses, contacts,
+    conversations, custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
     notification_settings, notification_subscriptions, notifications, onboarding, platform,
     profile, public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
 fn all() -> Routes {
-    Routes::new("")
+    let routes = Routes::new("")
         .merge(accounts::routes())
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
         .merge(agents::routes())
+        .merge(attachments::routes())
         .merge(auth::routes())
         .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(custom_attributes::routes())
         .merge(custom_filters::routes())
+        .merge(front_ends::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(labels::routes())
@@ -46,6 +50,7 @@ fn all() -> Routes {
         .merge(notification_subscriptions::routes())
         .merge(notifications::routes())
         .merge(onboarding::routes())
+        .merge(openapi::routes())
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
@@ -55,7 +60,8 @@ fn all() -> Routes {
         .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
-        .merge(uploads::routes())
+        .merge(uploads::routes());
+    front_ends::add_absent(routes)
 }
 
 /// The route table: what the generated references are made of.
@@ -102,6 +108,11 @@ pub fn router(app: App) -> Router {
 async fn no_route(State(app): State<App>, request: Request) -> Response {
     if let Some(answer) = actuator::fallback(&app, &request, StatusCode::NOT_FOUND) {
         return answer;
+    }
+    if let Some(asked) = app.front_ends().asked(&request)
+        && let Some(file) = app.front_ends().file(asked).await
+    {
+        return file;
     }
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("json") || request.uri().path().starts_with("/api/") {

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod measure;
 pub mod node;
+pub mod nodes;
 pub mod options;
 pub mod secrets;
 pub mod serve;

@@ -8,13 +8,12 @@ use std::time::Duration;
 use axum::Router;
 use chatwarden_api::cable::{channels, publication};
 use chatwarden_api::presence::Board;
-use chatwarden_api::{App, Telemetry};
+use chatwarden_api::{App, Around};
 use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_core::outside::Outside;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
-use chatwarden_guard::RateLimiter;
 use chatwarden_jobs::outbox::{Relay, Stored, Tail};
 use chatwarden_jobs::{Limits, Worker};
 use futures::FutureExt as _;
@@ -41,10 +40,8 @@ pub struct Parts {
     pub epoch: String,
     /// Who is present; the installation asks it too.
     pub board: Arc<Board>,
-    /// The rate limits.
-    pub limiter: RateLimiter,
-    /// What the server knows of itself.
-    pub telemetry: Telemetry,
+    /// What is around the product's routes.
+    pub around: Around,
     /// The web and the disk.
     pub outside: Outside,
     /// Names this node among all that ever were.
@@ -152,15 +149,7 @@ impl Node {
             move |overdue| again.publish(overdue),
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
-        let app = App::new(
-            store,
-            parts.desk,
-            hub.clone(),
-            channels,
-            parts.limiter,
-            parts.telemetry,
-            parts.outside,
-        );
+        let app = App::new(store, parts.desk, hub.clone(), channels, parts.around, parts.outside);
         Self { app, hub, worker, board: parts.board, tasks, stop }
     }
 

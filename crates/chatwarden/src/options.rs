@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chatwarden_api::presence::Windows;
-use chatwarden_api::{RequestLineSettings, actuator};
+use chatwarden_api::{RequestLineSettings, actuator, front_ends};
 use chatwarden_core::desk::{self, Desk};
 use chatwarden_core::outside::Outside;
 use chatwarden_db as db;
@@ -293,6 +293,16 @@ pub fn actuator(config: &Config, secrets: &Secrets, info: actuator::Info) -> act
         basic,
         scrapers: management.metrics_allow_cidrs.clone(),
         info,
+    }
+}
+
+/// Chatwoot's own front ends.
+#[must_use]
+pub fn front_ends(config: &Config) -> front_ends::Settings {
+    front_ends::Settings {
+        folder: config.server.frontend_dir.clone(),
+        maximum_file_upload_size: config.accounts.maximum_file_upload_size.bytes() >> 20,
+        display_manifest: config.server.display_manifest,
     }
 }
 

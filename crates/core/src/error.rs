@@ -111,7 +111,7 @@ impl std::fmt::Display for Invalid {
             }
             let mut letters = field.strip_suffix("_id").unwrap_or(field).chars();
             if let Some(first) = letters.next() {
-                write!(f, "{}{}", first.to_uppercase(), letters.as_str().replace('_', " "))?;
+                write!(f, "{}{}", first.to_uppercase(), letters.as_str().replace(['_', '.'], " "))?;
             }
             write!(f, " {fault}")?;
         }

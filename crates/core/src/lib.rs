@@ -63,7 +63,6 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         contacts::lists::STATEMENTS,
         contacts::removal::STATEMENTS,
         contacts::sql::STATEMENTS,
-        conversations::attachments::STATEMENTS,
         conversations::counts::STATEMENTS,
         conversations::destroy::STATEMENTS,
         conversations::drafts::STATEMENTS,

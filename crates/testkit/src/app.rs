@@ -11,8 +11,9 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
 use chatwarden::web::GuardedWeb;
+use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::{Board, Windows};
-use chatwarden_api::{RequestLineSettings, Telemetry, actuator};
+use chatwarden_api::{Around, RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_core::outside::Outside;
@@ -177,7 +178,7 @@ impl App {
 
     /// A server without accounts.
     pub async fn empty() -> Self {
-        Self::open(database).await.expect("a server in process starts")
+        Self::open(database, FrontEnds::default()).await.expect("a server in process starts")
     }
 
     /// A server on the SQLite file at `path`, which stays, with an account and its administrator; `told` is
@@ -185,19 +186,25 @@ impl App {
     pub async fn told(path: &std::path::Path, told: fn(&str)) -> anyhow::Result<(Self, Actor)> {
         let mut options = SqliteOptions::new(path);
         options.told = Some(told);
-        let app = Self::open(async |ambient| {
+        let opening = async |ambient| {
             let db = Db::open(Options::Sqlite(options), ambient)?;
             chatwarden_db::migrate(&db).await?;
             Ok((db, Held::Nothing))
-        })
-        .await?;
+        };
+        let app = Self::open(opening, FrontEnds::default()).await?;
         let account = app.account("Acme").await;
         let admin = app.member(account, "Ada", "administrator").await;
         Ok((app, admin))
     }
 
+    /// A server without accounts that serves front ends.
+    pub async fn with_front_ends(front_ends: FrontEnds) -> Self {
+        Self::open(database, front_ends).await.expect("a server in process starts")
+    }
+
     async fn open(
         database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
+        front_ends: FrontEnds,
     ) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
         let meters = meters();
@@ -226,14 +233,18 @@ impl App {
             bus: Arc::new(InProcess::new()),
             epoch: "test".to_owned(),
             board,
-            limiter: limiter.clone(),
-            telemetry: Telemetry {
-                health,
-                meters,
-                actuator: Arc::new(actuator::Settings {
-                    tokens: vec![OPERATOR.to_owned()],
-                    ..actuator::Settings::default()
-                }),
+            around: Around {
+                limiter: limiter.clone(),
+                telemetry: Telemetry {
+                    health,
+                    meters,
+                    actuator: Arc::new(actuator::Settings {
+                        tokens: vec![OPERATOR.to_owned()],
+                        ..actuator::Settings::default()
+                    }),
+                },
+                front_ends,
+                api_docs: true,
             },
             outside: Outside {
                 // Tests have servers of their own, on this machine.
@@ -426,10 +437,17 @@ impl Actor {
             "/readyz",
             "/setup",
             "/actuator",
+            "/app",
+            "/survey/",
+            "/installation/",
+            "/.well-known/",
+            "/robots.txt",
+            "/csp-reports",
+            "/swagger",
             "/rails/",
         ];
         let uri = match self.account {
-            Some(account) if !own.iter().any(|prefix| path.starts_with(prefix)) => {
+            Some(account) if path != "/" && !own.iter().any(|prefix| path.starts_with(prefix)) => {
                 format!("/api/v1/accounts/{account}{path}")
             }
             _ => path.to_owned(),

@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chatwarden_core::conversations::{
-    self, Conversation, Priority, Status, attachments, drafts, participants,
-};
+use chatwarden_core::conversations::{self, Conversation, Priority, Status, drafts, participants};
 use chatwarden_core::ids::{AgentBotId, DisplayId, TeamId, UserId};
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::users::Member;
@@ -323,30 +321,6 @@ pub(super) async fn custom_attributes(
         let scope = who.tenant();
         conversations::set_custom_attributes(tx, scope, &mut c, attributes, &by).await?;
         Ok(Json(json!({"custom_attributes": c.row.custom_attributes.0})))
-    })
-    .await
-}
-
-/// What the messages of a conversation carry, newest first.
-pub(super) async fn list_attachments(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let (id, page) = (display_id(&params)?, params.page());
-    app.read(async move |tx| {
-        let c = conversations::find(tx, &scope, id).await?;
-        let (found, total) = attachments::list(tx, &scope, &c, page).await?;
-        let mut payload = Vec::with_capacity(found.len());
-        for (attachment, sent) in &found {
-            let mut row = attachment.listed(tx, scope.account_id(), sent.message.id);
-            row.insert("created_at".to_owned(), json!(sent.message.created_at.unix()));
-            if let Some(sender) = sent.sender_push(tx) {
-                row.insert("sender".to_owned(), json!(sender));
-            }
-            payload.push(Value::Object(row));
-        }
-        Ok(Json(json!({"meta": {"total_count": total}, "payload": payload})))
     })
     .await
 }

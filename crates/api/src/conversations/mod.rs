@@ -44,7 +44,6 @@ pub(crate) fn routes() -> Routes {
         .post("/{conversation_id}/update_last_seen", actions::update_last_seen)
         .post("/{conversation_id}/unread", actions::unread)
         .post("/{conversation_id}/custom_attributes", actions::custom_attributes)
-        .get("/{conversation_id}/attachments", actions::list_attachments)
         .get("/{conversation_id}/participants", actions::list_participants)
         .post("/{conversation_id}/participants", actions::add_participants)
         .patch("/{conversation_id}/participants", actions::set_participants)

@@ -6,13 +6,15 @@ use axum::response::Response;
 use chatwarden_core::agent_bots::{self, AgentBot};
 use chatwarden_core::ids::{AccountId, AgentBotId};
 use chatwarden_core::platform;
+use chatwarden_core::storage::{self, Purpose};
 use chatwarden_core::tokens;
 use chatwarden_db::Tx;
 use serde_json::{Value, json};
 
 use crate::actors::Platform;
-use crate::agent_bots::draft;
+use crate::agent_bots::{draft, show_picture};
 use crate::app::App;
+use crate::avatars::Picture;
 use crate::error::{Answer, done};
 use crate::params::Params;
 
@@ -55,11 +57,19 @@ pub(super) async fn create(
 ) -> Answer<Json<Value>> {
     let account = params.integer("account_id").map(AccountId);
     let draft = draft(&params);
-    app.write(async move |tx| {
-        let made = platform::create_agent_bot(tx, app_id, account, draft).await?;
+    let files_of = account.unwrap_or(AccountId(0));
+    let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;
+    let received = picture.clone();
+    let made = app.write(async move |tx| {
+        let mut made = platform::create_agent_bot(tx, app_id, account, draft).await?;
+        show_picture(tx, &mut made, &picture).await?;
         bot_json(tx, made).await
-    })
-    .await
+    });
+    let made: Answer<_> = made.await;
+    if made.is_err() {
+        received.give_up(&app).await;
+    }
+    made
 }
 
 pub(super) async fn show(
@@ -82,9 +92,34 @@ pub(super) async fn update(
 ) -> Answer<Json<Value>> {
     let id = AgentBotId(params.id("id")?);
     let draft = draft(&params);
-    app.write(async move |tx| {
+    let bot = app.read(async move |tx| platform::agent_bot(tx, app_id, id).await).await?;
+    let files_of = bot.account_id.unwrap_or(AccountId(0));
+    let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;
+    let received = picture.clone();
+    let changed = app.write(async move |tx| {
         let mut bot = platform::agent_bot(tx, app_id, id).await?;
         agent_bots::update(tx, &mut bot, draft).await?;
+        show_picture(tx, &mut bot, &picture).await?;
+        bot_json(tx, bot).await
+    });
+    let changed: Answer<_> = changed.await;
+    if changed.is_err() {
+        received.give_up(&app).await;
+    }
+    changed
+}
+
+/// Takes the picture away.
+pub(super) async fn delete_avatar(
+    Platform(app_id): Platform,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = AgentBotId(params.id("id")?);
+    app.write(async move |tx| {
+        let mut bot = platform::agent_bot(tx, app_id, id).await?;
+        let owner = storage::Owner::Bot(bot.account_id, bot.id);
+        bot.avatar = storage::set_avatar(tx, owner, None).await?;
         bot_json(tx, bot).await
     })
     .await

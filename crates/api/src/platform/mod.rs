@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Routes {
         .get("/agent_bots/{id}", agent_bots::show)
         .patch("/agent_bots/{id}", agent_bots::update)
         .delete("/agent_bots/{id}", agent_bots::destroy)
-        .delete("/agent_bots/{id}/avatar", agent_bots::show)
+        .delete("/agent_bots/{id}/avatar", agent_bots::delete_avatar)
 }
 
 /// Moving mail inboxes between installations is never switched on here.

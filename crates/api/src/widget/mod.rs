@@ -10,13 +10,13 @@ use chatwarden_core::sessions::{AppHeaders, Device};
 use chatwarden_core::visitors::{Identity, Proof, Visitor};
 use chatwarden_core::widget;
 use chatwarden_db::Tx;
-use chatwarden_guard::ClientIp;
+use chatwarden_guard::{ClientIp, Subject};
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::actors::Actor;
+use crate::actors::{Actor, decide};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -63,10 +63,16 @@ impl Actor for Guest {
 impl FromRequestParts<App> for Guest {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let query = Params::of_query(parts.uri.query().unwrap_or_default())?;
         let auth_token =
             parts.headers.get("x-auth-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let subject = Subject {
+            client: parts.extensions.get::<ClientIp>(),
+            contact: auth_token.as_deref(),
+            ..Subject::default()
+        };
+        decide(parts, app, &subject).await?;
         Ok(Self {
             website_token: query.text("website_token").unwrap_or_default(),
             auth_token,

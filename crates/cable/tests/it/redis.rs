@@ -20,12 +20,9 @@ use crate::stage::{EPOCH, NOW, Socket, Stage, clock, confirmed, message, publica
 const SOON: Duration = Duration::from_secs(15);
 
 /// The Redis of this test run, host and port.
-fn address() -> Option<String> {
-    let Ok(url) = std::env::var("CHATWARDEN_TEST_REDIS_URL") else {
-        eprintln!("SKIPPED: CHATWARDEN_TEST_REDIS_URL is not set, nothing was tested here");
-        return None;
-    };
-    Some(url.trim_start_matches("redis://").trim_end_matches('/').to_owned())
+fn address() -> String {
+    let redis = chatwarden_testkit::services::Redis::shared().unwrap();
+    redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()
 }
 
 fn unique(name: &str) -> String {
@@ -158,7 +155,7 @@ fn said(id: i64) -> Signal {
 
 #[tokio::test]
 async fn others_hear_it_and_the_node_itself_does_not() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("bus"));
     let mut a = Node::start(&url, &prefix, "a").await;
     let mut b = Node::start(&url, &prefix, "b").await;
@@ -182,7 +179,7 @@ async fn others_hear_it_and_the_node_itself_does_not() {
 
 #[tokio::test]
 async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let proxy = Proxy::start(to.clone()).await;
     let mut a = Node::start(&proxy.url, &prefix, "a").await;
@@ -214,7 +211,7 @@ async fn a_cut_link_is_noticed_and_mended_with_a_gap_on_both_sides() {
 /// The client library is back within milliseconds: what was said meanwhile is lost all the same.
 #[tokio::test]
 async fn the_shortest_interruption_is_a_gap() {
-    let Some(to) = address() else { return };
+    let to = address();
     let proxy = Proxy::start(to).await;
     let mut a = Node::start(&proxy.url, &unique("bus"), "a").await;
     let before = a.up().await;
@@ -225,7 +222,7 @@ async fn the_shortest_interruption_is_a_gap() {
 
 #[tokio::test]
 async fn a_link_that_swallows_everything_is_noticed() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let proxy = Proxy::start(to.clone()).await;
     let mut a = Node::start(&proxy.url, &prefix, "a").await;
@@ -243,7 +240,7 @@ async fn a_link_that_swallows_everything_is_noticed() {
 
 #[tokio::test]
 async fn a_redis_that_comes_late_is_found() {
-    let Some(to) = address() else { return };
+    let to = address();
     let prefix = unique("bus");
     let mut b = Node::start(&format!("redis://{to}"), &prefix, "b").await;
     let others_before = b.up().await;
@@ -263,7 +260,7 @@ async fn a_redis_that_comes_late_is_found() {
 
 #[tokio::test]
 async fn two_hubs_over_redis() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("bus"));
     let mut stages = Vec::new();
     let mut nodes = Vec::new();
@@ -303,7 +300,7 @@ const RETENTION: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn presence_is_shared_and_its_window_inclusive() {
-    let Some(to) = address() else { return };
+    let to = address();
     let (url, prefix) = (format!("redis://{to}"), unique("presence"));
     let a = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
     let b = RedisPresence::new(&url, &prefix, RETENTION).unwrap();
@@ -324,7 +321,7 @@ async fn presence_is_shared_and_its_window_inclusive() {
 
 #[tokio::test]
 async fn presence_without_redis_is_what_the_node_saw() {
-    let Some(to) = address() else { return };
+    let to = address();
     for way in [Way::Cut, Way::Stalled] {
         let proxy = Proxy::start(to.clone()).await;
         let prefix = unique("presence");

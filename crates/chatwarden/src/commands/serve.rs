@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
-use chatwarden_api::Telemetry;
+use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::Board;
+use chatwarden_api::{Around, Telemetry};
 use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
@@ -29,6 +30,7 @@ use crate::checks::{Database, JobLag, Migrations, Redis};
 use crate::config::Config;
 use crate::measure;
 use crate::node::{Node, Parts};
+use crate::nodes;
 use crate::options;
 use crate::secrets::Secrets;
 use crate::serve::{self, Aborted, Limits, Signals};
@@ -95,7 +97,13 @@ where
     let limits = options::rate_limits(config, &secrets.key_base)?;
     let guard_ambient = chatwarden_guard::Ambient::system();
     let limiter = match options::redis_url(config) {
-        Some(url) => RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?,
+        Some(url) => {
+            let limiter = RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?;
+            let client = redis::Client::open(url.expose())?;
+            let counting = nodes::count(client, instance.clone(), limiter.clone());
+            tasks.spawn(stop.clone().run_until_cancelled_owned(counting));
+            limiter
+        }
         None => RateLimiter::local(limits, guard_ambient.clone()),
     };
     let sampler = measure::sampler(config, &db);
@@ -107,8 +115,13 @@ where
         bus,
         epoch,
         board,
-        limiter: limiter.clone(),
-        telemetry: Telemetry { health, meters, actuator },
+        around: Around {
+            limiter: limiter.clone(),
+            telemetry: Telemetry { health, meters, actuator },
+            front_ends: FrontEnds::open(options::front_ends(config))
+                .context("opening the front ends (CHATWARDEN_FRONTEND_DIR)")?,
+            api_docs: config.server.api_docs,
+        },
         outside: options::outside(config)?,
         name: instance.clone(),
     });

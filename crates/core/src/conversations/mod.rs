@@ -1,6 +1,5 @@
 //! Conversations: one contact's thread in one inbox.
 
-pub mod attachments;
 mod attributes;
 pub mod counts;
 mod create;

@@ -10,7 +10,7 @@ use chatwarden_jobs::{Job, NewJob, Registry, Schedule};
 use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
-use crate::storage::purge as files;
+use crate::storage::{owner, purge as files};
 use crate::{Store, conversations, inboxes, labels, notifications};
 
 /// Turns events into jobs.
@@ -55,6 +55,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
+        .on(owner::FETCH, beyond(store, outside, owner::run_fetch))
         .on(files::PURGE, beyond(store, outside, files::purge))
         .on(files::SWEEP, beyond(store, outside, files::sweep));
     notifications::upkeep(registry, store)

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::{self, Event, Performer};
 use crate::ids::{MessageId, UserId};
 use crate::scope::Scope;
+use crate::storage::{self, NewAttachment};
 use crate::users::Member;
 
 /// Who sends a message.
@@ -71,6 +72,8 @@ pub struct NewMessage {
     pub source_id: Option<String>,
     /// What the sender's client knows it by until it is stored; given back unchanged.
     pub echo_id: Option<Value>,
+    /// What it carries.
+    pub attachments: Vec<NewAttachment>,
     /// Who sends it.
     pub sender: Sender,
 }
@@ -88,6 +91,7 @@ impl NewMessage {
             additional_attributes: json!({}),
             source_id: None,
             echo_id: None,
+            attachments: Vec::new(),
             sender,
         }
     }
@@ -212,8 +216,10 @@ async fn insert(
     mut new: NewMessage,
 ) -> Result<Sent> {
     prepare(tx, scope, c, &mut new).await?;
+    let carried = std::mem::take(&mut new.attachments);
     let id = sql::insert(tx, scope, c.row.id, c.row.inbox_id, &new).await?;
-    let sent = new.stored(tx, id, c);
+    let mut sent = new.stored(tx, id, c);
+    sent.message.attachments.0 = storage::attach(tx, scope, c.row.id, id, carried).await?;
     let message = &sent.message;
     c.row.last_message_id = Some(id);
     c.row.last_activity_at = message.created_at;
@@ -300,6 +306,7 @@ pub async fn create(
     by: &Performer,
 ) -> Result<Sent> {
     content::check(&new)?;
+    storage::check(&c.inbox.channel_type, &new.attachments)?;
     guard_against_floods(tx, c)?;
     let now = tx.now();
     let echo_id = new.echo_id.clone();

@@ -87,9 +87,6 @@ statements! {
     /// $1 account, $2 ids, $3 now
     MARK_READ: () = "messages.mark_read",
         "update messages set status = 2, updated_at = $3 where account_id = $1 and id @in($2)";
-    /// $1 account, $2 message
-    DELETE_ATTACHMENTS: () = "messages.delete_attachments",
-        "delete from attachments where account_id = $1 and message_id = $2";
     /// $1 account, $2 conversations: their public messages, newest first
     PUBLIC_OF: Sent = "messages.public_of", (concat!(sent_select!(),
         "where m.account_id = $1 and m.conversation_id @in($2) and not m.private and m.message_type <> 2

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::events::Performer;
 use crate::ids::MessageId;
 use crate::scope::Scope;
+use crate::storage;
 
 /// What differs, as listeners are told: columns with their old and new values.
 fn changes(before: &Message, after: &Message) -> Value {
@@ -140,7 +141,7 @@ pub async fn delete(
     message.content_attributes = Json(json!({"deleted": true}));
     if !before.attachments.0.is_empty() {
         message.attachments = Json(Vec::new());
-        tx.run(&sql::DELETE_ATTACHMENTS, args![scope.account_id(), id]).await?;
+        storage::detach(tx, scope, id).await?;
     }
     save(tx, scope, c, &before, &mut sent, by).await?;
     Ok(sent)

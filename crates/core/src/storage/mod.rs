@@ -3,7 +3,9 @@
 mod attachment;
 mod avatar;
 mod blob;
+mod carried;
 mod fetch;
+pub mod owner;
 pub mod purge;
 pub mod signing;
 pub mod sql;
@@ -12,7 +14,11 @@ mod url;
 pub use attachment::{Attachment, FileOf, FileType, pushes};
 pub use avatar::{Avatar, avatar_url};
 pub use blob::{Blob, NewBlob, Purpose, announce, find, find_all, refer, stored};
+pub use carried::{
+    Listed, NewAttachment, attach, check, detach, find_signed, of_contact, of_conversation,
+};
 pub use fetch::{Fetched, Unfetched, fetch};
+pub use owner::{Owner, check_avatar, fetch_avatar, new_blob, set_avatar};
 pub use purge::{give_up, give_up_detached};
 pub use url::{
     Reading, Variation, Writing, blob_url, of_reading, of_signed_id, of_signed_variation,

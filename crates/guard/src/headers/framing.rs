@@ -11,7 +11,7 @@ pub enum FrameAncestors {
     SameOrigin,
     /// No page.
     Nobody,
-    /// Our own pages and these sources, as [`parse_ancestor`] returns them.
+    /// These sources, as [`parse_ancestor`] returns them; without any, our own pages.
     Only(Vec<String>),
 }
 
@@ -36,8 +36,9 @@ impl FrameAncestors {
             Self::Anyone => None,
             Self::SameOrigin => Some("frame-ancestors 'self'".to_owned()),
             Self::Nobody => Some("frame-ancestors 'none'".to_owned()),
+            Self::Only(sources) if sources.is_empty() => Some("frame-ancestors 'self'".to_owned()),
             Self::Only(sources) => {
-                let mut directive = "frame-ancestors 'self'".to_owned();
+                let mut directive = "frame-ancestors".to_owned();
                 for source in sources {
                     // Writing to a string can't fail.
                     let _ = write!(directive, " {source}");

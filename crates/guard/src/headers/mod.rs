@@ -248,7 +248,8 @@ impl Filter for SecurityHeaders {
             context.https,
             context.host.as_deref(),
         ) {
-            if let Some(directive) = ancestors.directive() {
+            let alone = matches!(ancestors, FrameAncestors::Only(_));
+            if let Some(directive) = ancestors.directive().filter(|_| !alone) {
                 policy.push_str("; ");
                 policy.push_str(&directive);
             }
@@ -262,6 +263,17 @@ impl Filter for SecurityHeaders {
                 CspMode::Off => Some(CONTENT_SECURITY_POLICY),
             };
             match name {
+                // A list of sites is a policy of its own, as Chatwoot sends it: both apply.
+                Some(name) if alone => {
+                    let directive = ancestors.directive().unwrap_or_default();
+                    if !headers.contains_key(CONTENT_SECURITY_POLICY)
+                        && let (Ok(directive), Ok(policy)) =
+                            (HeaderValue::from_str(&directive), HeaderValue::from_str(&policy))
+                    {
+                        headers.append(CONTENT_SECURITY_POLICY, directive);
+                        headers.append(name, policy);
+                    }
+                }
                 Some(name) => set_made(headers, name, &policy),
                 // Framing stays under control without the rest of the policy.
                 None => {

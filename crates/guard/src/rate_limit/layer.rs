@@ -1,8 +1,11 @@
 //! The layer for the classes that address, method and target decide.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::response::Response;
 use futures::FutureExt;
+use parking_lot::Mutex;
 
 use super::{Decision, RateClass, RateLimiter, Subject};
 use crate::client_ip::ClientIp;
@@ -21,16 +24,40 @@ pub struct LimitRate {
     limiter: RateLimiter,
 }
 
-impl Filter for LimitRate {
-    type Ticket = Decision;
+/// Collects what checks behind the layer decided (of the account, the user, the token), for the
+/// headers of the answer. Request extension.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions(Arc<Mutex<Decision>>);
 
-    fn admit(&self, request: &mut Request) -> Admission<Decision> {
+impl Decisions {
+    /// Notes a decision.
+    pub fn note(&self, decision: &Decision) {
+        let mut noted = self.0.lock();
+        noted.merge(decision);
+        noted.headers |= decision.headers;
+        noted.legacy |= decision.legacy;
+    }
+}
+
+/// What the layer decided, and where the others note what they did.
+#[derive(Debug, Default)]
+pub struct Decided {
+    own: Decision,
+    others: Decisions,
+}
+
+impl Filter for LimitRate {
+    type Ticket = Decided;
+
+    fn admit(&self, request: &mut Request) -> Admission<Decided> {
+        let others = Decisions::default();
+        request.extensions_mut().insert(others.clone());
         let client = request.extensions().get::<ClientIp>();
         let subject = Subject { client, ..Subject::default() };
         let uri = request.uri();
         let groups = self.limiter.groups(true, request.method(), uri.path(), uri.query(), &subject);
         if groups.is_empty() {
-            return Admission::Pass(Decision::default());
+            return Admission::Pass(Decided { others, ..Decided::default() });
         }
         let limiter = self.limiter.clone();
         let decision = async move { limiter.decide(groups).await };
@@ -41,7 +68,7 @@ impl Filter for LimitRate {
                 .refusal(request.headers(), request.extensions().get::<RequestId>())
             {
                 Some(response) => Admission::Answer(Box::new(response)),
-                None => Admission::Pass(decision),
+                None => Admission::Pass(Decided { own: decision, others }),
             };
         }
         let headers = request.headers().clone();
@@ -50,12 +77,16 @@ impl Filter for LimitRate {
             let decision = decision.await;
             match decision.refusal(&headers, ids.as_ref()) {
                 Some(response) => Err(Box::new(response)),
-                None => Ok(decision),
+                None => Ok(Decided { own: decision, others }),
             }
         }))
     }
 
-    fn seal(&self, mut decision: Decision, response: &mut Response) {
+    fn seal(&self, Decided { own: mut decision, others }: Decided, response: &mut Response) {
+        let noted = std::mem::take(&mut *others.0.lock());
+        decision.merge(&noted);
+        decision.headers |= noted.headers;
+        decision.legacy |= noted.legacy;
         if response.extensions().get::<RateClass>().is_none() {
             decision.write_class(response);
         }

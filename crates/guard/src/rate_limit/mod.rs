@@ -23,7 +23,7 @@ use sha2::Sha256;
 
 pub use config::{ConfigError, RateLimitConfig};
 pub use decision::{Decision, RateClass};
-pub use layer::{LimitRate, layer};
+pub use layer::{Decided, Decisions, LimitRate, layer};
 pub use quota::{InvalidQuota, Quota};
 pub use rules::Profile;
 
@@ -52,8 +52,8 @@ pub struct Subject<'a> {
     pub user: Option<i64>,
     /// The API token used, by its id.
     pub token: Option<i64>,
-    /// The visitor acting.
-    pub contact: Option<i64>,
+    /// The visitor acting, by their token.
+    pub contact: Option<&'a str>,
     /// Size of the content, for the classes that count bytes.
     pub bytes: Option<u64>,
 }
@@ -373,7 +373,7 @@ impl Inner {
             KeyKind::Account => format!("account:{}", subject.account?),
             KeyKind::AccountUser => format!("account:{}:user:{}", subject.account?, subject.user?),
             KeyKind::Token => format!("token:{}", subject.token?),
-            KeyKind::Contact => format!("contact:{}", subject.contact?),
+            KeyKind::Contact => format!("contact:{}", self.hash(subject.contact?)),
         })
     }
 

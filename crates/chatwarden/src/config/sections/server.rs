@@ -70,6 +70,16 @@ section! {
             told: "`http://localhost` with the port the server listens on",
             rule: frontend_url,
         }, "https://desk.example.com";
+        /// The folder `public` of a built Chatwoot: its dashboard, widget and survey are served from it.
+        /// Without one there is the API alone.
+        frontend_dir: Option<PathBuf> = "CHATWARDEN_FRONTEND_DIR", Absent, "/opt/chatwoot/public";
+        /// Whether the dashboard's pages link a manifest, by which browsers offer to install it.
+        display_manifest: bool = "DISPLAY_MANIFEST", Text("true"), "false";
+        /// Whether the description of the API is shown at `/swagger`.
+        api_docs: bool = "API_DOCS", Computed {
+            told: "`true` when `APP_ENV` is `dev`, else `false`",
+            rule: api_docs,
+        }, "true";
         /// Folder for all that the server keeps in files: the SQLite database, uploads, generated
         /// secrets. It is made when missing.
         data_dir: PathBuf = "DATA_DIR", Text("./data"), "/var/lib/chatwarden";
@@ -102,6 +112,10 @@ impl Server {
             self.listen.set_port(port);
         }
     }
+}
+
+fn api_docs(sources: &Sources) -> Option<String> {
+    Some(sources.is_dev().to_string())
 }
 
 fn listen(sources: &Sources) -> Option<String> {

@@ -5,22 +5,12 @@ use super::*;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const URL: &str = "CHATWARDEN_TEST_REDIS_URL";
-
-/// A store on the server of the environment, or none, said aloud.
-fn store() -> Option<RedisStore> {
-    let Ok(url) = std::env::var(URL) else {
-        static SAID: std::sync::Once = std::sync::Once::new();
-        SAID.call_once(|| {
-            eprintln!("NOT RUN: {URL} is not set, rate limits in Redis are untested")
-        });
-        return None;
-    };
-    let client = Client::open(url).unwrap();
-    Some(
-        RedisStore::new(client, &format!("test-{}", std::process::id()), Duration::from_secs(5))
-            .unwrap(),
-    )
+/// A store on the Redis of this test run.
+fn store() -> RedisStore {
+    let redis = chatwarden_testkit::services::Redis::shared().unwrap();
+    let client = Client::open(redis.url()).unwrap();
+    RedisStore::new(client, &format!("test-{}", std::process::id()), Duration::from_secs(5))
+        .unwrap()
 }
 
 fn identity() -> String {
@@ -43,7 +33,7 @@ fn bucket(slot: u16, quota: Quota, cost: u64, attempts: bool) -> Bucket {
 
 #[tokio::test]
 async fn the_server_keeps_a_quota_by_its_own_clock() {
-    let Some(store) = store() else { return };
+    let store = store();
     for limit in [3, 100] {
         let group = Group {
             identity: identity(),
@@ -65,7 +55,7 @@ async fn the_server_keeps_a_quota_by_its_own_clock() {
 
 #[tokio::test]
 async fn buckets_are_taken_all_or_none_and_forgotten() {
-    let Some(store) = store() else { return };
+    let store = store();
     let wide = bucket(0, Quota::new(100, 60), 1, false);
     let narrow = bucket(1, Quota::new(1, 3600), 1, false);
     let group = Group { identity: identity(), buckets: vec![wide, narrow] };
@@ -87,7 +77,7 @@ async fn buckets_are_taken_all_or_none_and_forgotten() {
 
 #[tokio::test]
 async fn many_nodes_share_one_quota() {
-    let Some(store) = store() else { return };
+    let store = store();
     for limit in [20, 50] {
         let group = Group {
             identity: identity(),
@@ -122,7 +112,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let Some(store) = store() else { return Ok(()) };
+            let store = store();
             let identity = identity();
             let quotas: Vec<_> = quotas.into_iter().map(|(limit, seconds)| Quota::new(limit, seconds)).collect();
             // Windows of the same length and kind would share a key, which configuration can't say.

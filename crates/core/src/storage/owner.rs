@@ -1,0 +1,215 @@
+//! Whose picture a file is: given, changed and taken away with its file.
+
+use std::sync::Arc;
+
+use chatwarden_db::{WriteTx, args};
+use chatwarden_files::{Facts, Incoming};
+use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Avatar, Blob, NewBlob, Purpose, Unfetched, announce, fetch, give_up, sql};
+use crate::Store;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, AgentBotId, ContactId, InboxId, UserId};
+use crate::outside::Outside;
+use crate::scope::Scope;
+
+/// The kind of the job that fetches a picture from its address.
+pub const FETCH: &str = "storage.fetch_avatar";
+
+/// The largest picture (`behaviours.md §14`).
+const LARGEST: u64 = 15 << 20;
+/// The longest address.
+const ADDRESS: usize = 2048;
+/// Whose files belong to no account.
+const NOBODYS: AccountId = AccountId(0);
+
+/// Whose picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// A person's, in all accounts.
+    User(UserId),
+    /// A contact's.
+    Contact(AccountId, ContactId),
+    /// An inbox's.
+    Inbox(AccountId, InboxId),
+    /// A bot's: of an account, or of the installation.
+    Bot(Option<AccountId>, AgentBotId),
+}
+
+impl Owner {
+    /// The account that the file belongs to; 0 for those of people and of the installation.
+    pub fn account(self) -> AccountId {
+        match self {
+            Self::User(_) => NOBODYS,
+            Self::Contact(account, _) | Self::Inbox(account, _) => account,
+            Self::Bot(account, _) => account.unwrap_or(NOBODYS),
+        }
+    }
+
+    /// What the file is for.
+    pub fn purpose(self) -> Purpose {
+        match self {
+            Self::User(_) => Purpose::UserAvatar,
+            Self::Contact(..) => Purpose::ContactAvatar,
+            Self::Inbox(..) => Purpose::InboxAvatar,
+            Self::Bot(..) => Purpose::BotAvatar,
+        }
+    }
+
+    /// Whose it is, by number.
+    pub fn id(self) -> i64 {
+        match self {
+            Self::User(id) => id.0,
+            Self::Contact(_, id) => id.0,
+            Self::Inbox(_, id) => id.0,
+            Self::Bot(_, id) => id.0,
+        }
+    }
+}
+
+/// Refuses what can't be a picture of somebody.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_avatar(facts: &Facts, size: u64) -> Result<()> {
+    // What can't be read as a picture is none, whatever it is called.
+    if !is_avatar(&facts.content_type) || facts.size.is_none() {
+        return Err(Error::invalid("avatar", "filetype not supported"));
+    }
+    if size > LARGEST {
+        return Err(Error::invalid("avatar", "is too big"));
+    }
+    Ok(())
+}
+
+fn is_avatar(content_type: &str) -> bool {
+    matches!(content_type, "image/jpeg" | "image/jpg" | "image/png" | "image/gif" | "image/webp")
+}
+
+/// Gives somebody a picture, or takes it away; the one they had is given up.
+///
+/// # Errors
+/// [`Error::NotFound`] where the owner or the file is gone.
+pub async fn set_avatar(
+    tx: &mut WriteTx<'_>,
+    owner: Owner,
+    blob: Option<&Blob>,
+) -> Result<Option<Avatar>> {
+    let (account, id) = (owner.account(), owner.id());
+    let old = match owner {
+        Owner::User(_) => tx.opt(&sql::AVATAR_OF_USER, args![id]).await?,
+        Owner::Contact(..) => tx.opt(&sql::AVATAR_OF_CONTACT, args![account, id]).await?,
+        Owner::Inbox(..) => tx.opt(&sql::AVATAR_OF_INBOX, args![account, id]).await?,
+        Owner::Bot(..) => tx.opt(&sql::AVATAR_OF_BOT, args![id]).await?,
+    };
+    let (old,) = old.ok_or(Error::NotFound)?;
+    let new = blob.map(|blob| Avatar {
+        account_id: blob.account_id,
+        blob_id: blob.id,
+        filename: blob.filename.clone(),
+    });
+    let now = tx.now();
+    if let Some(blob) = blob {
+        if tx.run(&sql::OWN, args![account, blob.id, id, now]).await? == 0 {
+            return Err(Error::NotFound);
+        }
+    } else if old.is_none() {
+        return Ok(None);
+    }
+    match owner {
+        Owner::User(_) => tx.run(&sql::SET_AVATAR_OF_USER, args![id, new, now]).await?,
+        Owner::Contact(..) => {
+            tx.run(&sql::SET_AVATAR_OF_CONTACT, args![account, id, new, now]).await?
+        }
+        Owner::Inbox(..) => tx.run(&sql::SET_AVATAR_OF_INBOX, args![account, id, new, now]).await?,
+        Owner::Bot(..) => tx.run(&sql::SET_AVATAR_OF_BOT, args![id, new, now]).await?,
+    };
+    if let Some(old) = old {
+        give_up(tx, old.account_id, &[old.blob_id]).await?;
+    }
+    Ok(new)
+}
+
+/// Has a picture fetched from its address once the transaction is committed. An address that is none fetches
+/// nothing.
+///
+/// # Errors
+/// What the database says.
+pub async fn fetch_avatar(tx: &mut WriteTx<'_>, owner: Owner, url: &str) -> Result<()> {
+    if url.len() > ADDRESS || url::Url::parse(url).is_err() {
+        return Ok(());
+    }
+    let payload = json!({"owner": owner, "url": url});
+    let job = NewJob::new(owner.account().0, FETCH, payload);
+    enqueue(tx, &job).await?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    owner: Owner,
+    url: String,
+}
+
+/// Fetches a picture and gives it to its owner.
+///
+/// # Errors
+/// To be tried again where the other server, the disk or the database fails.
+pub async fn run_fetch(store: Store, outside: Outside, job: Job) -> Result<(), JobError> {
+    let Wanted { owner, url } =
+        serde_json::from_value(job.payload).map_err(|error| JobError::Fail(error.to_string()))?;
+    let fetched = fetch(&outside, &url, LARGEST, is_avatar).await.map_err(|unfetched| {
+        let text = unfetched.to_string();
+        match unfetched {
+            Unfetched::Server(_) | Unfetched::Disk(_) => JobError::Retry(text),
+            Unfetched::Address | Unfetched::Kind | Unfetched::TooLarge => JobError::Fail(text),
+        }
+    })?;
+    let incoming = Arc::new(fetched.incoming);
+    let facts = incoming.facts(&fetched.filename, Some(&fetched.content_type)).await;
+    check_avatar(&facts, incoming.size()).map_err(|error| JobError::Fail(error.to_string()))?;
+    let new = new_blob(fetched.filename, facts, &incoming);
+    let again = |error: Error| JobError::Retry(error.to_string());
+    let made = store
+        .write(async move |tx| {
+            announce(tx, owner.account(), owner.purpose(), Some(owner.id()), vec![new]).await
+        })
+        .await
+        .map_err(again)?;
+    let Some(blob) = made.into_iter().next() else { return Ok(()) };
+    let placed = outside.disk.place(&incoming, &blob.key).await;
+    placed.map_err(|fault| JobError::Retry(fault.to_string()))?;
+    let given = store
+        .write(async move |tx| {
+            set_avatar(tx, owner, Some(&blob)).await?;
+            tell(tx, owner).await
+        })
+        .await;
+    match given {
+        // The owner is gone: the file goes with the orphans.
+        Ok(()) | Err(Error::NotFound) => Ok(()),
+        Err(error) => Err(again(error)),
+    }
+}
+
+/// Tells of a picture that came by itself.
+async fn tell(tx: &mut WriteTx<'_>, owner: Owner) -> Result<()> {
+    if let Owner::Inbox(account, _) = owner {
+        crate::accounts::touch_cache(tx, &Scope::of_job(account), "inbox").await?;
+    }
+    Ok(())
+}
+
+/// What is known of a received file.
+pub fn new_blob(filename: String, facts: Facts, incoming: &Incoming) -> NewBlob {
+    NewBlob {
+        filename,
+        content_type: facts.content_type,
+        byte_size: i64::try_from(incoming.size()).unwrap_or(i64::MAX),
+        checksum: incoming.md5().to_owned(),
+        size: facts.size,
+    }
+}

@@ -1,0 +1,67 @@
+//! Rate limits, as the server uses them: who is counted, what the answers say, who shares them.
+
+use chatwarden::nodes;
+use chatwarden_testkit::App;
+use chatwarden_testkit::services::Redis;
+use serde_json::json;
+
+#[tokio::test]
+async fn answers_tell_the_limits_of_account_and_token() {
+    let (_, admin) = App::start().await;
+    let far = admin.with_header("x-forwarded-for", "203.0.113.9");
+    let body = json!({"name": "Grace", "email": "grace@example.com", "role": "agent"});
+    let reply = far.post("/agents", body).await;
+    reply.status(200);
+    let policy = reply.header("ratelimit-policy");
+    // The two tightest of all: those of the address are among the widest.
+    assert!(policy.starts_with("\"agent-create\";q=100;w=86400, "), "{policy}");
+    assert!(reply.header("ratelimit").starts_with("\"agent-create\";r=99;"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_visitor_has_a_limit_of_their_own() {
+    let (app, admin) = App::start().await;
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let query = format!("website_token={}", site["website_token"].as_str().expect("a token"));
+    let config = app.anyone().post(&format!("/api/v1/widget/config?{query}"), json!({})).await.ok();
+    let token =
+        config["website_channel_config"]["auth_token"].as_str().expect("a token").to_owned();
+    let visitor = app.anyone().with_header("x-auth-token", &token);
+    let visitor = visitor.with_header("x-forwarded-for", "203.0.113.9");
+    let path = format!("/api/v1/widget/messages?{query}");
+    for _ in 0..30 {
+        visitor.post(&path, json!({"message": {"content": "Hello"}})).await.ok();
+    }
+    visitor.post(&path, json!({"message": {"content": "Hello"}})).await.status(429);
+    // Reading goes on, and so do others.
+    visitor.get(&path).await.ok();
+}
+
+#[tokio::test]
+async fn operators_guessing_are_turned_away() {
+    let app = App::empty().await;
+    let far = app.anyone().with_header("x-forwarded-for", "203.0.113.9");
+    let guesser = far.clone().with_header("authorization", "Bearer guess");
+    for _ in 0..10 {
+        guesser.get("/actuator/metrics").await.status(401);
+    }
+    guesser.get("/actuator/metrics").await.status(429);
+    // Who shows nothing is counted apart: 60 a minute.
+    for _ in 0..60 {
+        far.get("/actuator/health").await.ok();
+    }
+    far.get("/actuator/health").await.status(429);
+    app.operator().get("/actuator/metrics").await.ok();
+}
+
+#[tokio::test]
+async fn nodes_count_each_other() {
+    let redis = Redis::start().expect("a Redis");
+    let client = redis::Client::open(redis.url()).expect("its address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    for (name, expected) in [("one", 1), ("one", 1), ("two", 2)] {
+        let alive = nodes::announce(&mut connection, name).await.expect("an answer");
+        assert_eq!(alive, expected, "{name}");
+    }
+}
