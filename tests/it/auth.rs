@@ -195,6 +195,32 @@ async fn a_link_signs_in_once_for_its_user_and_five_minutes() {
     by_link(&admin.email, &late).await.status(401);
 }
 
+/// Links are locked by their token: on PostgreSQL two who follow one at the same time would both find it.
+#[tokio::test]
+async fn a_link_is_good_for_one_of_those_who_follow_it_at_once() {
+    let (app, admin) = App::start().await;
+    let email = admin.email.clone().unwrap();
+    app.anyone().post("/auth/password", json!({"email": email})).await.ok();
+    let token = token_of_last_mail(&app).await;
+    let follow = async |password: &str| {
+        let body = json!({
+            "reset_password_token": token, "password": password, "password_confirmation": password,
+        });
+        app.anyone().put("/auth/password", body).await.status.as_u16()
+    };
+    let passwords = ["N3w!secret", "0ther!secret", "Th1rd!secret"];
+    let (first, second, third) =
+        tokio::join!(follow(passwords[0]), follow(passwords[1]), follow(passwords[2]));
+    let mut good = 0;
+    for (status, password) in [first, second, third].into_iter().zip(passwords) {
+        good += usize::from(status == 200);
+        let expected = if status == 200 { 200 } else { 401 };
+        assert!([200, 422].contains(&status), "{status}");
+        sign_in(&app.anyone(), &email, password).await.status(expected);
+    }
+    assert_eq!(good, 1);
+}
+
 #[tokio::test]
 async fn a_forgotten_password_is_chosen_anew_by_a_link() {
     let (app, admin) = App::start().await;

@@ -107,6 +107,8 @@ async fn lists_hold_who_is_identified_and_searches_everybody() {
     assert_eq!(of("%25").await.len(), 3);
     assert_eq!(of("!").await.len(), 0);
     assert_eq!(of("arrows").await.len(), 0);
+    let long = format!("/contacts/search?q={}", "x".repeat(1001));
+    admin.get(&long).await.status(422);
 }
 
 #[tokio::test]

@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod actuator;
 #[cfg(test)]
+mod assignment;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod authz;
 #[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod bulk_actions;
 #[cfg(test)]
 mod canned_responses;
 #[cfg(test)]
@@ -23,6 +27,8 @@ mod counters;
 mod custom_attributes;
 #[cfg(test)]
 mod custom_filters;
+#[cfg(test)]
+mod dashboard_apps;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -40,6 +46,8 @@ mod labels;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod messages;
@@ -54,9 +62,13 @@ mod openapi;
 #[cfg(test)]
 mod public_api;
 #[cfg(test)]
+mod realtime;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod seam;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]

@@ -196,6 +196,11 @@ impl Tenant {
         let sent = admin.post(&sent, json!({"content": mark})).await.ok();
         know(&mut this, "messages", &sent["id"]);
 
+        let assigned = format!("/conversations/{}/assignments", this.known["conversations"]);
+        admin.post(&assigned, json!({"assignee_id": agent.id})).await.ok();
+        // The agent is told of it: a notification.
+        app.settle().await;
+
         let bot = json!({"name": mark, "outgoing_url": ""});
         let bot = admin.post("/agent_bots", bot).await.ok();
         know(&mut this, "agent_bots", &bot["id"]);
@@ -235,7 +240,8 @@ impl Tenant {
             let whole = format!("/api/v1/accounts/{{account_id}}{place}");
             let is_it = |r: &&Route| r.method == Method::POST && r.path == whole;
             let Some(route) = routes.iter().find(is_it) else { continue };
-            let made = admin.post(&self.path(route), body(self)).await.ok();
+            // One that is refused leaves its parameter unknown, which the sweeps tell.
+            let made = admin.post(&self.path(route), body(self)).await.json();
             let made = if made["payload"].is_object() { &made["payload"] } else { &made };
             if let Some(id) = made["id"].as_i64() {
                 self.known.insert(what.to_owned(), id.to_string());

@@ -478,3 +478,63 @@ async fn a_bot_s_picture_is_fetched_from_its_address() {
     assert_eq!(admin.get(&bot).await.ok()["thumbnail"], "");
     assert!(app.files().is_empty(), "{:?}", app.files());
 }
+
+#[tokio::test]
+async fn visitors_send_files() {
+    let (app, admin) = App::start().await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let door =
+        format!("/public/api/v1/inboxes/{}/contacts", desk["inbox_identifier"].as_str().unwrap());
+    let vera = app.anyone().post(&door, json!({"name": "Vera"})).await.ok();
+    let talks = format!("{door}/{}/conversations", vera["source_id"].as_str().unwrap());
+    let talk = app.anyone().post(&talks, json!({})).await.ok();
+    let words = format!("{talks}/{}/messages", talk["id"]);
+    let file = [File("attachments[]", "a.txt", "text/plain", NOTE)];
+    let sent = post_form(&app.anyone(), &words, &file).await.ok();
+    assert_eq!(sent["attachments"][0]["file_size"], NOTE.len());
+
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let query = format!("?website_token={}", site["website_token"].as_str().unwrap());
+    let page = app.anyone().post(&format!("/api/v1/widget/config{query}"), json!({})).await.ok();
+    let token = page["website_channel_config"]["auth_token"].as_str().unwrap();
+    let visitor = app.anyone().with_header("x-auth-token", token);
+    let say = format!("/api/v1/widget/messages{query}");
+    let file = [File("message[attachments][]", "a.txt", "text/plain", NOTE)];
+    let sent = post_form(&visitor, &say, &file).await.ok();
+    assert_eq!(sent["attachments"][0]["extension"], "txt");
+    let program =
+        [File("message[attachments][]", "run.exe", "application/x-msdownload", b"MZ\0\x01\x02")];
+    let refused = post_form(&visitor, &say, &program).await.status(422);
+    let faults = json!({"message": "Attachments file type not supported", "attributes": ["attachments.file"]});
+    assert_eq!(refused, faults);
+    app.settle().await;
+    assert_eq!(app.files().len(), 2);
+}
+
+#[tokio::test]
+async fn contacts_and_inboxes_have_pictures() {
+    let (app, admin) = App::start().await;
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let contact = admin.post("/contacts", json!({"name": "Vera"})).await.ok();
+    let contact = format!("/contacts/{}", contact["payload"]["contact"]["id"]);
+    let inbox = format!("/inboxes/{}", inbox["id"]);
+    let picture = [File("avatar", "me.png", "image/png", PNG)];
+    let words = [File("avatar", "me.txt", "text/plain", b"words")];
+    for of in [&contact, &inbox] {
+        send_form(&admin, Method::PATCH, of, &picture).await.ok();
+        let refused = send_form(&admin, Method::PATCH, of, &words).await.status(422);
+        assert_eq!(refused["message"], "Avatar filetype not supported");
+    }
+    let thumbnail = admin.get(&contact).await.ok()["payload"]["thumbnail"].clone();
+    sent_on(&app.anyone(), &thumbnail).await;
+    sent_on(&app.anyone(), &admin.get(&inbox).await.ok()["avatar_url"]).await;
+    let gone = admin.delete(&format!("{contact}/avatar")).await.ok();
+    assert_eq!(gone["payload"]["thumbnail"], "");
+    admin.delete(&format!("{inbox}/avatar")).await.ok();
+    assert_eq!(admin.get(&inbox).await.ok()["avatar_url"], "");
+    app.settle().await;
+    assert!(app.files().is_empty(), "{:?}", app.files());
+}

@@ -27,6 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "db",
             "cable",
             "files",
+            "mail",
             "outbound",
             "telemetry",
             "guard",
@@ -39,6 +40,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("chatwarden-db", &[]),
     ("chatwarden-cable", &[]),
     ("chatwarden-files", &[]),
+    ("chatwarden-mail", &[]),
     ("chatwarden-outbound", &[]),
     ("chatwarden-telemetry", &[]),
     ("chatwarden-guard", &["telemetry"]),
@@ -54,6 +56,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "db",
             "cable",
             "files",
+            "mail",
             "outbound",
             "telemetry",
             "guard",
@@ -75,6 +78,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     ),
     (&["reqwest", "ureq"], &["chatwarden-outbound"]),
     (&["image"], &["chatwarden-files"]),
+    (&["lettre"], &["chatwarden-mail"]),
 ];
 
 fn root() -> PathBuf {

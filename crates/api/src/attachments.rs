@@ -43,6 +43,19 @@ impl Carried {
         })
     }
 
+    /// Keeps the files of a visitor's request; whose account it is about is only asked where there are any.
+    pub(crate) async fn of_visitor<F>(app: &App, params: &Params, account: F) -> Answer<Self>
+    where
+        F: AsyncFnOnce(&mut Tx<'_>) -> Answer<AccountId> + Send + 'static,
+    {
+        let account = if params.files("attachments").is_empty() {
+            AccountId(0)
+        } else {
+            app.read(account).await?
+        };
+        Self::of(app, account, params).await
+    }
+
     /// What the message is to carry.
     pub(crate) async fn attachments(
         &self,
@@ -55,8 +68,10 @@ impl Carried {
     }
 
     /// Gives the received files up: the message was refused.
-    pub(crate) async fn give_up(&self, app: &App, account: AccountId) {
-        app.give_up(account, &self.received).await;
+    pub(crate) async fn give_up(&self, app: &App) {
+        if let Some(blob) = self.received.first() {
+            app.give_up(blob.account_id, &self.received).await;
+        }
     }
 }
 

@@ -6,19 +6,20 @@ use axum::response::Response;
 use chatwarden_core::Error;
 use chatwarden_core::accounts::Account;
 use chatwarden_core::accounts::features::Features;
-use chatwarden_core::contacts::lists::{self, Page, Query};
+use chatwarden_core::contacts::lists::{self, Carried, Page, Query};
 use chatwarden_core::contacts::{self, Contact, Draft, InboxOfContact, NewContact};
 use chatwarden_core::desk::desk;
 use chatwarden_core::ids::{ContactId, InboxId};
 use chatwarden_core::inboxes::{self, InboxWithChannel};
 use chatwarden_core::scope::{self, Scope};
-use chatwarden_core::storage::avatar_url;
-use chatwarden_db::{Timestamp, Tx};
+use chatwarden_core::storage::{self, Purpose, avatar_url};
+use chatwarden_db::{Timestamp, Tx, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::actors::{Admin, Agent, performer};
 use crate::app::App;
+use crate::avatars::Picture;
 use crate::conversations::conversation_json;
 use crate::error::{Answer, ApiError, done};
 use crate::inboxes::{raw_inbox_json, slim_inbox_json};
@@ -35,8 +36,10 @@ pub(crate) fn routes() -> Routes {
         .get("/contacts/{contact_id}", show)
         .patch("/contacts/{contact_id}", update)
         .delete("/contacts/{contact_id}", destroy)
+        .delete("/contacts/{contact_id}/avatar", delete_avatar)
         .post("/contacts/{contact_id}/destroy_custom_attributes", destroy_custom_attributes)
         .get("/contacts/{contact_id}/conversations", conversations)
+        .get("/contacts/{contact_id}/attachments", attachments)
         .get("/contacts/{contact_id}/contactable_inboxes", contactable_inboxes)
         .post("/contacts/{contact_id}/contact_inboxes", join_inbox)
         .post("/contact_inboxes/filter", by_source_id)
@@ -182,12 +185,15 @@ async fn create(
 ) -> Answer<Json<Value>> {
     let new = new_contact(&params);
     let inbox = params.integer("inbox_id").map(InboxId);
-    app.write(async move |tx| {
+    let picture = Picture::of(&app, scope.account_id(), Purpose::ContactAvatar, &params).await?;
+    let received = picture.clone();
+    let made = app.write(async move |tx| {
         let inbox = match inbox {
             Some(id) => Some(inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?),
             None => None,
         };
-        let contact = contacts::create(tx, &scope, new).await?;
+        let mut contact = contacts::create(tx, &scope, new).await?;
+        show_picture(tx, &scope, &mut contact, &picture).await?;
         let mut contact_inbox = json!({"inbox": null, "source_id": null});
         if let Some(inbox) = &inbox {
             let source_id = params.present("source_id");
@@ -196,6 +202,41 @@ async fn create(
         }
         let contact = one(tx, &scope, &contact, None).await?;
         Ok(Json(json!({"payload": {"contact": contact, "contact_inbox": contact_inbox}})))
+    });
+    let made: Answer<_> = made.await;
+    if made.is_err() {
+        received.give_up(&app).await;
+    }
+    made
+}
+
+/// Gives a contact the picture that came with its values, and tells of it.
+async fn show_picture(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: &mut Contact,
+    picture: &Picture,
+) -> chatwarden_core::Result<()> {
+    let owner = storage::Owner::Contact(scope.account_id(), contact.id);
+    if let Some(avatar) = picture.give(tx, owner).await? {
+        contact.avatar = Some(avatar);
+        contacts::announce(tx, scope, "contact.updated", contact);
+    }
+    Ok(())
+}
+
+/// Takes a contact's picture away.
+async fn delete_avatar(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let id = contact_id(&params)?;
+    app.write(async move |tx| {
+        storage::set_avatar(tx, storage::Owner::Contact(scope.account_id(), id), None).await?;
+        let contact = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        contacts::announce(tx, &scope, "contact.updated", &contact);
+        Ok(Json(json!({"payload": contact_json(tx, &contact)})))
     })
     .await
 }
@@ -217,12 +258,19 @@ async fn update(
         additional_attributes: params.object("additional_attributes").unwrap_or_default(),
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
     };
-    app.write(async move |tx| {
-        let changed = contacts::update(tx, &scope, id, draft).await?;
+    let picture = Picture::of(&app, scope.account_id(), Purpose::ContactAvatar, &params).await?;
+    let received = picture.clone();
+    let changed = app.write(async move |tx| {
+        let mut changed = contacts::update(tx, &scope, id, draft).await?;
+        show_picture(tx, &scope, &mut changed, &picture).await?;
         let wanted = params.flag("include_contact_inboxes");
         Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
-    })
-    .await
+    });
+    let changed: Answer<_> = changed.await;
+    if changed.is_err() {
+        received.give_up(&app).await;
+    }
+    changed
 }
 
 /// Removes a contact that is not present.
@@ -270,6 +318,32 @@ async fn conversations(
         let found = lists::conversations(tx, &scope, id).await?;
         let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
         Ok(Json(json!({"payload": payload})))
+    })
+    .await
+}
+
+/// What the messages of a contact's conversations carry.
+async fn attachments(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<Value>> {
+    let (id, page) = (contact_id(&params)?, params.page());
+    app.read(async move |tx| {
+        contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
+        let (found, total) = lists::attachments(tx, &scope, id, page).await?;
+        let row = |of: &Carried| {
+            let message = &of.sent.message;
+            let mut row = of.attachment.listed(tx, message.account_id, message.id);
+            row.insert("created_at".to_owned(), json!(message.created_at.unix()));
+            if let Some(sender) = of.sent.sender_push(tx) {
+                row.insert("sender".to_owned(), json!(sender));
+            }
+            row.insert("conversation_id".to_owned(), json!(of.conversation));
+            Value::Object(row)
+        };
+        let payload: Vec<Value> = found.iter().map(row).collect();
+        Ok(Json(json!({"meta": {"total_count": total}, "payload": payload})))
     })
     .await
 }

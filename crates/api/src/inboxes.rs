@@ -4,20 +4,21 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::desk::desk;
-use chatwarden_core::ids::{AgentBotId, InboxId, UserId};
+use chatwarden_core::ids::{AccountId, AgentBotId, InboxId, UserId};
 use chatwarden_core::inboxes::{
     self, API, Channel, Draft, EMAIL, InboxWithChannel, SMS, SenderName, WEB_WIDGET, members,
 };
-use chatwarden_core::storage::avatar_url;
+use chatwarden_core::storage::{self, Purpose, avatar_url};
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::{Error, agent_bots, users};
-use chatwarden_db::{Timestamp, Tx};
+use chatwarden_db::{Timestamp, Tx, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::actors::{Admin, Agent};
 use crate::agent_bots::{Viewer, bots_json, slim_bot_json};
 use crate::app::App;
+use crate::avatars::Picture;
 use crate::conversations::agent_json;
 use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
@@ -120,11 +121,32 @@ async fn create(
     let channel_type = channel.text("type").and_then(|name| inboxes::named(&name));
     let channel_type = channel_type.ok_or_else(|| Error::invalid("channel", "must exist"))?;
     let draft = Draft { working_hours: None, ..draft(&params)? };
-    app.write(async move |tx| {
-        let made = inboxes::create(tx, &scope, channel_type, draft).await?;
+    let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
+    let received = picture.clone();
+    let made = app.write(async move |tx| {
+        let mut made = inboxes::create(tx, &scope, channel_type, draft).await?;
+        show_picture(tx, scope.account_id(), &mut made, &picture).await?;
         Ok(Json(inbox_json(tx, &made, true)))
-    })
-    .await
+    });
+    let made: Answer<_> = made.await;
+    if made.is_err() {
+        received.give_up(&app).await;
+    }
+    made
+}
+
+/// Gives an inbox the picture that came with its values.
+async fn show_picture(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    of: &mut InboxWithChannel,
+    picture: &Picture,
+) -> chatwarden_core::Result<()> {
+    let owner = storage::Owner::Inbox(account, of.inbox.id);
+    if let Some(avatar) = picture.give(tx, owner).await? {
+        of.inbox.avatar = Some(avatar);
+    }
+    Ok(())
 }
 
 /// Changes an inbox and its channel.
@@ -134,11 +156,18 @@ async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let (id, draft) = (inbox_id(&params)?, draft(&params)?);
-    app.write(async move |tx| {
-        let changed = inboxes::update(tx, &scope, id, draft).await?;
+    let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
+    let received = picture.clone();
+    let changed = app.write(async move |tx| {
+        let mut changed = inboxes::update(tx, &scope, id, draft).await?;
+        show_picture(tx, scope.account_id(), &mut changed, &picture).await?;
         Ok(Json(inbox_json(tx, &changed, true)))
-    })
-    .await
+    });
+    let changed: Answer<_> = changed.await;
+    if changed.is_err() {
+        received.give_up(&app).await;
+    }
+    changed
 }
 
 /// Removes an inbox: its conversations go after that.

@@ -90,7 +90,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     });
     let sent: Answer<_> = sent.await;
     if sent.is_err() {
-        received.give_up(&app, account).await;
+        received.give_up(&app).await;
     }
     sent
 }

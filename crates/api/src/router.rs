@@ -20,10 +20,11 @@ use crate::paths::tolerate;
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
-    accounts, active_storage, agent_bots, agents, attachments, auth, canned_responses, contacts,
-    conversations, custom_attributes, custom_filters, health, inboxes, labels, messages, notes,
-    notification_settings, notification_subscriptions, notifications, onboarding, platform,
-    profile, public, second_factor, sessions, setup, sign_up, teams, uploads, widget,
+    accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth,
+    bulk_actions, canned_responses, contacts, conversations, custom_attributes, custom_filters,
+    dashboard_apps, health, inboxes, labels, messages, notes, notification_settings,
+    notification_subscriptions, notifications, onboarding, platform, profile, public, search,
+    second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
@@ -33,13 +34,16 @@ fn all() -> Routes {
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
         .merge(agents::routes())
+        .merge(assignment_policies::routes())
         .merge(attachments::routes())
         .merge(auth::routes())
+        .merge(bulk_actions::routes())
         .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(custom_attributes::routes())
         .merge(custom_filters::routes())
+        .merge(dashboard_apps::routes())
         .merge(front_ends::routes())
         .merge(health::routes())
         .merge(inboxes::routes())
@@ -54,6 +58,7 @@ fn all() -> Routes {
         .merge(platform::routes())
         .merge(profile::routes())
         .merge(public::routes())
+        .merge(search::routes())
         .merge(second_factor::routes())
         .merge(sessions::routes())
         .merge(setup::routes())

@@ -45,7 +45,7 @@ pub use bus::{Bus, BusError, BusState, InProcess, Link, RedisBus, RedisBusConfig
 pub use channel::{Channel, Channels, HistoryLost, Refusal, Since, Subscribed, Subscriber};
 pub use connection::Connection;
 pub use hub::{Clock, Hub, HubConfig};
-pub use presence::{LocalPresence, Presence, RedisPresence};
+pub use presence::{Presence, RedisPresence};
 pub use protocol::{
     Command, DisconnectReason, HistoryRequest, Malformed, Position, Protocol, StreamPosition,
 };

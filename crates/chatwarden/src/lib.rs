@@ -8,6 +8,7 @@ pub mod measure;
 pub mod node;
 pub mod nodes;
 pub mod options;
+pub mod post;
 pub mod secrets;
 pub mod serve;
 pub mod web;

@@ -159,8 +159,8 @@ impl Node {
         let (board, ambient) = (self.board.clone(), self.app.db().ambient().clone());
         let refresh = async move {
             loop {
-                tokio::time::sleep(PRESENCE_REFRESH).await;
                 board.refresh(ambient.now()).await;
+                tokio::time::sleep(PRESENCE_REFRESH).await;
             }
         };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(refresh));

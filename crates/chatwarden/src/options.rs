@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use chatwarden_api::presence::Windows;
 use chatwarden_api::{RequestLineSettings, actuator, front_ends};
 use chatwarden_core::desk::{self, Desk};
-use chatwarden_core::outside::Outside;
+use chatwarden_core::outside::{Outside, Post};
 use chatwarden_db as db;
 use chatwarden_files::Disk;
 use chatwarden_guard::EdgeConfig;
@@ -17,6 +17,7 @@ use chatwarden_guard::input::InputConfig;
 use chatwarden_guard::limits::LimitsConfig;
 use chatwarden_guard::rate_limit::{ConfigError, RateLimitConfig};
 use chatwarden_guard::request_id::RequestIdConfig;
+use chatwarden_mail::{Encryption, Mailer, Mechanism};
 use chatwarden_telemetry::health;
 use chatwarden_telemetry::logs::{self, Service};
 use chatwarden_telemetry::meters;
@@ -24,8 +25,10 @@ use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
 use crate::config::{
-    Config, DatabaseUrl, DegradedAs, Exposed, Secret, Show, Signup, Synchronous, WidgetCoep,
+    Config, DatabaseUrl, DegradedAs, Exposed, Secret, Show, Signup, SmtpAuthentication, SmtpVerify,
+    Synchronous, WidgetCoep,
 };
+use crate::post::MailServer;
 use crate::secrets::Secrets;
 use crate::serve::Lifecycle;
 use crate::web::GuardedWeb;
@@ -165,6 +168,7 @@ pub fn desk(config: &Config, secret: &Secret) -> Desk {
         frontend_url: config.server.frontend_url.as_str().trim_end_matches('/').to_owned(),
         default_locale: accounts.default_locale.as_str().to_owned(),
         sender_email: config.text("MAILER_SENDER_EMAIL").unwrap_or_default().to_owned(),
+        sends_mail: config.mail.address.is_some(),
         secret: std::sync::Arc::from(secret.expose()),
         max_user_sessions: number(accounts.max_user_sessions),
         widget_token_days: number(accounts.widget_token_expiry),
@@ -189,7 +193,35 @@ pub fn outside(config: &Config) -> anyhow::Result<Outside> {
         .with_context(|| format!("making the folder of files {} (DATA_DIR)", folder.display()))?;
     let allow_private = config.security.safe_fetch_allow_private_network;
     let web = GuardedWeb::new(allow_private).context("setting up the HTTP client")?;
-    Ok(Outside { web: Arc::new(web), disk })
+    let post = mailer(config).map(|mailer| Arc::new(MailServer(mailer)) as Arc<dyn Post>);
+    Ok(Outside { web: Arc::new(web), disk, post })
+}
+
+/// Who hands letters to the mail server; nobody where there is none.
+#[must_use]
+pub fn mailer(config: &Config) -> Option<Mailer> {
+    let mail = &config.mail;
+    let account = mail.username.clone().zip(mail.password.as_ref());
+    Some(Mailer::new(chatwarden_mail::Settings {
+        host: mail.address.clone()?,
+        port: mail.port,
+        hello: mail.domain.clone(),
+        account: account.map(|(username, password)| chatwarden_mail::Account {
+            username,
+            password: password.expose().to_owned(),
+            mechanism: match mail.authentication {
+                SmtpAuthentication::Plain => Mechanism::Plain,
+                SmtpAuthentication::Login => Mechanism::Login,
+                SmtpAuthentication::CramMd5 => Mechanism::CramMd5,
+            },
+        }),
+        encryption: match (mail.tls, mail.enable_starttls_auto) {
+            (true, _) => Encryption::FromTheStart,
+            (false, true) => Encryption::WhenOffered,
+            (false, false) => Encryption::Never,
+        },
+        verify: mail.openssl_verify_mode == SmtpVerify::Peer,
+    }))
 }
 
 /// How long somebody counts as present after having been seen.

@@ -16,6 +16,8 @@ pub struct Desk {
     pub default_locale: String,
     /// What accounts without a support address show (`MAILER_SENDER_EMAIL`).
     pub sender_email: String,
+    /// Whether there is a mail server (`SMTP_ADDRESS`); without one no mail is made.
+    pub sends_mail: bool,
     /// Signs widget tokens and links (`SECRET_KEY_BASE`).
     pub secret: Arc<str>,
     /// Sessions a user may have (`MAX_USER_SESSIONS`).
@@ -87,6 +89,7 @@ impl Default for Desk {
             frontend_url: "http://127.0.0.1:3000".to_owned(),
             default_locale: "en".to_owned(),
             sender_email: "Chatwarden <accounts@chatwarden.local>".to_owned(),
+            sends_mail: true,
             secret: Arc::from(""),
             max_user_sessions: 25,
             widget_token_days: 180,

@@ -29,8 +29,12 @@ chatwarden_db::id! {
     MessageId,
     /// A team.
     TeamId,
+    /// An assignment policy.
+    AssignmentPolicyId,
     /// A label.
     LabelId,
+    /// A dashboard app.
+    DashboardAppId,
     /// A note on a contact.
     NoteId,
     /// The definition of a custom attribute.

@@ -9,11 +9,14 @@ mod enumeration;
 pub mod accounts;
 pub mod agent_bots;
 pub mod agents;
+pub mod assignment;
+pub mod bulk_actions;
 pub mod canned_responses;
 pub mod contacts;
 pub mod conversations;
 pub mod custom_attributes;
 pub mod custom_filters;
+pub mod dashboard_apps;
 pub mod desk;
 pub mod error;
 pub mod events;
@@ -37,6 +40,7 @@ pub mod platform;
 pub mod rooms;
 pub mod scope;
 pub mod sealed;
+pub mod search;
 pub mod second_factor;
 pub mod sessions;
 pub mod setup;
@@ -59,6 +63,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         accounts::sql::STATEMENTS,
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,
+        assignment::sql::STATEMENTS,
         canned_responses::sql::STATEMENTS,
         contacts::lists::STATEMENTS,
         contacts::removal::STATEMENTS,
@@ -74,6 +79,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::sql::STATEMENTS,
         custom_attributes::sql::STATEMENTS,
         custom_filters::sql::STATEMENTS,
+        dashboard_apps::sql::STATEMENTS,
         inboxes::purge::STATEMENTS,
         inboxes::sql::STATEMENTS,
         installation::sql::STATEMENTS,
@@ -85,6 +91,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         notification_subscriptions::sql::STATEMENTS,
         notifications::sql::STATEMENTS,
         platform::sql::STATEMENTS,
+        search::sql::STATEMENTS,
         second_factor::sql::STATEMENTS,
         sessions::sql::STATEMENTS,
         storage::sql::STATEMENTS,

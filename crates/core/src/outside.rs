@@ -16,6 +16,8 @@ pub struct Outside {
     pub web: Arc<dyn Web>,
     /// Stored files.
     pub disk: Disk,
+    /// The mail server; none where no mail is sent.
+    pub post: Option<Arc<dyn Post>>,
 }
 
 impl std::fmt::Debug for Outside {
@@ -29,6 +31,13 @@ impl std::fmt::Debug for Outside {
 pub trait Web: Send + Sync {
     /// Asks; an answer of any status is one.
     async fn ask(&self, request: Request) -> Result<Reply, Failure>;
+}
+
+/// Hands letters to a mail server.
+#[async_trait]
+pub trait Post: Send + Sync {
+    /// Hands one over; [`Failure::Refused`] where it will never be taken.
+    async fn send(&self, letter: crate::mail::Letter) -> Result<(), Failure>;
 }
 
 /// What another server is asked.

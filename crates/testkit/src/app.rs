@@ -10,13 +10,14 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use chatwarden::node::{Node, Parts};
+use chatwarden::post::MailServer;
 use chatwarden::web::GuardedWeb;
 use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::{Board, Windows};
 use chatwarden_api::{Around, RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
-use chatwarden_core::outside::Outside;
+use chatwarden_core::outside::{Outside, Post};
 use chatwarden_db::{
     Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp,
 };
@@ -178,7 +179,7 @@ impl App {
 
     /// A server without accounts.
     pub async fn empty() -> Self {
-        Self::open(database, FrontEnds::default()).await.expect("a server in process starts")
+        Self::open(database, FrontEnds::default(), None).await.expect("a server in process starts")
     }
 
     /// A server on the SQLite file at `path`, which stays, with an account and its administrator; `told` is
@@ -191,7 +192,7 @@ impl App {
             chatwarden_db::migrate(&db).await?;
             Ok((db, Held::Nothing))
         };
-        let app = Self::open(opening, FrontEnds::default()).await?;
+        let app = Self::open(opening, FrontEnds::default(), None).await?;
         let account = app.account("Acme").await;
         let admin = app.member(account, "Ada", "administrator").await;
         Ok((app, admin))
@@ -199,12 +200,22 @@ impl App {
 
     /// A server without accounts that serves front ends.
     pub async fn with_front_ends(front_ends: FrontEnds) -> Self {
-        Self::open(database, front_ends).await.expect("a server in process starts")
+        Self::open(database, front_ends, None).await.expect("a server in process starts")
+    }
+
+    /// A server with an account and its administrator, and with a mail server.
+    pub async fn start_with_mail(mailer: chatwarden_mail::Mailer) -> (Self, Actor) {
+        let app = Self::open(database, FrontEnds::default(), Some(mailer));
+        let app = app.await.expect("a server in process starts");
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        (app, admin)
     }
 
     async fn open(
         database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
         front_ends: FrontEnds,
+        mailer: Option<chatwarden_mail::Mailer>,
     ) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
         let meters = meters();
@@ -250,6 +261,7 @@ impl App {
                 // Tests have servers of their own, on this machine.
                 web: Arc::new(GuardedWeb::new(true)?),
                 disk: Disk::open(files.path(), FILE_LIMIT)?,
+                post: mailer.map(|mailer| Arc::new(MailServer(mailer)) as Arc<dyn Post>),
             },
             name: "test".to_owned(),
         });

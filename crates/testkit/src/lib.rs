@@ -14,10 +14,15 @@ mod golden;
 #[cfg(feature = "server")]
 mod reply;
 pub mod services;
+#[cfg(feature = "server")]
+#[expect(clippy::expect_used, reason = "what a test stands on fails it by panicking")]
+mod smtp;
 
 #[cfg(feature = "server")]
 pub use app::{Actor, App, BEGINNING, FILE_LIMIT, TestClock, engine};
 #[cfg(feature = "server")]
 pub use reply::Reply;
+#[cfg(feature = "server")]
+pub use smtp::{MailServer, Received};
 
 pub use golden::{REFERENCE_TESTS, REWRITE, golden};

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actors::AgentOrBot;
 use crate::app::App;
+use crate::attachments::{Carried, validation_failed};
 use crate::contacts::contact_json;
 use crate::error::{Answer, ApiError};
 use crate::messages::Draft;
@@ -96,7 +97,10 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         contact: params.integer("contact_id").map(ContactId),
         source_id: params.present("source_id"),
     };
-    app.write(async move |tx| {
+    let message = params.inner("message").unwrap_or_default();
+    let carried = Carried::of(&app, who.tenant().account_id(), &message).await?;
+    let received = carried.clone();
+    let made = app.write(async move |tx| {
         let (scope, by) = (who.tenant(), who.performer(tx));
         let member = match &who {
             AgentOrBot::Agent(scope, _) if !scope.is_admin() => Some(scope.user_id()),
@@ -118,16 +122,22 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
             conversations::announce_created(tx, scope, &c, &by).await?;
         }
         if let Some(first) = first {
-            let new = first.message(tx, &who, &c).await?;
-            messages::create(tx, scope, &mut c, new, &by).await?;
+            let mut new = first.message(tx, &who, &c).await?;
+            new.attachments = carried.attachments(tx, scope).await?;
+            let sent = messages::create(tx, scope, &mut c, new, &by).await;
+            sent.map_err(validation_failed)?;
         }
         if fresh {
             conversations::say_given(tx, scope, &mut c, &by).await?;
         }
         let page = conversations::show(tx, scope, c).await?;
         Ok(Json(conversation_json(tx, &page)))
-    })
-    .await
+    });
+    let made: Answer<_> = made.await;
+    if made.is_err() {
+        received.give_up(&app).await;
+    }
+    made
 }
 
 /// One conversation.

@@ -5,11 +5,12 @@ use axum::extract::State;
 use chatwarden_core::ids::MessageId;
 use chatwarden_core::visitors::{self, Said};
 use chatwarden_core::{Error, messages};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{at, message_json};
 use crate::actors::Anyone;
 use crate::app::App;
+use crate::attachments::Carried;
 use crate::conversations::display_id;
 use crate::error::Answer;
 use crate::params::Params;
@@ -41,15 +42,26 @@ pub(super) async fn create(
     let said = Said {
         content: params.text("content"),
         echo_id: params.get("echo_id").cloned(),
-        content_attributes: Map::new(),
+        ..Said::default()
     };
-    app.write(async move |tx| {
+    let place = at.clone();
+    let carried = Carried::of_visitor(&app, &params, async move |tx| {
+        Ok(place.visitor(tx).await?.door.scope.account_id())
+    })
+    .await?;
+    let received = carried.clone();
+    let sent = app.write(async move |tx| {
         let visitor = at.visitor(tx).await?;
         let mut c = visitor.lock_conversation_of(tx, id).await?;
-        let sent = visitor.write(tx, &mut c, said).await?;
+        let attachments = carried.attachments(tx, &visitor.door.scope).await?;
+        let sent = visitor.write(tx, &mut c, Said { attachments, ..said }).await?;
         Ok(Json(message_json(tx, id, &sent)))
-    })
-    .await
+    });
+    let sent: Answer<_> = sent.await;
+    if sent.is_err() {
+        received.give_up(&app).await;
+    }
+    sent
 }
 
 /// The visitor answers a message that asks for something.

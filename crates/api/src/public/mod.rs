@@ -46,6 +46,7 @@ fn path(params: &Params, key: &str) -> Result<String, ApiError> {
 }
 
 /// Where a visitor is: the inbox's identifier and their source id.
+#[derive(Clone)]
 struct At {
     inbox: String,
     source_id: String,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::conversations::{self, Conversation, NewConversation};
 use chatwarden_core::rooms::typing::{self, Typist};
-use chatwarden_core::visitors::{Identity, Visitor};
+use chatwarden_core::visitors::{Identity, Said, Visitor};
 use chatwarden_core::{messages, widget};
 use chatwarden_db::{Timestamp, WriteTx};
 use http::StatusCode;
@@ -89,13 +89,17 @@ pub(super) async fn create(
     };
     let given =
         Identity { identifier: None, additional_attributes: Map::new(), ..identity(&contact) };
-    app.write(async move |tx| {
+    let carried = guest.carried(&app, &message).await?;
+    let received = carried.clone();
+    let opened = app.write(async move |tx| {
         let mut visitor = guest.visitor(tx).await?;
         widget::introduce(tx, &mut visitor, given).await?;
         let mut c = visitor.open(tx, new).await?;
         let by = visitor.performer();
         conversations::announce_created(tx, &visitor.door.scope, &c, &by).await?;
-        let sent = visitor.write(tx, &mut c, said(&message)).await?;
+        let attachments = carried.attachments(tx, &visitor.door.scope).await?;
+        let said = Said { attachments, ..said(&message) };
+        let sent = visitor.write(tx, &mut c, said).await?;
         let mut out = conversation_json(&c);
         if let Some(object) = out.as_object_mut() {
             let messages = json!([message_json(tx, c.row.display_id, &sent)]);
@@ -104,8 +108,12 @@ pub(super) async fn create(
             object.insert("contact".to_owned(), raw_contact_json(&visitor.contact));
         }
         Ok(Json(out))
-    })
-    .await
+    });
+    let opened: Answer<_> = opened.await;
+    if opened.is_err() {
+        received.give_up(&app).await;
+    }
+    opened
 }
 
 /// The visitor and their conversation, locked; 404 without a body where there is none.

@@ -46,6 +46,7 @@ pub(super) fn said(message: &Params) -> Said {
         content: message.text("content"),
         echo_id: message.get("echo_id").cloned(),
         content_attributes,
+        attachments: Vec::new(),
     }
 }
 
@@ -62,7 +63,9 @@ pub(super) async fn create(
         ..NewConversation::default()
     };
     let titles = labels::tidy(&params.texts("labels").unwrap_or_default())?;
-    app.write(async move |tx| {
+    let carried = guest.carried(&app, &message).await?;
+    let received = carried.clone();
+    let sent = app.write(async move |tx| {
         let visitor = guest.visitor(tx).await?;
         let mut c = match visitor.lock_conversation(tx).await? {
             Some(c) => c,
@@ -74,7 +77,9 @@ pub(super) async fn create(
                 made
             }
         };
-        let sent = visitor.write(tx, &mut c, said(&message)).await?;
+        let attachments = carried.attachments(tx, &visitor.door.scope).await?;
+        let said = Said { attachments, ..said(&message) };
+        let sent = visitor.write(tx, &mut c, said).await?;
         let mut out = message_json(tx, c.row.display_id, &sent);
         if let Some(object) = out.as_object_mut() {
             object.remove("content_type");
@@ -83,8 +88,12 @@ pub(super) async fn create(
             object.insert("source_id".to_owned(), json!(sent.message.source_id));
         }
         Ok(Json(out))
-    })
-    .await
+    });
+    let sent: Answer<_> = sent.await;
+    if sent.is_err() {
+        received.give_up(&app).await;
+    }
+    sent
 }
 
 /// The visitor answers a message that asks for something.

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use crate::actors::{Actor, decide};
 use crate::app::App;
-use crate::error::ApiError;
+use crate::attachments::Carried;
+use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -86,6 +87,15 @@ impl Guest {
     pub(crate) async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, ApiError> {
         let token = self.auth_token.as_deref().unwrap_or_default();
         Ok(widget::visitor(tx, &self.website_token, token).await?)
+    }
+
+    /// Keeps the files that come with a message of the visitor.
+    async fn carried(&self, app: &App, message: &Params) -> Answer<Carried> {
+        let guest = self.clone();
+        Carried::of_visitor(app, message, async move |tx| {
+            Ok(guest.visitor(tx).await?.door.scope.account_id())
+        })
+        .await
     }
 
     /// Where the visitor calls from.

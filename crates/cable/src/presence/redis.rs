@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::time::Instant;
 
-use super::{LocalPresence, Presence};
+use super::Presence;
 use crate::bus::{BusError, client};
 
 /// What a request may lose to a Redis that does not answer.
@@ -15,13 +15,12 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 /// How long Redis is left alone after that.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Presence in Redis. What this node saw itself is kept beside: it answers alone while Redis is
-/// away, and tells Redis nothing afterwards that the next pings would not.
+/// Presence in Redis. While Redis is away nobody is told anything, and nothing is made up for
+/// afterwards that the next pings would not.
 pub struct RedisPresence {
     manager: ConnectionManager,
     prefix: String,
-    local: LocalPresence,
-    retention: Duration,
+    retention: i64,
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -42,8 +41,7 @@ impl RedisPresence {
         Ok(Self {
             manager,
             prefix: prefix.to_owned(),
-            local: LocalPresence::new(retention),
-            retention,
+            retention: i64::try_from(retention.as_millis()).unwrap_or(i64::MAX),
             paused_until: Mutex::new(None),
         })
     }
@@ -76,29 +74,21 @@ impl RedisPresence {
 #[async_trait::async_trait]
 impl Presence for RedisPresence {
     async fn touch(&self, group: &str, member: &str, now_ms: i64) {
-        self.local.note(group, member, now_ms);
         let key = self.key(group);
         let mut pipe = redis::pipe();
         pipe.cmd("ZADD").arg(&key).arg("GT").arg(now_ms).arg(member).ignore();
-        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
-        pipe.pexpire(&key, retention).ignore();
+        pipe.pexpire(&key, self.retention).ignore();
         self.ask::<()>("touch", pipe).await;
     }
 
-    async fn present(&self, group: &str, since_ms: i64, now_ms: i64) -> Vec<String> {
-        let key = self.key(group);
-        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
-        let oldest = now_ms.saturating_sub(retention);
+    async fn seen(&self, groups: &[(&str, i64)], now_ms: i64) -> Option<Vec<Vec<(String, i64)>>> {
+        let oldest = now_ms.saturating_sub(self.retention);
         let mut pipe = redis::pipe();
-        pipe.zrembyscore(&key, "-inf", format!("({oldest}")).ignore();
-        pipe.zrangebyscore(&key, since_ms, "+inf");
-        let shared: Option<(Vec<String>,)> = self.ask("present", pipe).await;
-        let mut present = self.local.seen(group, since_ms, now_ms);
-        if let Some((shared,)) = shared {
-            present.extend(shared);
-            present.sort_unstable();
-            present.dedup();
+        for (group, since_ms) in groups {
+            let key = self.key(group);
+            pipe.zrembyscore(&key, "-inf", format!("({oldest}")).ignore();
+            pipe.zrangebyscore_withscores(&key, *since_ms, "+inf");
         }
-        present
+        self.ask("present", pipe).await
     }
 }

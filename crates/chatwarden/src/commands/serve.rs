@@ -264,10 +264,11 @@ fn health(
 fn board(config: &Config) -> anyhow::Result<Board> {
     let windows = options::presence(config);
     let shared = match options::redis_url(config) {
-        Some(url) => {
-            Some(Arc::new(RedisPresence::new(url.expose(), "chatwarden", windows.contacts)?)
-                as Arc<dyn chatwarden_cable::Presence>)
-        }
+        Some(url) => Some(Arc::new(RedisPresence::new(
+            url.expose(),
+            "chatwarden",
+            windows.users.max(windows.contacts),
+        )?) as Arc<dyn chatwarden_cable::Presence>),
         None => None,
     };
     Ok(Board::new(windows, shared))

@@ -56,15 +56,6 @@ pub fn catalogue() -> impl Iterator<Item = &'static Setting> {
 /// Settings that are read and checked although the part of the server that acts on them is not built: the
 /// reference says so, and whoever sets one is warned at the start.
 const WITHOUT_EFFECT: &[&str] = &[
-    "SMTP_ADDRESS",
-    "SMTP_PORT",
-    "SMTP_DOMAIN",
-    "SMTP_USERNAME",
-    "SMTP_PASSWORD",
-    "SMTP_AUTHENTICATION",
-    "SMTP_ENABLE_STARTTLS_AUTO",
-    "SMTP_TLS",
-    "SMTP_OPENSSL_VERIFY_MODE",
     "MAILER_INBOUND_EMAIL_DOMAIN",
     "MAX_TENANTS",
     "DIRECT_UPLOADS_ENABLED",

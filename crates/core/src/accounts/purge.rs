@@ -50,6 +50,8 @@ statements! {
     CUSTOM_ATTRIBUTE_DEFINITIONS: () = "accounts.purge_custom_attribute_definitions",
         (some_of!("custom_attribute_definitions"));
     /// $1 account
+    DASHBOARD_APPS: () = "accounts.purge_dashboard_apps", (some_of!("dashboard_apps"));
+    /// $1 account
     CUSTOM_FILTERS: () = "accounts.purge_custom_filters", (some_of!("custom_filters"));
     /// $1 account
     CONVERSATION_DELTAS: () = "accounts.purge_conversation_deltas", (some_of!("conversation_deltas"));
@@ -68,6 +70,13 @@ statements! {
     TEAMS: () = "accounts.purge_teams", (some_of!("teams"));
     /// $1 account
     CANNED_RESPONSES: () = "accounts.purge_canned_responses", (some_of!("canned_responses"));
+    /// $1 account
+    ASSIGNMENT_TURNS: () = "accounts.purge_assignment_turns", (some_of!("assignment_turns"));
+    /// $1 account
+    INBOX_ASSIGNMENT_POLICIES: () = "accounts.purge_inbox_assignment_policies",
+        "delete from inbox_assignment_policies where account_id = $1";
+    /// $1 account
+    ASSIGNMENT_POLICIES: () = "accounts.purge_assignment_policies", (some_of!("assignment_policies"));
     /// $1 account
     INBOX_MEMBERS: () = "accounts.purge_inbox_members", "delete from inbox_members where account_id = $1";
     /// $1 account
@@ -102,12 +111,16 @@ pub static ORDER: &[&Statement<()>] = &[
     &NOTES,
     &CUSTOM_ATTRIBUTE_DEFINITIONS,
     &CUSTOM_FILTERS,
+    &DASHBOARD_APPS,
     &CONTACT_INBOXES,
     &CONTACTS,
     &LABELS,
     &TEAM_MEMBERS,
     &TEAMS,
     &CANNED_RESPONSES,
+    &ASSIGNMENT_TURNS,
+    &INBOX_ASSIGNMENT_POLICIES,
+    &ASSIGNMENT_POLICIES,
     &INBOX_MEMBERS,
     &AGENT_BOT_INBOXES,
     &CHANNELS,

@@ -115,6 +115,8 @@ chatwarden_db::row! {
         pub id: InboxId,
         pub name: String,
         pub channel_type: String,
+        /// Whether its conversations are handed out.
+        pub hands_out: bool,
         /// Whether it may answer a message by itself.
         pub answers: bool,
         /// Whether it asks how a conversation was.

@@ -158,6 +158,7 @@ pub async fn announce_with(
         let recomputed = !matches!(event, "conversation.created" | "conversation.contact_changed");
         let mut announced = Event::new(event, audience).context(serde_json::json!({
             "conversation_id": c.row.id, "assignee_id": c.row.assignee_id, "by": performer_id(by),
+            "status": c.row.status, "hands_out": c.inbox.hands_out.then_some(c.row.inbox_id),
         }));
         if !recomputed {
             announced = announced.by(by);

@@ -18,7 +18,7 @@ macro_rules! conversation_columns {
              c.created_at, c.updated_at, ",
             $crate::contact_columns!(),
             ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
-             ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, \
+             ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ib.enable_auto_assignment, \
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, ",
             $crate::member_columns!(),
             ", ",

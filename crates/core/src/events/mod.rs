@@ -22,6 +22,8 @@ pub enum Performer {
     Bot(Value),
     /// A contact, by name: no performer on the wire.
     Contact(String),
+    /// The rules by which conversations are handed out, by name: no performer on the wire.
+    Policy(String),
     /// Nobody: background work.
     System,
 }
@@ -32,7 +34,7 @@ impl Performer {
         match self {
             Self::User(push) => Some(&push.name),
             Self::Bot(push) => push.get("name").and_then(Value::as_str),
-            Self::Contact(name) => Some(name),
+            Self::Contact(name) | Self::Policy(name) => Some(name),
             Self::System => None,
         }
     }

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// As many conditions may be put together.
 const CONDITIONS: usize = 100;
+/// The longest value.
+const LONG: usize = 1500;
 /// As many values may a condition have.
 const VALUES: usize = 1000;
 /// The microseconds of a day.
@@ -166,7 +168,8 @@ impl Condition {
         };
         let texts: Option<Vec<String>> = self.values.iter().map(text).collect();
         texts
-            .filter(|texts| !texts.is_empty() && texts.len() <= VALUES)
+            .filter(|texts| (1..=VALUES).contains(&texts.len()))
+            .filter(|texts| texts.iter().all(|text| text.chars().nth(LONG).is_none()))
             .ok_or_else(|| self.invalid_value())
     }
 }
@@ -576,7 +579,8 @@ mod tests {
             json!([{"attribute_key": "name", "filter_operator": "is_present"}]),
             "Invalid operator. The allowed operators for name are [equal_to,not_equal_to,contains,does_not_contain].",
         );
-        for values in [json!([]), json!([""]), json!(""), json!([null]), json!([{}])] {
+        let long = json!(["x".repeat(1501)]);
+        for values in [json!([]), json!([""]), json!(""), json!([null]), json!([{}]), long] {
             check(
                 json!([{"attribute_key": "name", "filter_operator": "equal_to", "values": values}]),
                 "Invalid value. The values provided for name are invalid",

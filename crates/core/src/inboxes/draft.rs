@@ -7,6 +7,7 @@ use super::{Channel, EMAIL, Inbox, InboxWithChannel, SenderName, changed, channe
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{ChannelId, InboxId};
 use crate::scope::{Admin, Scope};
+use crate::storage;
 
 /// The longest name.
 const NAME: usize = 255;
@@ -308,9 +309,7 @@ pub async fn reset_secret(
 /// # Errors
 /// [`Error::NotFound`] where the account has no such inbox.
 pub async fn remove_avatar(tx: &mut WriteTx<'_>, admin: &Scope<Admin>, id: InboxId) -> Result<()> {
-    let now = tx.now();
-    if tx.run(&sql::REMOVE_AVATAR, args![admin.account_id(), id, now]).await? == 0 {
-        return Err(Error::NotFound);
-    }
+    let owner = storage::Owner::Inbox(admin.account_id(), id);
+    storage::set_avatar(tx, owner, None).await?;
     changed(tx, admin).await
 }

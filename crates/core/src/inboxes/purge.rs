@@ -56,6 +56,11 @@ statements! {
     /// $1 account, $2 inbox
     MEMBERS: () = "inboxes.purge_members", "delete from inbox_members where account_id = $1 and inbox_id = $2";
     /// $1 account, $2 inbox
+    TURNS: () = "inboxes.purge_turns", "delete from assignment_turns where account_id = $1 and inbox_id = $2";
+    /// $1 account, $2 inbox
+    POLICY: () = "inboxes.purge_policy",
+        "delete from inbox_assignment_policies where account_id = $1 and inbox_id = $2";
+    /// $1 account, $2 inbox
     DELETE: () = "inboxes.delete", "delete from inboxes where account_id = $1 and id = $2";
 }
 
@@ -126,6 +131,8 @@ async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
     store
         .write(async move |tx| {
             tx.run(&MEMBERS, args![account, inbox]).await?;
+            tx.run(&TURNS, args![account, inbox]).await?;
+            tx.run(&POLICY, args![account, inbox]).await?;
             tx.run(&DELETE, args![account, inbox]).await?;
             Ok::<_, Error>(())
         })

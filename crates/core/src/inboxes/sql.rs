@@ -21,6 +21,8 @@ macro_rules! inbox_columns {
     };
 }
 
+pub(crate) use inbox_columns;
+
 statements! {
     /// $1 channel type, $2 token: the account is what is looked for
     BY_TOKEN: InboxWithChannel = "inboxes.by_token", (concat!("select ", inbox_columns!(),
@@ -88,9 +90,6 @@ statements! {
     /// $1 account, $2 inbox, $3 secret, $4 now
     SET_SECRET: () = "inboxes.set_secret",
         "update channels set secret = $3, updated_at = $4 where account_id = $1 and inbox_id = $2";
-    /// $1 account, $2 inbox, $3 now
-    REMOVE_AVATAR: () = "inboxes.remove_avatar",
-        "update inboxes set avatar = null, updated_at = $3 where account_id = $1 and id = $2";
     /// $1 account, $2 inbox, $3 bot, $4 now
     CONNECT_BOT: () = "inboxes.connect_bot",
         "insert into agent_bot_inboxes (account_id, inbox_id, agent_bot_id, status, created_at, updated_at)

@@ -11,14 +11,14 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::{owner, purge as files};
-use crate::{Store, conversations, inboxes, labels, notifications};
+use crate::{Store, assignment, bulk_actions, conversations, inboxes, labels, mail, notifications};
 
 /// Turns events into jobs.
 struct EventRouting;
 
 impl Routing for EventRouting {
     fn jobs_for(&self, stored: &Stored) -> Vec<NewJob> {
-        notifications::jobs_for(stored).into_iter().collect()
+        notifications::jobs_for(stored).into_iter().chain(assignment::jobs_for(stored)).collect()
     }
 }
 
@@ -51,18 +51,23 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(conversations::counts::FOLD, on(store, conversations::counts::fold))
         .on(conversations::counts::VERIFY, on(store, conversations::counts::verify))
         .on(conversations::PURGE, on(store, conversations::purge))
+        .on(assignment::JOB, on(store, assignment::run))
+        .on(assignment::SWEEP, on(store, assignment::sweep))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
+        .on(bulk_actions::JOB, on(store, bulk_actions::run))
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
         .on(owner::FETCH, beyond(store, outside, owner::run_fetch))
         .on(files::PURGE, beyond(store, outside, files::purge))
         .on(files::SWEEP, beyond(store, outside, files::sweep));
-    notifications::upkeep(registry, store)
+    let registry = notifications::upkeep(registry, store);
+    mail::delivery(registry, store, outside)
 }
 
 /// The jobs that come by themselves.
 pub static SCHEDULES: &[Schedule] = &[
+    assignment::HOURLY,
     conversations::counts::FOLDS,
     conversations::counts::VERIFIES,
     conversations::SNOOZES,

@@ -1,14 +1,28 @@
-//! Mails to be sent: which template, to whom, and what it says. Sending is a job's matter.
+//! Mails to be sent: which one, to whom, and what it says (`mail.md`). An operation has one sent by a job of
+//! its transaction; what it says is composed when the job is done, and handing it over is another
+//! crate's matter.
+
+mod compose;
+mod deliver;
+mod said;
+mod transcript;
+
+pub(crate) use compose::Filled;
+pub use compose::{Letter, compose};
+pub use deliver::delivery;
+pub use said::said_in;
+pub use transcript::send_transcript;
 
 use chatwarden_db::WriteTx;
-use chatwarden_jobs::{NewJob, enqueue};
+use chatwarden_jobs::{NewJob, enqueue_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::desk::desk;
 use crate::error::Result;
 use crate::ids::AccountId;
 
-/// The kind of the job that sends a [`Mail`], its payload.
+/// The kind of the job that sends a [`Queued`] mail, its payload.
 pub const DELIVER: &str = "mail.deliver";
 /// The queue of mails: a slow mail server holds up nothing else.
 pub const QUEUE: &str = "mail";
@@ -25,6 +39,10 @@ pub enum Template {
     AlreadyConfirmed,
     /// A password was forgotten: `email`, `link`.
     ResetPassword,
+    /// A member was told of something: `notification_id`, `user_id`.
+    Notification,
+    /// What was said in a conversation: `conversation_id`.
+    Transcript,
 }
 
 /// A mail to one person.
@@ -40,13 +58,45 @@ pub struct Mail {
     pub args: Value,
 }
 
+/// A mail that waits to be sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Queued {
+    /// Tells it from all others, however often it is tried.
+    #[serde(default)]
+    pub id: String,
+    /// The mail.
+    #[serde(flatten)]
+    pub mail: Mail,
+}
+
 /// Has a mail sent once the transaction is committed.
 ///
 /// # Errors
 /// What the database says.
 pub async fn send(tx: &mut WriteTx<'_>, account: Option<AccountId>, mail: &Mail) -> Result<()> {
-    let payload = json!(mail);
-    let job = NewJob::new(account.map_or(0, |account| account.0), DELIVER, payload).on(QUEUE);
-    enqueue(tx, &job).await?;
+    send_all(tx, account, std::slice::from_ref(mail)).await
+}
+
+/// Has mails sent once the transaction is committed; none where the installation has no mail server.
+///
+/// # Errors
+/// What the database says.
+pub async fn send_all(
+    tx: &mut WriteTx<'_>,
+    account: Option<AccountId>,
+    mails: &[Mail],
+) -> Result<()> {
+    if mails.is_empty() || !desk(tx).sends_mail {
+        return Ok(());
+    }
+    let account = account.map_or(0, |account| account.0);
+    let jobs: Vec<NewJob> = mails
+        .iter()
+        .map(|mail| {
+            let queued = Queued { id: tx.ambient().uuid(), mail: mail.clone() };
+            NewJob::new(account, DELIVER, json!(queued)).on(QUEUE)
+        })
+        .collect();
+    enqueue_all(tx, &jobs).await?;
     Ok(())
 }

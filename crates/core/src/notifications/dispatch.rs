@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::{Kind, Notification, push, sql};
 use crate::Store;
 use crate::conversations::{self, Conversation, Status};
+use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events::{self, Audience, Event};
 use crate::ids::{AccountId, ConversationId, MessageId, NotificationId, UserId};
+use crate::mail::{self, Mail, Template};
 use crate::messages::{self, Sent};
 use crate::scope::Scope;
 use crate::users::{Member, MemberRow};
@@ -155,17 +157,26 @@ async fn create(
     let made = sql::insert(tx, scope, &ids, kind, c.row.id, message_id).await?;
     let unread: HashMap<UserId, i64> = sql::unread(tx, scope, &ids).await?.into_iter().collect();
     let quoted = push::quotes(tx, scope, &made, &[c], message).await?;
+    let mut mails = Vec::new();
     for notification in &made {
-        let Some((member, _)) = people.get(&notification.user_id) else { continue };
+        let Some((member, wishes)) = people.get(&notification.user_id) else { continue };
         let count = unread.get(&member.id).copied().unwrap_or(0);
         announce(tx, scope, "notification.created", notification, c, &quoted, member, count);
+        if wishes.email_flags & kind.flag() != 0 && member.confirmed {
+            mails.push(Mail {
+                template: Template::Notification,
+                to: member.email.clone(),
+                locale: desk(tx).default_locale.clone(),
+                args: json!({"notification_id": notification.id, "user_id": member.id}),
+            });
+        }
     }
     for (id, user) in removed {
         let Some((member, _)) = people.get(&user) else { continue };
         let count = unread.get(&user).copied().unwrap_or(0);
         announce_deleted(tx, scope, id, &member.pubsub_token, count);
     }
-    Ok(())
+    mail::send_all(tx, Some(scope.account_id()), &mails).await
 }
 
 /// Tells a member's sockets of a notification of theirs.

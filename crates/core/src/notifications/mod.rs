@@ -1,12 +1,14 @@
 //! Notifications: what a member is told of (`behaviours.md §23`). Jobs make them of events.
 
 mod dispatch;
+mod letter;
 mod own;
 mod push;
 pub mod sql;
 mod upkeep;
 
 pub use dispatch::{JOB, dispatch, jobs_for};
+pub(crate) use letter::letter;
 pub use own::{
     Filter, Page, count_unread, destroy, destroy_all, page, read, read_all, seen, snooze, unread,
 };

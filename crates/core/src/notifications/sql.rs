@@ -73,6 +73,9 @@ statements! {
     /// $1 account, $2 user, $3 notification
     LOCK: Notification = "notifications.lock", (concat!("select ", notification_columns!(),
         " from notifications n where n.account_id = $1 and n.user_id = $2 and n.id = $3 @lock(n)"));
+    /// $1 account, $2 user, $3 notification
+    GET: Notification = "notifications.get", (concat!("select ", notification_columns!(),
+        " from notifications where account_id = $1 and user_id = $2 and id = $3"));
     /// $1 account, $2 notification, $3 read at, $4 snoozed until, $5 last snoozed at, $6 now
     UPDATE: () = "notifications.update",
         "update notifications set read_at = $3, snoozed_until = $4, last_snoozed_at = $5, updated_at = $6

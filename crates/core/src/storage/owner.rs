@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Avatar, Blob, NewBlob, Purpose, Unfetched, announce, fetch, give_up, sql};
-use crate::Store;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AgentBotId, ContactId, InboxId, UserId};
 use crate::outside::Outside;
 use crate::scope::Scope;
+use crate::{Store, contacts};
 
 /// The kind of the job that fetches a picture from its address.
 pub const FETCH: &str = "storage.fetch_avatar";
@@ -197,8 +197,17 @@ pub async fn run_fetch(store: Store, outside: Outside, job: Job) -> Result<(), J
 
 /// Tells of a picture that came by itself.
 async fn tell(tx: &mut WriteTx<'_>, owner: Owner) -> Result<()> {
-    if let Owner::Inbox(account, _) = owner {
-        crate::accounts::touch_cache(tx, &Scope::of_job(account), "inbox").await?;
+    match owner {
+        Owner::Inbox(account, _) => {
+            crate::accounts::touch_cache(tx, &Scope::of_job(account), "inbox").await?;
+        }
+        Owner::Contact(account, id) => {
+            let scope = Scope::of_job(account);
+            if let Some(contact) = contacts::sql::get(tx, &scope, id).await? {
+                contacts::announce(tx, &scope, "contact.updated", &contact);
+            }
+        }
+        Owner::User(_) | Owner::Bot(..) => {}
     }
     Ok(())
 }

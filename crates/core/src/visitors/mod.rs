@@ -26,6 +26,7 @@ use crate::ids::{ConversationId, DisplayId};
 use crate::inboxes::Door;
 use crate::labels;
 use crate::messages::{self, MessageType, NewMessage, Sender, Sent};
+use crate::storage::NewAttachment;
 
 /// A visitor of an inbox.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub struct Said {
     pub echo_id: Option<Value>,
     /// What goes with it.
     pub content_attributes: Map<String, Value>,
+    /// What it carries.
+    pub attachments: Vec<NewAttachment>,
 }
 
 impl Visitor {
@@ -165,6 +168,7 @@ impl Visitor {
         let mut new = NewMessage::text(MessageType::Incoming, said.content, sender);
         new.content_attributes = Value::Object(said.content_attributes);
         new.echo_id = said.echo_id;
+        new.attachments = said.attachments;
         messages::create(tx, &self.door.scope, c, new, &self.performer()).await
     }
 

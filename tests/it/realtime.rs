@@ -1,0 +1,257 @@
+//! What sockets hear, over real ones (`realtime.md`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chatwarden_testkit::{Actor, App};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A server that sockets connect to, with an API inbox, a member of it and a visitor's conversation.
+struct Desk {
+    app: App,
+    admin: Actor,
+    agent: Actor,
+    outsider: Actor,
+    address: SocketAddr,
+    /// Where the visitor writes.
+    talk: String,
+    number: Value,
+    /// What the visitor subscribes to.
+    visitor: Value,
+}
+
+async fn desk() -> Desk {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let agent = app.member(account, "Grace", "agent").await;
+    let outsider = app.member(account, "Alan", "agent").await;
+    let inbox = json!({"name": "Desk", "channel": {"type": "api"}});
+    let inbox = admin.post("/inboxes", inbox).await.ok();
+    let members = json!({"inbox_id": inbox["id"], "user_ids": [agent.id]});
+    admin.post("/inbox_members", members).await.ok();
+    let people =
+        format!("/public/api/v1/inboxes/{}/contacts", inbox["inbox_identifier"].as_str().unwrap());
+    let contact = app.anyone().post(&people, json!({"name": "Vera"})).await.ok();
+    let talks = format!("{people}/{}/conversations", contact["source_id"].as_str().unwrap());
+    let number = app.anyone().post(&talks, json!({})).await.ok()["id"].clone();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = app.node().router();
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Desk {
+        talk: format!("{talks}/{number}"),
+        visitor: json!({"channel": "RoomChannel", "pubsub_token": contact["pubsub_token"]}),
+        app,
+        admin,
+        agent,
+        outsider,
+        address,
+        number,
+    }
+}
+
+impl Desk {
+    async fn socket_of(&self, member: &Actor) -> Socket {
+        Socket::open(self.address, &room(member).await, Value::Null).await
+    }
+
+    async fn visitor_says(&self, text: &str) {
+        let path = format!("{}/messages", self.talk);
+        self.app.anyone().post(&path, json!({"content": text})).await.ok();
+    }
+
+    async fn agent_says(&self, message: Value) {
+        self.agent.post(&format!("/conversations/{}/messages", self.number), message).await.ok();
+    }
+
+    async fn visitor_types(&self, status: &str) {
+        let path = format!("{}/toggle_typing", self.talk);
+        self.app.anyone().post(&path, json!({"typing_status": status})).await.ok();
+    }
+}
+
+async fn room(member: &Actor) -> Value {
+    let profile = member.get("/api/v1/profile").await.ok();
+    json!({
+        "channel": "RoomChannel", "pubsub_token": profile["pubsub_token"], "account_id": member.account,
+        "user_id": profile["id"],
+    })
+}
+
+/// A socket that speaks the extended protocol, subscribed to a room.
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Connects and subscribes, and gets back what it missed where a history is asked for.
+    async fn open(address: SocketAddr, room: &Value, history: Value) -> Self {
+        let mut request = format!("ws://{address}/cable").into_client_request().unwrap();
+        let protocol = "actioncable-v1-ext-json".parse().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        let (socket, _) = connect_async(request).await.unwrap();
+        let mut this = Self(socket);
+        let mut command = json!({"command": "subscribe", "identifier": room.to_string()});
+        if !history.is_null() {
+            command["history"] = history;
+        }
+        this.0.send(Message::text(command.to_string())).await.unwrap();
+        this.until(|frame| frame["type"] == "confirm_subscription").await;
+        this
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(20), self.0.next()).await;
+            let frame = frame.expect("a frame in time").expect("an open socket").unwrap();
+            let frame: Value = serde_json::from_str(frame.to_text().unwrap()).unwrap();
+            if frame["type"] != "ping" {
+                return frame;
+            }
+        }
+    }
+
+    /// What comes before a frame, and the frame.
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut before = Vec::new();
+        loop {
+            let frame = self.next().await;
+            let found = wanted(&frame);
+            before.push(frame);
+            if found {
+                return before;
+            }
+        }
+    }
+
+    /// The events up to the message of a text, which every ear of the conversation hears.
+    async fn events_until(&mut self, content: &str) -> Vec<Value> {
+        let frames = self.until(|frame| frame["message"]["data"]["content"] == content).await;
+        frames.into_iter().filter(|f| !f["offset"].is_null()).collect()
+    }
+}
+
+fn names(frames: &[Value]) -> Vec<&str> {
+    frames.iter().map(|frame| frame["message"]["event"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_socket_that_was_away_catches_up_exactly_what_it_missed() {
+    let desk = desk().await;
+    let room = room(&desk.agent).await;
+    let mut away = Socket::open(desk.address, &room, Value::Null).await;
+    let mut stays = Socket::open(desk.address, &room, Value::Null).await;
+    desk.agent_says(json!({"content": "before"})).await;
+    let seen = away.events_until("before").await;
+    stays.events_until("before").await;
+    let last = seen.last().unwrap();
+    let position = json!({"offset": last["offset"], "epoch": last["epoch"]});
+    let stream = last["stream_id"].as_str().unwrap().to_owned();
+    // What else "before" causes comes later to both.
+    drop(away);
+
+    desk.visitor_says("one").await;
+    desk.visitor_types("on").await;
+    desk.agent_says(json!({"content": "a note", "private": true})).await;
+    desk.agent_says(json!({"content": "two"})).await;
+    let expected = stays.events_until("two").await;
+    assert!(names(&expected).contains(&"conversation.typing_on"), "{:?}", names(&expected));
+
+    let history = json!({"streams": {stream: position}});
+    let mut back = Socket::open(desk.address, &room, history).await;
+    let replayed = back.until(|frame| frame["type"] == "confirm_history").await;
+    let replayed: Vec<Value> =
+        replayed.into_iter().filter(|frame| !frame["offset"].is_null()).collect();
+    assert_eq!(&replayed[..expected.len()], &expected[..], "what the other socket heard, in order");
+
+    desk.agent_says(json!({"content": "live"})).await;
+    let live = back.events_until("live").await;
+    let all: Vec<i64> =
+        replayed.iter().chain(&live).map(|frame| frame["offset"].as_i64().unwrap()).collect();
+    assert!(all.is_sorted_by(|a, b| a < b), "nothing twice: {all:?}");
+    assert_eq!(
+        [&replayed[expected.len()..], &live[..]].concat(),
+        stays.events_until("live").await,
+        "no hole where the past ends"
+    );
+}
+
+#[tokio::test]
+async fn a_position_of_another_database_is_refused() {
+    let desk = desk().await;
+    let room = room(&desk.agent).await;
+    let history = json!({"streams": {"elsewhere": {"offset": 1, "epoch": "another"}}});
+    let mut socket = Socket::open(desk.address, &room, history).await;
+    socket.until(|frame| frame["type"] == "reject_history").await;
+}
+
+#[tokio::test]
+async fn typing_is_told_to_all_but_who_types() {
+    let desk = desk().await;
+    let mut visitor = Socket::open(desk.address, &desk.visitor, Value::Null).await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let mut admin = desk.socket_of(&desk.admin).await;
+    let mut outsider = desk.socket_of(&desk.outsider).await;
+    desk.visitor_types("on").await;
+    desk.visitor_types("nonsense").await;
+    desk.visitor_types("off").await;
+    desk.agent_says(json!({"content": "end"})).await;
+    desk.admin.post("/contacts", json!({"name": "end"})).await.ok();
+    for ears in [&mut agent, &mut admin] {
+        let heard = ears.events_until("end").await;
+        assert_eq!(names(&heard)[..2], ["conversation.typing_on", "conversation.typing_off"]);
+        let data = &heard[0]["message"]["data"];
+        assert_eq!(data["user"]["name"], json!("Vera"));
+        assert_eq!(data["user"]["type"], json!("contact"));
+        assert_eq!(data["conversation"]["id"], desk.number);
+        assert_eq!(data["is_private"], json!(false));
+        assert_eq!(data["performer"], Value::Null);
+    }
+    assert_eq!(names(&visitor.events_until("end").await), ["message.created"]);
+    let heard = outsider.until(|frame| frame["message"]["data"]["name"] == "end").await;
+    let events = heard.iter().filter_map(|frame| frame["message"]["event"].as_str());
+    let events: Vec<&str> = events.filter(|name| *name != "presence.update").collect();
+    assert_eq!(events, ["contact.created"], "of the account, nothing of the inbox");
+}
+
+#[tokio::test]
+async fn visitors_hear_neither_notes_nor_activities() {
+    let desk = desk().await;
+    let mut visitor = Socket::open(desk.address, &desk.visitor, Value::Null).await;
+    desk.agent_says(json!({"content": "a note", "private": true})).await;
+    desk.app.anyone().post(&format!("{}/toggle_status", desk.talk), json!({})).await.ok();
+    desk.agent_says(json!({"content": "end"})).await;
+    let heard = visitor.events_until("end").await;
+    let said = heard.iter().filter(|frame| frame["message"]["event"] == "message.created");
+    assert_eq!(said.count(), 1, "{:?}", names(&heard));
+    assert!(names(&heard).contains(&"conversation.status_changed"));
+}
+
+#[tokio::test]
+async fn who_is_there_is_told_to_who_asks() {
+    let desk = desk().await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let mut visitor = Socket::open(desk.address, &desk.visitor, Value::Null).await;
+    let presence = |frame: &Value| frame["message"]["event"] == "presence.update";
+    let first = agent.until(presence).await.pop().unwrap();
+    let own = desk.agent.id.unwrap().to_string();
+    assert_eq!(first["message"]["data"]["users"][&own], json!("online"));
+    let shown = visitor.until(presence).await.pop().unwrap();
+    assert_eq!(shown["message"]["data"]["users"][&own], json!("online"));
+    assert_eq!(shown["message"]["data"]["contacts"], Value::Null);
+    let ping = json!({
+        "command": "message", "identifier": room(&desk.agent).await.to_string(),
+        "data": json!({"action": "update_presence"}).to_string(),
+    });
+    agent.0.send(Message::text(ping.to_string())).await.unwrap();
+    let again = agent.until(presence).await.pop().unwrap();
+    assert_eq!(again["message"]["data"]["contacts"].as_object().unwrap().len(), 1);
+    desk.app.advance(Duration::from_secs(21));
+    agent.0.send(Message::text(ping.to_string())).await.unwrap();
+    let later = agent.until(presence).await.pop().unwrap();
+    assert_eq!(later["message"]["data"]["contacts"].as_object().unwrap().len(), 1, "for 90 s");
+}
