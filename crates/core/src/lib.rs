@@ -68,6 +68,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         contacts::lists::STATEMENTS,
         contacts::removal::STATEMENTS,
         contacts::sql::STATEMENTS,
+        conversations::counts::STATEMENTS,
         conversations::destroy::STATEMENTS,
         conversations::drafts::STATEMENTS,
         conversations::lists::STATEMENTS,

@@ -35,6 +35,8 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0025_channel_addresses",
     "0026_assignment",
     "0030_conversation_threads",
+    "0031_conversation_lists",
+    "0032_conversation_counts",
     "0035_notifications",
     "0060_files",
 ];

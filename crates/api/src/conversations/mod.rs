@@ -1,11 +1,12 @@
 //! Conversations: lists, one of them, its status, its assignee (`resources.md §6`).
 
 mod actions;
+mod lists;
 
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::conversations::{
-    self, Assigned, AssigneeBot, Conversation, Counts, Filter, NewConversation, Page, Place, Status,
+    self, AssigneeBot, Conversation, NewConversation, Page, Place, Status,
 };
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, Sent};
@@ -14,7 +15,7 @@ use chatwarden_core::{Error, teams, users};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
 
-use crate::actors::{Agent, AgentOrBot};
+use crate::actors::AgentOrBot;
 use crate::app::App;
 use crate::attachments::{Carried, validation_failed};
 use crate::contacts::contact_json;
@@ -26,9 +27,12 @@ use crate::teams::team_json;
 
 pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/accounts/{account_id}/conversations")
-        .get("", index)
+        .get("", lists::index)
         .post("", create)
-        .get("/meta", meta)
+        .get("/meta", lists::meta)
+        .get("/search", lists::search)
+        .post("/filter", lists::find)
+        .get("/unread_counts", lists::unread_counts)
         .get("/{conversation_id}", show)
         .patch("/{conversation_id}", actions::update)
         .delete("/{conversation_id}", actions::destroy)
@@ -57,50 +61,6 @@ pub(crate) fn display_id(params: &Params) -> Result<DisplayId, ApiError> {
         .and_then(|id| id.parse().ok())
         .map(DisplayId)
         .ok_or_else(ApiError::not_found)
-}
-
-fn filter(params: &Params) -> Filter {
-    let status = params.present("status");
-    Filter {
-        status: match status.as_deref() {
-            None => Some(Status::Open),
-            Some("all") => None,
-            Some(name) => Some(Status::named(name).unwrap_or(Status::Open)),
-        },
-        inbox: params.integer("inbox_id").map(InboxId),
-        assignee: match params.text("assignee_type").as_deref() {
-            Some("me") => Assigned::Me,
-            Some("unassigned") => Assigned::Unassigned,
-            Some("assigned") => Assigned::Assigned,
-            _ => Assigned::All,
-        },
-    }
-}
-
-fn counts_json(counts: Counts) -> Value {
-    json!({
-        "mine_count": counts.mine,
-        "assigned_count": counts.all - counts.unassigned,
-        "unassigned_count": counts.unassigned,
-        "all_count": counts.all,
-    })
-}
-
-/// The conversations that the member may see, a page at a time.
-async fn index(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let filter = filter(&params);
-    let page = params.page();
-    app.read(async move |tx| {
-        let counts = conversations::counts(tx, &scope, &filter).await?;
-        let found = conversations::page(tx, &scope, &filter, page).await?;
-        let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
-        Ok(Json(json!({"data": {"meta": counts_json(counts), "payload": payload}})))
-    })
-    .await
 }
 
 /// A moment, as unix seconds or as an ISO text.
@@ -178,19 +138,6 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         received.give_up(&app).await;
     }
     made
-}
-
-/// The counts beside the list.
-async fn meta(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let filter = filter(&params);
-    app.read(async move |tx| {
-        Ok(Json(json!({"meta": counts_json(conversations::counts(tx, &scope, &filter).await?)})))
-    })
-    .await
 }
 
 /// One conversation.

@@ -54,6 +54,11 @@ statements! {
     /// $1 account
     CUSTOM_FILTERS: () = "accounts.purge_custom_filters", (some_of!("custom_filters"));
     /// $1 account
+    CONVERSATION_DELTAS: () = "accounts.purge_conversation_deltas", (some_of!("conversation_deltas"));
+    /// $1 account
+    CONVERSATION_COUNTS: () = "accounts.purge_conversation_counts",
+        "delete from conversation_counts where account_id = $1";
+    /// $1 account
     CONTACT_INBOXES: () = "accounts.purge_contact_inboxes", (some_of!("contact_inboxes"));
     /// $1 account
     CONTACTS: () = "accounts.purge_contacts", (some_of!("contacts"));
@@ -101,6 +106,8 @@ pub static ORDER: &[&Statement<()>] = &[
     &CONVERSATION_PARTICIPANTS,
     &CONVERSATION_DRAFTS,
     &CONVERSATIONS,
+    &CONVERSATION_DELTAS,
+    &CONVERSATION_COUNTS,
     &NOTES,
     &CUSTOM_ATTRIBUTE_DEFINITIONS,
     &CUSTOM_FILTERS,

@@ -1,6 +1,7 @@
 //! Conversations: one contact's thread in one inbox.
 
 mod attributes;
+pub mod counts;
 mod create;
 pub mod destroy;
 pub mod drafts;
@@ -18,7 +19,7 @@ mod team;
 pub use attributes::set_custom_attributes;
 pub use create::{NewConversation, Place, announce_created, create, place, say_given};
 pub use destroy::{PURGE, destroy, purge};
-pub use lists::{Assigned, Counts, Filter, Page, counts, page, show};
+pub use lists::{Assigned, Counts, Filter, Kind, Page, Sort, counts_of, page, show};
 pub use mute::{mute, unmute};
 pub use priority::set_priority;
 pub use push::ConversationPush;

@@ -48,6 +48,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
     let registry = Registry::new()
         .on(purge::JOB, on(store, purge::run))
         .on(conversations::REOPEN, on(store, conversations::reopen))
+        .on(conversations::counts::FOLD, on(store, conversations::counts::fold))
+        .on(conversations::counts::VERIFY, on(store, conversations::counts::verify))
         .on(conversations::PURGE, on(store, conversations::purge))
         .on(assignment::JOB, on(store, assignment::run))
         .on(assignment::SWEEP, on(store, assignment::sweep))
@@ -66,6 +68,8 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
 /// The jobs that come by themselves.
 pub static SCHEDULES: &[Schedule] = &[
     assignment::HOURLY,
+    conversations::counts::FOLDS,
+    conversations::counts::VERIFIES,
     conversations::SNOOZES,
     files::SCHEDULE,
     notifications::PRUNING,
