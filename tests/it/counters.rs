@@ -125,6 +125,8 @@ async fn counts_are_what_counting_would_say_whatever_happened() {
 async fn what_is_wrong_is_made_good() {
     let house = house().await;
     house.open(0).await;
+    // The first look sets the schedules, the next finds them due.
+    house.app.settle().await;
     house.app.advance(Duration::from_secs(16));
     house.app.settle().await;
     let left = house.app.db().read(async |tx| tx.one(&LEFT, args![]).await).await;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use chatwarden_core::Error;
 use chatwarden_core::accounts::Account;
 use chatwarden_core::accounts::features::Features;
-use chatwarden_core::contacts::lists::{self, Carried, Page, Query};
+use chatwarden_core::contacts::lists::{self, Page, Query};
 use chatwarden_core::contacts::{self, Contact, Draft, InboxOfContact, NewContact};
 use chatwarden_core::desk::desk;
 use chatwarden_core::ids::{ContactId, InboxId};
@@ -39,7 +39,6 @@ pub(crate) fn routes() -> Routes {
         .delete("/contacts/{contact_id}/avatar", delete_avatar)
         .post("/contacts/{contact_id}/destroy_custom_attributes", destroy_custom_attributes)
         .get("/contacts/{contact_id}/conversations", conversations)
-        .get("/contacts/{contact_id}/attachments", attachments)
         .get("/contacts/{contact_id}/contactable_inboxes", contactable_inboxes)
         .post("/contacts/{contact_id}/contact_inboxes", join_inbox)
         .post("/contact_inboxes/filter", by_source_id)
@@ -318,32 +317,6 @@ async fn conversations(
         let found = lists::conversations(tx, &scope, id).await?;
         let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
         Ok(Json(json!({"payload": payload})))
-    })
-    .await
-}
-
-/// What the messages of a contact's conversations carry.
-async fn attachments(
-    Agent(scope, _): Agent,
-    State(app): State<App>,
-    params: Params,
-) -> Answer<Json<Value>> {
-    let (id, page) = (contact_id(&params)?, params.page());
-    app.read(async move |tx| {
-        contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
-        let (found, total) = lists::attachments(tx, &scope, id, page).await?;
-        let row = |of: &Carried| {
-            let message = &of.sent.message;
-            let mut row = of.attachment.listed(tx, message.account_id, message.id);
-            row.insert("created_at".to_owned(), json!(message.created_at.unix()));
-            if let Some(sender) = of.sent.sender_push(tx) {
-                row.insert("sender".to_owned(), json!(sender));
-            }
-            row.insert("conversation_id".to_owned(), json!(of.conversation));
-            Value::Object(row)
-        };
-        let payload: Vec<Value> = found.iter().map(row).collect();
-        Ok(Json(json!({"meta": {"total_count": total}, "payload": payload})))
     })
     .await
 }

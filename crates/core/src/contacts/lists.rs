@@ -11,17 +11,13 @@ use crate::custom_attributes::{self, Model};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::filters;
-use crate::ids::{AttachmentId, ContactId, DisplayId, MessageId};
-use crate::messages::{self, Sent};
+use crate::ids::ContactId;
 use crate::scope::{Agent, Scope};
-use crate::storage::Attachment;
 
 /// Contacts on a page.
 const PAGE: i64 = 15;
 /// The longest text that is searched for.
 const LONG: usize = 1000;
-/// Attachments on a page.
-const ATTACHMENTS: i64 = 100;
 /// Conversations of a contact that are shown.
 const CONVERSATIONS: i64 = 20;
 
@@ -36,20 +32,6 @@ statements! {
         conversation_from!(), "where c.account_id = $1 and c.contact_id = $2 and ($4 or exists (
             select 1 from inbox_members im where im.account_id = $1 and im.user_id = $3 and im.inbox_id = c.inbox_id))
          order by c.last_activity_at desc, c.id desc limit $5"));
-    /// $1 account, $2 contact, $3 user, $4 is administrator, $5 as many, $6 after as many: what the messages of the
-    /// conversations that the member may see carry, newest first
-    ATTACHMENTS_OF: (AttachmentId, MessageId, DisplayId) = "contacts.attachments_of",
-        "select a.id, a.message_id, c.display_id from conversations c
-         join attachments a on a.account_id = c.account_id and a.conversation_id = c.id
-         where c.account_id = $1 and c.contact_id = $2 and ($4 or exists (
-            select 1 from inbox_members im where im.account_id = $1 and im.user_id = $3 and im.inbox_id = c.inbox_id))
-         order by a.id desc limit $5 offset $6";
-    /// $1 account, $2 contact, $3 user, $4 is administrator
-    COUNT_ATTACHMENTS: (i64,) = "contacts.count_attachments",
-        "select count(*) from conversations c
-         join attachments a on a.account_id = c.account_id and a.conversation_id = c.id
-         where c.account_id = $1 and c.contact_id = $2 and ($4 or exists (
-            select 1 from inbox_members im where im.account_id = $1 and im.user_id = $3 and im.inbox_id = c.inbox_id))";
     /// $1 account, $2 contact: its inboxes, and whether a conversation was begun from there
     REACHED: (crate::ids::InboxId, String, bool) = "contacts.reached",
         "select ci.inbox_id, ci.source_id, exists (select 1 from conversations c
@@ -226,44 +208,6 @@ pub async fn conversations(
     let args = args![scope.account_id(), contact, scope.user_id(), scope.is_admin(), CONVERSATIONS];
     let found = tx.all(&CONVERSATIONS_OF, args).await?;
     crate::conversations::lists::with_last_messages(tx, scope, found).await
-}
-
-/// Something that a message carries, with the message and its conversation's number.
-#[derive(Debug, Clone)]
-pub struct Carried {
-    /// What it carries.
-    pub attachment: Attachment,
-    /// The message.
-    pub sent: Sent,
-    /// The conversation.
-    pub conversation: DisplayId,
-}
-
-/// A page of what the messages of a contact's conversations carry, newest first, and how much there is: of the
-/// conversations that the member may see.
-///
-/// # Errors
-/// What the database says.
-pub async fn attachments(
-    tx: &mut Tx<'_>,
-    scope: &Scope<Agent>,
-    contact: ContactId,
-    page: i64,
-) -> Result<(Vec<Carried>, i64)> {
-    let (account, user, admin) = (scope.account_id(), scope.user_id(), scope.is_admin());
-    let offset = page.max(1).saturating_sub(1).saturating_mul(ATTACHMENTS);
-    let args = args![account, contact, user, admin, ATTACHMENTS, offset];
-    let found = tx.all(&ATTACHMENTS_OF, args).await?;
-    let (total,) = tx.one(&COUNT_ATTACHMENTS, args![account, contact, user, admin]).await?;
-    let mut ids: Vec<i64> = found.iter().map(|(_, message, _)| message.0).collect();
-    ids.dedup();
-    let sent = if ids.is_empty() { Vec::new() } else { messages::by_ids(tx, scope, &ids).await? };
-    let of = |(attachment, message, conversation): &(AttachmentId, MessageId, DisplayId)| {
-        let sent = sent.iter().find(|sent| sent.message.id == *message)?;
-        let held = sent.message.attachments.0.iter().find(|held| held.id == *attachment)?;
-        Some(Carried { attachment: held.clone(), sent: sent.clone(), conversation: *conversation })
-    };
-    Ok((found.iter().filter_map(of).collect(), total))
 }
 
 /// The member's inboxes through which a contact can be written to, with what each would call it.
