@@ -18,7 +18,8 @@ const LARGE: [&str; 5] = ["access_tokens", "account_users", "accounts", "user_se
 const SMALL: [&str; 3] = ["jobs_dead_idx", "jobs_running_idx", "outbox_waiting_idx"];
 
 /// Statements that walk a whole table and may.
-const WALKERS: [(&str, &str); 7] = [
+const WALKERS: &[(&str, &str)] = &[
+    ("assignment.waited_at", "a schedule asks for all accounts at once"),
     ("conversations.deltas_to_fold", "it stops at the thousandth row"),
     ("jobs.depth", "the leader counts the queues every ten seconds"),
     ("notifications.due", "a schedule asks for all accounts at once"),

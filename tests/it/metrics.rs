@@ -95,8 +95,12 @@ async fn ledger() {
     }
 
     // The formats are fed by the same registry: they don't disagree.
-    let text =
-        operator.get("/actuator/prometheus?includedNames=chatwoot.messages.total").await.text();
+    let text = app
+        .operator()
+        .with_header("accept", "text/plain")
+        .get("/actuator/prometheus?includedNames=chatwoot.messages.total")
+        .await
+        .text();
     let outgoing: Vec<&str> = text
         .lines()
         .filter(|line| {
