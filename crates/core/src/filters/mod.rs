@@ -561,7 +561,7 @@ mod tests {
         );
         check(
             json!([{"attribute_key": "created_at", "filter_operator": "days_before", "values": [3]}]),
-            " and (ct.created_at < $1) ",
+            " and ((ct.created_at < $1)) ",
         );
     }
 

@@ -107,6 +107,7 @@ const DATABASE: &[Meter] = &[
 ];
 
 const JOBS: &[Meter] = &[
+    Meter::timer("email.send", "Time to hand a mail to the SMTP server").labels(&["outcome"]),
     Meter::gauge("jobs.queue.depth", "Jobs by queue and state")
         .labels(&["queue", "state"])
         .clustered(),

@@ -266,7 +266,6 @@ pub const UNMEASURED: &[&str] = &[
     "db.retries",
     "db.size",
     "email.fetch",
-    "email.send",
     "gc.pause",
     "redis.command",
     "redis.evicted",
