@@ -21,11 +21,12 @@ const SMALL: [&str; 3] = ["jobs_dead_idx", "jobs_running_idx", "outbox_waiting_i
 const WALKERS: &[(&str, &str)] = &[
     ("assignment.waited_at", "a schedule asks for all accounts at once"),
     ("conversations.deltas_to_fold", "it stops at the thousandth row"),
-    ("jobs.depth", "the leader counts the queues every ten seconds"),
-    ("notifications.due", "a schedule asks for all accounts at once"),
+    (
+        "jobs.depth",
+        "each node counts the queues every ten seconds, for its health and the leader for the gauges",
+    ),
     ("notifications.excessive", "a schedule counts what all accounts keep"),
     ("setup.anybody", "it stops at the first row"),
-    ("users.delete", "seldom; what refers to the person is found by walking"),
     (
         "users.insert",
         "what refers to people is only looked at where a reference is broken just now",

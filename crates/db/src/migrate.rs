@@ -39,6 +39,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0032_conversation_counts",
     "0035_notifications",
     "0060_files",
+    "0061_people_referred_to",
 ];
 
 /// A migration that a database has.

@@ -101,9 +101,10 @@ statements! {
     /// $1 account, $2 user
     LAST: (Option<NotificationId>,) = "notifications.last",
         "select max(id) from notifications where account_id = $1 and user_id = $2";
-    /// $1 now: whose snoozed notifications are to come back
+    /// $1 now: whose snoozed notifications are to come back. The sign keeps SQLite from walking all of them in the
+    /// order of accounts.
     DUE: (AccountId,) = "notifications.due",
-        "select distinct account_id from notifications where snoozed_until <= $1 order by account_id";
+        "select distinct +account_id from notifications where snoozed_until <= $1 order by 1";
     /// $1 account, $2 now
     WAKE: Notification = "notifications.wake", (concat!(
         "update notifications set last_snoozed_at = snoozed_until, snoozed_until = null, read_at = null,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chatwarden_db::args;
+use chatwarden_db::{DbError, args};
 use chatwarden_jobs::{Every, Job, JobError, NewJob, Registry, Schedule, enqueue_all};
 use serde_json::Value;
 
@@ -98,18 +98,25 @@ async fn for_each_account(
     statement: &'static chatwarden_db::Statement<(AccountId,)>,
     bounds: impl Fn(chatwarden_db::Timestamp) -> Vec<chatwarden_db::Value> + Send + 'static,
 ) -> Result<(), JobError> {
-    store
-        .write(async move |tx| {
+    // The search may be long: it is not the writer's. That two find the same is what unique keys are for.
+    let accounts = store
+        .read(async move |tx| {
             let bounds = bounds(tx.now());
-            let accounts = tx.all(statement, &bounds).await?;
-            let job = |(account,): &(AccountId,)| {
-                NewJob::new(account.0, kind, Value::Null).unique(format!("{kind}:{account}"))
-            };
-            let jobs: Vec<NewJob> = accounts.iter().map(job).collect();
-            enqueue_all(tx, &jobs).await?;
-            Ok::<_, Error>(())
+            tx.all(statement, &bounds).await
         })
         .await
+        .map_err(|error: DbError| again(error.into()))?;
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let job = |(account,): &(AccountId,)| {
+        NewJob::new(account.0, kind, Value::Null).unique(format!("{kind}:{account}"))
+    };
+    let jobs: Vec<NewJob> = accounts.iter().map(job).collect();
+    store
+        .write(async move |tx| enqueue_all(tx, &jobs).await.map_err(Error::from))
+        .await
+        .map(drop)
         .map_err(again)
 }
 
