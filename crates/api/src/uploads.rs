@@ -11,7 +11,7 @@ use chatwarden_core::conversations;
 use chatwarden_core::error::Error;
 use chatwarden_core::ids::{AccountId, BlobId};
 use chatwarden_core::storage::{self, Blob, NewBlob, Purpose, Unfetched, Writing};
-use chatwarden_db::Tx;
+use chatwarden_db::{Timestamp, Tx};
 use chatwarden_files::{Facts, tidy};
 use http::StatusCode;
 use http::request::Parts;
@@ -73,7 +73,11 @@ impl App {
             return;
         }
         let ids: Vec<BlobId> = files.iter().map(|blob| blob.id).collect();
-        let given = self.write(async move |tx| storage::give_up(tx, account, &ids).await).await;
+        // An answer that was lost on its way is a refusal here, and none to the rows.
+        let never = Timestamp::from_unix(0);
+        let given =
+            self.write(async move |tx| storage::give_up_unused(tx, account, &ids, never).await);
+        let given = given.await;
         if let Err(error) = given {
             tracing::warn!(%error, "files of a refused request stay until nothing refers to them for a day");
         }

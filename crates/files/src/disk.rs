@@ -214,10 +214,11 @@ impl Disk {
         if let Some(stored) = made(&folder) {
             return Ok(Some(stored));
         }
-        // Never closed.
-        let _turn = self.scaling.acquire().await.map_err(io::Error::other)?;
+        // Never closed. The thread has the turn: it goes on where the caller hangs up.
+        let turn = self.scaling.clone().acquire_owned().await.map_err(io::Error::other)?;
         let incoming = self.root.join(INCOMING);
         let scaled = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             // Whoever waited may find it made.
             if let Some(stored) = made(&folder) {
                 return Ok(Some(stored));

@@ -19,7 +19,7 @@ pub use carried::{
 };
 pub use fetch::{Fetched, Unfetched, fetch};
 pub use owner::{Owner, check_avatar, fetch_avatar, new_blob, set_avatar};
-pub use purge::{give_up, give_up_detached};
+pub use purge::{give_up_detached, give_up_unused};
 pub use url::{
     Reading, Variation, Writing, blob_url, of_reading, of_signed_id, of_signed_variation,
     of_writing, reading_url, signed_id, thumb_url, writing_url,

@@ -8,7 +8,7 @@ use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Avatar, Blob, NewBlob, Purpose, Unfetched, announce, fetch, give_up, sql};
+use super::{Avatar, Blob, NewBlob, Purpose, Unfetched, announce, fetch, purge::give_up, sql};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AgentBotId, ContactId, InboxId, UserId};
 use crate::outside::Outside;

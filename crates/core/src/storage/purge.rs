@@ -56,6 +56,25 @@ pub async fn give_up(tx: &mut WriteTx<'_>, account: AccountId, ids: &[BlobId]) -
     purge_soon(tx).await
 }
 
+/// Gives files up that nothing began to refer to since `before`: what was found unused a moment ago may be used by now.
+///
+/// # Errors
+/// What the database says.
+pub async fn give_up_unused(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    ids: &[BlobId],
+    before: Timestamp,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let now = tx.now();
+    tx.run(&sql::GIVE_UP_UNUSED, args![account, ids, now, before]).await?;
+    purge_soon(tx).await
+}
+
 /// Gives up those of some files that messages referred to, and none does any more.
 ///
 /// # Errors
@@ -134,7 +153,7 @@ pub async fn sweep(store: Store, outside: Outside, job: Job) -> Result<(), JobEr
             found.iter().filter(|it| it.account_id == first).map(|it| it.id).collect();
         at = (first, ids.last().copied().unwrap_or(id));
         store
-            .write(async move |tx| give_up(tx, first, &ids).await)
+            .write(async move |tx| give_up_unused(tx, first, &ids, before).await)
             .await
             .map_err(|error: Error| JobError::Retry(error.to_string()))?;
     }

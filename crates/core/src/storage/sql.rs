@@ -54,6 +54,10 @@ statements! {
     /// $1 account, $2 ids, $3 now
     GIVE_UP: () = "blobs.give_up",
         "update blobs set purged_at = $3 where account_id = $1 and id @in($2) and purged_at is null";
+    /// $1 account, $2 ids, $3 now, $4 before: those that nothing began to refer to since
+    GIVE_UP_UNUSED: () = "blobs.give_up_unused",
+        "update blobs set purged_at = $3 where account_id = $1 and id @in($2) and purged_at is null
+            and (attached_at is null or attached_at < $4)";
     /// $1 account, $2 ids. Whoever is about to attach them has them locked.
     LOCK: (i64,) = "blobs.lock", "select b.id from blobs b where b.account_id = $1 and b.id @in($2) @lock(b)";
     /// $1 account, $2 ids, $3 now: those that only messages referred to, and none does any more
