@@ -169,3 +169,28 @@ async fn an_answer_shows_with_its_question() {
     let path = format!("{vera}/conversations/{other}/messages/{question}");
     anyone.patch(&path, answer).await.status(404);
 }
+
+#[tokio::test]
+async fn a_proof_of_being_somebody_else_opens_nothing() {
+    let desk = desk_with(true).await;
+    let anyone = desk.app.anyone();
+    let with = |mut proof: Value, more: Value| {
+        let more = more.as_object().unwrap().clone();
+        proof.as_object_mut().unwrap().extend(more);
+        proof
+    };
+    let vera = with(desk.proof("vera"), json!({"email": "vera@example.org"}));
+    let vera = desk.visitor(vera).await;
+    anyone.post(&format!("{vera}/conversations"), json!({})).await.ok();
+    // Mallory's identifier is new, the address is Vera's: it leads to Vera's contact.
+    let claim = with(desk.proof("mallory"), json!({"email": "vera@example.org"}));
+    let mallory = desk.visitor(claim).await;
+    let proof = desk.proof("mallory");
+    let shown = format!(
+        "{mallory}?identifier=mallory&identifier_hash={}",
+        proof["identifier_hash"].as_str().unwrap()
+    );
+    anyone.get(&shown).await.ok();
+    anyone.patch(&mallory, proof).await.ok();
+    assert_eq!(anyone.get(&format!("{mallory}/conversations")).await.ok(), json!([]));
+}

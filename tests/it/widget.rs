@@ -194,6 +194,28 @@ async fn contacts_with_different_identifiers_are_never_one() {
 }
 
 #[tokio::test]
+async fn who_is_known_takes_nobody_else_in_by_an_address() {
+    let site = site().await;
+    let noah = json!({"name": "Noah", "email": "noah@example.org", "identifier": "noah"});
+    let noah = site.admin.post("/contacts", noah).await.ok()["payload"]["contact"].clone();
+    let visitor = site.visitor().await;
+    let mia = visitor.patch("contact/set_user", json!({"identifier": "mia"})).await.ok();
+    let after = visitor.patch("contact", json!({"email": "noah@example.org"})).await.ok();
+    assert_eq!(after["id"], mia["id"]);
+    assert_eq!(site.contact(&noah["id"]).await["identifier"], json!("noah"));
+}
+
+#[tokio::test]
+async fn a_typed_address_does_not_show_whose_it_is() {
+    let site = site().await;
+    let vera = json!({"name": "Vera", "email": "vera@example.org", "phone_number": "+49301234567"});
+    site.admin.post("/contacts", vera).await.ok();
+    let form = json!({"contact": {"name": "X", "email": "vera@example.org"}, "message": {"content": "Hi"}});
+    let opened = site.visitor().await.post("conversations", form).await.ok();
+    assert_eq!(opened["contact"]["phone_number"], json!(null));
+}
+
+#[tokio::test]
 async fn a_form_before_the_chat_says_who_it_is_and_opens_a_conversation() {
     let site = site().await;
     let visitor = site.visitor().await;

@@ -86,9 +86,7 @@ pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> A
     }
     app.write(async move |tx| {
         let mut visitor = at.visitor(tx).await?;
-        if proof.check(&visitor.door.channel)? {
-            visitor.prove(tx).await?;
-        }
+        visitor.prove_to_be(tx, &proof).await?;
         Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
     })
     .await
@@ -104,9 +102,7 @@ pub(super) async fn update(
     let given = Identity { identifier: None, ..identity(&params) };
     app.write(async move |tx| {
         let mut visitor = at.visitor(tx).await?;
-        if proof.check(&visitor.door.channel)? {
-            visitor.prove(tx).await?;
-        }
+        visitor.prove_to_be(tx, &proof).await?;
         visitors::identify(tx, &mut visitor, given, Manner::default()).await?;
         Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
     })

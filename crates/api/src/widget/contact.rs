@@ -80,9 +80,10 @@ pub(super) async fn destroy_custom_attributes(
 ) -> Answer<Json<Value>> {
     let keys = params.texts("custom_attributes").unwrap_or_default();
     app.write(async move |tx| {
-        let mut visitor = guest.visitor(tx).await?;
-        contacts::forget_attributes(tx, &visitor.door.scope, &mut visitor.contact, &keys).await?;
-        Ok(Json(raw_contact_json(&visitor.contact)))
+        let visitor = guest.visitor(tx).await?;
+        let (scope, id) = (&visitor.door.scope, visitor.contact.id);
+        let contact = contacts::destroy_custom_attributes(tx, scope, id, &keys).await?;
+        Ok(Json(raw_contact_json(&contact)))
     })
     .await
 }

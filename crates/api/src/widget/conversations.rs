@@ -93,7 +93,12 @@ pub(super) async fn create(
     let received = carried.clone();
     let opened = app.write(async move |tx| {
         let mut visitor = guest.visitor(tx).await?;
+        let mut known = visitor.contact.clone();
         widget::introduce(tx, &mut visitor, given).await?;
+        // A contact that absorbed them is not shown to them: an address is typed, not proved.
+        if visitor.contact.id == known.id {
+            known = visitor.contact.clone();
+        }
         let mut c = visitor.open(tx, new).await?;
         let by = visitor.performer();
         conversations::announce_created(tx, &visitor.door.scope, &c, &by).await?;
@@ -105,7 +110,7 @@ pub(super) async fn create(
             let messages = json!([message_json(tx, c.row.display_id, &sent)]);
             object.insert("messages".to_owned(), messages);
             object.insert("custom_attributes".to_owned(), c.row.custom_attributes.0.clone());
-            object.insert("contact".to_owned(), raw_contact_json(&visitor.contact));
+            object.insert("contact".to_owned(), raw_contact_json(&known));
         }
         Ok(Json(out))
     });

@@ -67,7 +67,7 @@ pub(super) async fn create(
     let received = carried.clone();
     let sent = app.write(async move |tx| {
         let visitor = guest.visitor(tx).await?;
-        let mut c = match visitor.lock_conversation(tx).await? {
+        let mut c = match visitor.lock_conversation_or_place(tx).await? {
             Some(c) => c,
             None => {
                 let mut made = visitor.open(tx, new).await?;

@@ -1,6 +1,6 @@
 //! Answers to messages that ask for something: a choice, a form, an address, a rating (`widget.md §7.5`).
 
-use chatwarden_db::WriteTx;
+use chatwarden_db::{WriteTx, args};
 use serde_json::{Map, Value, json};
 
 use super::{Identity, Manner, Visitor, identify, sql};
@@ -85,7 +85,9 @@ pub async fn answer(
     if found.message.content_type == ContentType::InputEmail
         && let Some(email) = answer.email.filter(|email| !email.trim().is_empty())
     {
-        // Before the conversation is locked: a merge locks all of the contact's, in order.
+        // Conversations before contacts, and in their order, as merges and messages lock them.
+        tx.all(&crate::contacts::sql::LOCK_CONVERSATIONS, args![scope.account_id(), contact.id])
+            .await?;
         let email = email.trim().to_lowercase();
         let given = Identity {
             name: name_for(&visitor.contact, answer.name, Some(&email)),

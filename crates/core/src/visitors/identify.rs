@@ -65,8 +65,10 @@ pub async fn identify(
     if let Some(found) = by_identifier(tx, visitor, given.identifier.as_deref()).await? {
         name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
     }
+    // Who they are: as they say, else as they are known.
+    let mine = given.identifier.clone().or_else(|| visitor.contact.identifier.clone());
     if let Some(found) = by_email(tx, visitor, given.email.as_deref()).await? {
-        if is_other(&found, given.identifier.as_deref()) {
+        if is_other(&found, mine.as_deref()) {
             given.email = None;
         } else {
             name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
@@ -76,13 +78,15 @@ pub async fn identify(
         // The address counts for more than the number.
         let elsewhere =
             found.email.is_some() && given.email.is_some() && found.email != given.email;
-        if elsewhere || is_other(&found, given.identifier.as_deref()) {
+        if elsewhere || is_other(&found, mine.as_deref()) {
             given.phone_number = None;
         } else {
             name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
         }
     }
 
+    // As it is now: an agent may have changed it since it was found.
+    visitor.contact = contacts::lock(tx, &visitor.door.scope, visitor.contact.id).await?;
     let contact = &mut visitor.contact;
     let before = contact.clone();
     if manner.drop_invalid {

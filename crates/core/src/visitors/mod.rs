@@ -82,6 +82,19 @@ impl Visitor {
         Performer::Contact(self.contact.name.clone())
     }
 
+    /// Checks a proof, and notes it where it is of who the visitor is known to be: who proves to be
+    /// somebody else has not proved to be this contact.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] for a proof that is wrong or missing.
+    pub async fn prove_to_be(&mut self, tx: &mut WriteTx<'_>, proof: &Proof) -> Result<()> {
+        let proved = proof.check(&self.door.channel)?;
+        if proved && proof.identifier.is_some() && proof.identifier == self.contact.identifier {
+            self.prove(tx).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that the visitor has proved who they are.
     ///
     /// # Errors
@@ -105,6 +118,22 @@ impl Visitor {
     /// # Errors
     /// What the database says.
     pub async fn lock_conversation(&self, tx: &mut WriteTx<'_>) -> Result<Option<Conversation>> {
+        Ok(sql::lock_newest(tx, self).await?)
+    }
+
+    /// The same; where there is none, nobody else opens one from where they write until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn lock_conversation_or_place(
+        &self,
+        tx: &mut WriteTx<'_>,
+    ) -> Result<Option<Conversation>> {
+        if let Some(c) = sql::lock_newest(tx, self).await? {
+            return Ok(Some(c));
+        }
+        conversations::sql::lock_contact_inbox(tx, &self.door.scope, self.contact_inbox.id).await?;
         Ok(sql::lock_newest(tx, self).await?)
     }
 

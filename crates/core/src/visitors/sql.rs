@@ -3,9 +3,9 @@
 use chatwarden_db::{DbError, Tx, WriteTx, args, statements};
 
 use super::{Sight, Visitor};
-use crate::conversations::Conversation;
 use crate::conversations::sql::{conversation_columns, conversation_from};
-use crate::ids::{DisplayId, MessageId};
+use crate::conversations::{self, Conversation};
+use crate::ids::{ConversationId, DisplayId, MessageId};
 use crate::inboxes::WEB_WIDGET;
 
 /// Which conversations a visitor sees: $1 account, $2 contact, $3 contact inbox, $4 whether all that come from
@@ -23,25 +23,30 @@ macro_rules! visible_in_inbox {
     };
 }
 
+/// Locks are taken of the row alone: what is joined is read after, as it is by then.
+macro_rules! lock_from {
+    () => {
+        "select c.id from conversations c
+         join contact_inboxes ci on ci.account_id = c.account_id and ci.id = c.contact_inbox_id "
+    };
+}
+
 statements! {
     /// As [`visible_in_inbox!`]
     NEWEST: Conversation = "visitors.newest", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
         visible_in_inbox!(), "order by c.id desc limit 1"));
     /// As [`visible_in_inbox!`]
-    LOCK_NEWEST: Conversation = "visitors.lock_newest", (concat!("select ", conversation_columns!(), " ", conversation_from!(),
-        visible_in_inbox!(), "order by c.id desc limit 1 @lock(c)"));
+    LOCK_NEWEST: (ConversationId,) = "visitors.lock_newest", (concat!(lock_from!(), visible_in_inbox!(), "order by c.id desc limit 1 @lock(c)"));
     /// As [`visible!`], $6 display id
     CONVERSATION: Conversation = "visitors.conversation", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), visible!(), "and c.display_id = $6"));
     /// As [`visible!`], $6 display id
-    LOCK_CONVERSATION: Conversation = "visitors.lock_conversation", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), visible!(), "and c.display_id = $6 @lock(c)"));
+    LOCK_CONVERSATION: (ConversationId,) = "visitors.lock_conversation", (concat!(lock_from!(), visible!(), "and c.display_id = $6 @lock(c)"));
     /// As [`visible!`]; newest first
     CONVERSATIONS: Conversation = "visitors.conversations", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), visible!(), "order by c.id desc limit 100"));
     /// As [`visible_in_inbox!`], $7 message: the conversation it is in
-    LOCK_OF_MESSAGE: Conversation = "visitors.lock_of_message", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), visible_in_inbox!(),
+    LOCK_OF_MESSAGE: (ConversationId,) = "visitors.lock_of_message", (concat!(lock_from!(), visible_in_inbox!(),
         "and c.id = (select m.conversation_id from messages m where m.account_id = $1 and m.id = $7) @lock(c)"));
     /// $1 account, $2 titles
     KNOWN_LABELS: (String,) = "visitors.known_labels",
@@ -79,6 +84,18 @@ macro_rules! visible_args {
     }};
 }
 
+/// A conversation that was locked.
+async fn locked(
+    tx: &mut WriteTx<'_>,
+    v: &Visitor,
+    found: Option<(ConversationId,)>,
+) -> Result<Option<Conversation>, DbError> {
+    match found {
+        Some((id,)) => conversations::sql::get(tx, &v.door.scope, id).await,
+        None => Ok(None),
+    }
+}
+
 /// A visitor's newest conversation in the inbox.
 pub async fn newest(tx: &mut Tx<'_>, v: &Visitor) -> Result<Option<Conversation>, DbError> {
     tx.opt(&NEWEST, visible_args![v, v.door.inbox.id]).await
@@ -89,7 +106,8 @@ pub async fn lock_newest(
     tx: &mut WriteTx<'_>,
     v: &Visitor,
 ) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&LOCK_NEWEST, visible_args![v, v.door.inbox.id]).await
+    let found = tx.opt(&LOCK_NEWEST, visible_args![v, v.door.inbox.id]).await?;
+    locked(tx, v, found).await
 }
 
 /// A visitor's conversation by its number.
@@ -107,7 +125,8 @@ pub async fn lock_conversation(
     v: &Visitor,
     id: DisplayId,
 ) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&LOCK_CONVERSATION, visible_args![v, id]).await
+    let found = tx.opt(&LOCK_CONVERSATION, visible_args![v, id]).await?;
+    locked(tx, v, found).await
 }
 
 /// A visitor's newest conversations, newest first.
@@ -121,5 +140,6 @@ pub async fn lock_of_message(
     v: &Visitor,
     message: MessageId,
 ) -> Result<Option<Conversation>, DbError> {
-    tx.opt(&LOCK_OF_MESSAGE, visible_args![v, v.door.inbox.id, message]).await
+    let found = tx.opt(&LOCK_OF_MESSAGE, visible_args![v, v.door.inbox.id, message]).await?;
+    locked(tx, v, found).await
 }
