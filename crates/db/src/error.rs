@@ -194,8 +194,9 @@ impl From<tokio_postgres::Error> for DbError {
             _ if code.starts_with("23") => {
                 ErrorKind::Constraint { name: db.constraint().unwrap_or_default().to_owned() }
             }
-            // Data exceptions: out of range, invalid text representation, NUL in text, invalid JSON.
-            _ if code.starts_with("22") => ErrorKind::Value,
+            // Data exceptions: out of range, invalid text representation, NUL in text, invalid JSON. And what is
+            // larger than the server takes, of a statement or for an index.
+            _ if code.starts_with("22") || code.starts_with("54") => ErrorKind::Value,
             // Connection, resources, operator intervention, serialisation and deadlock, lock not
             // available, read-only server (a failover in progress).
             _ if ["08", "53", "57", "58", "40", "55"]

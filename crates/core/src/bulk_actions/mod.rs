@@ -172,7 +172,7 @@ async fn contact(
     if of.delete {
         return contacts::delete(tx, scope, id).await;
     }
-    let before = labels::of_contact(tx, scope, id).await?;
+    let before = contacts::lock(tx, scope, id).await?.labels.0;
     // What is to come counts for more than what is to go.
     let remove: &[String] = if of.add.is_empty() { &of.remove } else { &[] };
     labels::tag_contact(tx, scope, id, marked(&before, &of.add, remove)).await?;

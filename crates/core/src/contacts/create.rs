@@ -238,6 +238,9 @@ pub async fn contact_inbox(
     source_id: Option<String>,
 ) -> Result<ContactInbox> {
     let source_id = source_id.filter(|s| !s.is_empty()).unwrap_or_else(|| tx.ambient().uuid());
+    if source_id.chars().nth(255).is_some() {
+        return Err(Error::invalid("source_id", "is too long (maximum is 255 characters)"));
+    }
     if let Some(found) = sql::contact_inbox_by_source(tx, scope, inbox, &source_id).await? {
         return if found.contact_id == contact {
             Ok(found)

@@ -101,13 +101,13 @@ statements! {
          having sum(k.n) <> 0 returning n";
 }
 
-/// The counts beside a list that is narrowed by status, inbox and team alone.
+/// The counts beside a list that is narrowed by status, inbox and team alone, of the inboxes in `sight`.
 pub(super) async fn of_list(
     tx: &mut Tx<'_>,
     scope: &Scope<Agent>,
     filter: &Filter,
+    sight: Option<Vec<i64>>,
 ) -> Result<Counts> {
-    let sight = sight(tx, scope).await?;
     let statuses: Vec<i64> = filter.statuses.iter().map(|status| status.integer()).collect();
     let (mine, unassigned, all) = tx
         .one(

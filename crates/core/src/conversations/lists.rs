@@ -554,7 +554,7 @@ async fn check_team(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: &Filter) -> R
     }
 }
 
-/// A page of the conversations that the member may see.
+/// A page of the conversations that the member may see, and the counts beside it.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a team that there isn't.
@@ -563,11 +563,12 @@ pub async fn page(
     scope: &Scope<Agent>,
     filter: &Filter,
     page: i64,
-) -> Result<Vec<Page>> {
+) -> Result<(Vec<Page>, Counts)> {
     check_team(tx, scope, filter).await?;
     let narrowed = Narrowed::new(tx, scope, filter, &[]).await?;
+    let counts = counts_beside(tx, &narrowed).await?;
     let conversations = found(tx, scope, &narrowed, page).await?;
-    with_last_messages(tx, scope, conversations).await
+    Ok((with_last_messages(tx, scope, conversations).await?, counts))
 }
 
 /// The counts beside the list: kept ones, unless what it is narrowed to has none.
@@ -576,16 +577,21 @@ pub async fn page(
 /// [`Error::NotFound`] for a team that there isn't.
 pub async fn counts_of(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: &Filter) -> Result<Counts> {
     check_team(tx, scope, filter).await?;
+    let narrowed = Narrowed::new(tx, scope, filter, &[]).await?;
+    counts_beside(tx, &narrowed).await
+}
+
+async fn counts_beside(tx: &mut Tx<'_>, narrowed: &Narrowed<'_>) -> Result<Counts> {
+    let filter = narrowed.filter;
     let plain = filter.labels.is_empty()
         && filter.kind == Kind::Any
         && filter.text.is_none()
         && filter.source_id.is_none()
         && filter.changed_since.is_none();
     if plain {
-        return counts::of_list(tx, scope, filter).await;
+        return counts::of_list(tx, narrowed.scope, filter, narrowed.sight.clone()).await;
     }
-    let narrowed = Narrowed::new(tx, scope, filter, &[]).await?;
-    counted(tx, &narrowed).await
+    counted(tx, narrowed).await
 }
 
 /// The conversations that conditions find (`behaviours.md §7`), a page at a time, and how many there are.

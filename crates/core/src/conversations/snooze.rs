@@ -39,24 +39,29 @@ pub async fn reopen(store: Store, _: Job) -> Result<(), JobError> {
             .await
             .map_err(|error: DbError| JobError::Retry(error.to_string()))?;
         let whole = due.len() == BATCH;
+        let mut reopened = false;
         for (account, id) in due {
-            store
+            reopened |= store
                 .write(async move |tx| reopen_one(tx, &Scope::of_job(account), id).await)
                 .await
                 .map_err(|error: Error| JobError::Retry(error.to_string()))?;
         }
-        if !whole {
+        // What can't be reopened, of a contact that is being removed, is still due.
+        if !whole || !reopened {
             return Ok(());
         }
     }
 }
 
-async fn reopen_one(tx: &mut WriteTx<'_>, scope: &Scope, id: ConversationId) -> Result<()> {
-    let Some(mut c) = sql::lock_row(tx, scope, id).await? else { return Ok(()) };
+/// Whether it was due.
+async fn reopen_one(tx: &mut WriteTx<'_>, scope: &Scope, id: ConversationId) -> Result<bool> {
+    let Some(mut c) = sql::lock_row(tx, scope, id).await? else { return Ok(false) };
     let now = tx.now();
     // Somebody else may have come first.
-    if c.row.status == Status::Snoozed && c.row.snoozed_until.is_some_and(|until| until <= now) {
+    let due =
+        c.row.status == Status::Snoozed && c.row.snoozed_until.is_some_and(|until| until <= now);
+    if due {
         set_status(tx, scope, &mut c, Status::Open, None, &Performer::System).await?;
     }
-    Ok(())
+    Ok(due)
 }

@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 const CONDITIONS: usize = 100;
 /// The longest value.
 const LONG: usize = 1500;
-/// As many values may a condition have.
-const VALUES: usize = 1000;
+/// As many values may the conditions have together: a page repeats them in each of up to 32 parts, and SQLite
+/// takes 32,766, and expressions no deeper than 1,000.
+const VALUES: usize = 400;
 /// The microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
@@ -201,6 +202,9 @@ pub fn compose(
         return Err(Error::Unprocessable(format!("payload: at most {CONDITIONS} conditions")));
     }
     let conditions = sent.iter().map(Condition::parse).collect::<Result<Vec<_>>>()?;
+    if conditions.iter().map(|condition| condition.values.len()).sum::<usize>() > VALUES {
+        return Err(Error::Unprocessable(format!("payload: at most {VALUES} values")));
+    }
     let Some((last, others)) = conditions.split_last() else { return Ok(()) };
     query.push(" and (");
     for condition in others {

@@ -92,7 +92,10 @@ pub async fn tag_contact(
     contact: ContactId,
     labels: Vec<String>,
 ) -> Result<Contact> {
-    let mut found = contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
+    let mut found = contacts::lock(tx, scope, contact).await?;
+    if found.labels.0 == labels {
+        return Ok(found);
+    }
     let now = tx.now();
     let args = args![scope.account_id(), vec![contact.0], Json(&labels), now];
     tx.run(&sql::SET_ON_CONTACTS, args).await?;
