@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Contact, announce, lock, sql};
 use crate::Store;
+use crate::conversations::destroy::{DELETE_MENTIONS, GIVE_UP_FILES};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events;
@@ -28,10 +29,6 @@ statements! {
     /// $1 account, $2 contact, $3 as many
     SOME_CONVERSATIONS: (ConversationId,) = "contact_removal.some_conversations",
         "select id from conversations where account_id = $1 and contact_id = $2 order by id limit $3";
-    /// $1 account, $2 conversations, $3 now: nothing refers to their files any more
-    GIVE_UP_FILES: () = "contact_removal.give_up_files",
-        "update blobs set purged_at = $3 where account_id = $1 and purged_at is null and id in (
-            select a.blob_id from attachments a where a.account_id = $1 and a.conversation_id @in($2))";
     /// $1 account, $2 conversations
     DELETE_MESSAGES: () = "contact_removal.delete_messages",
         "delete from messages where account_id = $1 and id in (
@@ -105,6 +102,7 @@ async fn purge_some(tx: &mut WriteTx<'_>, scope: &Scope, contact: ContactId) -> 
         return Ok(false);
     }
     tx.run(&DELETE_NOTIFICATIONS, args![account, ids]).await?;
+    tx.run(&DELETE_MENTIONS, args![account, ids]).await?;
     tx.run(&DELETE_CONVERSATIONS, args![account, ids]).await?;
     Ok(false)
 }

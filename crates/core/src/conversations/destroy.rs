@@ -20,13 +20,15 @@ statements! {
     /// $1 account, $2 conversation
     DELETE_NOTIFICATIONS: () = "conversations.delete_notifications",
         "delete from notifications where account_id = $1 and primary_actor_id = $2";
-    /// $1 account, $2 conversation
+    /// $1 account, $2 conversations
     DELETE_MENTIONS: () = "conversations.delete_mentions",
-        "delete from mentions where account_id = $1 and conversation_id = $2";
-    /// $1 account, $2 conversation, $3 now: nothing else refers to what its messages carry
+        "delete from mentions where account_id = $1 and conversation_id @in($2)";
+    /// $1 account, $2 conversations, $3 now: what their messages carried, and nobody else's do
     GIVE_UP_FILES: () = "conversations.give_up_files",
-        "update blobs set purged_at = $3 where account_id = $1 and purged_at is null and id in (
-            select a.blob_id from attachments a where a.account_id = $1 and a.conversation_id = $2)";
+        "update blobs set purged_at = $3 where account_id = $1 and purpose = 0 and purged_at is null
+            and id in (select a.blob_id from attachments a where a.account_id = $1 and a.conversation_id @in($2))
+            and not exists (select 1 from attachments a where a.account_id = $1 and a.blob_id = blobs.id
+                and a.conversation_id @not_in($2))";
     /// $1 account, $2 conversation; their attachments go with them
     DELETE_MESSAGES: () = "conversations.delete_messages",
         "delete from messages where account_id = $1 and id in (
@@ -40,7 +42,7 @@ statements! {
 pub async fn destroy(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, id: DisplayId) -> Result<()> {
     let c = super::lock(tx, scope, id).await?;
     tx.run(&DELETE_NOTIFICATIONS, args![scope.account_id(), c.row.id]).await?;
-    tx.run(&DELETE_MENTIONS, args![scope.account_id(), c.row.id]).await?;
+    tx.run(&DELETE_MENTIONS, args![scope.account_id(), vec![c.row.id.0]]).await?;
     tx.run(&DELETE, args![scope.account_id(), c.row.id]).await?;
     let payload = json!({"conversation_id": c.row.id});
     enqueue(tx, &NewJob::new(scope.account_id().0, PURGE, payload)).await?;
@@ -60,7 +62,7 @@ pub async fn purge(store: Store, job: Job) -> Result<(), JobError> {
     store
         .write(async move |tx| {
             let now = tx.now();
-            tx.run(&GIVE_UP_FILES, args![account, id, now]).await
+            tx.run(&GIVE_UP_FILES, args![account, vec![id.0], now]).await
         })
         .await
         .map_err(|error: DbError| JobError::Retry(error.to_string()))?;

@@ -148,12 +148,21 @@ pub async fn announce_with(
         _ => None,
     };
     let last = last.or(loaded.as_ref());
-    for &event in what {
-        let contact_too = matches!(
+    let contact_hears = |event: &str| {
+        matches!(
             event,
             "conversation.created" | "conversation.updated" | "conversation.status_changed"
-        );
-        let audience = audience(tx, scope, c, contact_too).await?;
+        )
+    };
+    let agents = Audience::inbox(scope, c.row.inbox_id);
+    let everybody = if what.iter().any(|event| contact_hears(event)) {
+        audience(tx, scope, c, true).await?
+    } else {
+        agents.clone()
+    };
+    let payload = ConversationPush::of(tx, c, last);
+    for &event in what {
+        let audience = if contact_hears(event) { everybody.clone() } else { agents.clone() };
         // Recomputed events never carry who acted (`realtime.md §5`).
         let recomputed = !matches!(event, "conversation.created" | "conversation.contact_changed");
         let mut announced = Event::new(event, audience).context(serde_json::json!({
@@ -166,7 +175,6 @@ pub async fn announce_with(
         if event == "conversation.status_changed" && c.row.status == super::Status::Resolved {
             crate::meters::resolved(tx, c);
         }
-        let payload = ConversationPush::of(tx, c, last);
         events::emit(tx, scope, &announced, &payload);
     }
     Ok(())

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{changed, sql};
 use crate::Store;
+use crate::conversations::destroy::{DELETE_MENTIONS, GIVE_UP_FILES};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, InboxId};
 use crate::scope::{Admin, Scope};
@@ -36,12 +37,6 @@ statements! {
         "select id from conversations where account_id = $1 and inbox_id = $2 limit 100";
     /// $1 account, $2 conversations
     NOTIFICATIONS: () = "inboxes.purge_notifications", (some_of!("notifications", "primary_actor_id"));
-    /// $1 account, $2 conversations, $3 now: what they carried is given up
-    BLOBS: () = "inboxes.purge_blobs",
-        "update blobs set purged_at = $3 where account_id = $1 and purged_at is null
-            and id in (select blob_id from attachments where account_id = $1 and conversation_id @in($2))
-            and not exists (select 1 from attachments a where a.account_id = $1 and a.blob_id = blobs.id
-                and a.conversation_id @not_in($2))";
     /// $1 account, $2 conversations
     ATTACHMENTS: () = "inboxes.purge_attachments", (some_of!("attachments", "conversation_id"));
     /// $1 account, $2 conversations
@@ -107,7 +102,8 @@ async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
         store
             .write(async move |tx| {
                 let now = tx.now();
-                tx.run(&BLOBS, args![account, these, now]).await
+                tx.run(&DELETE_MENTIONS, args![account, these.clone()]).await?;
+                tx.run(&GIVE_UP_FILES, args![account, these, now]).await
             })
             .await?;
         for statement in OF_CONVERSATIONS {

@@ -12,7 +12,7 @@ use crate::contacts::{self, Contact};
 use crate::conversations::{self, Conversation, Status, push};
 use crate::desk::desk;
 use crate::error::{Error, Result};
-use crate::events::{self, Event, Performer};
+use crate::events::{self, Audience, Event, Performer};
 use crate::ids::{MessageId, UserId};
 use crate::scope::Scope;
 use crate::storage::{self, NewAttachment};
@@ -236,32 +236,34 @@ async fn insert(
     Ok(sent)
 }
 
-/// Tells of a message: the agents, and the contact of what is meant for it.
+/// Whether the contact hears of a message: of what is meant for it.
+pub(super) fn contact_hears(message: &Message) -> bool {
+    !message.private && message.message_type != MessageType::Activity
+}
+
+/// Tells of a message.
 #[expect(clippy::too_many_arguments, reason = "the one place where an event of a message is made")]
-async fn announce(
+fn announce(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     c: &Conversation,
     event: &'static str,
-    push: MessagePush<'_>,
+    audience: Audience,
+    push: &MessagePush<'_>,
     sent: &Sent,
     mentioned: &[UserId],
     by: &Performer,
-) -> Result<()> {
+) {
     let message = &sent.message;
+    let contact_too = contact_hears(message) && event != "first.reply.created";
     let notifiable = !message.private
         && matches!(message.message_type, MessageType::Incoming | MessageType::Outgoing);
-    let contact_too = !message.private
-        && message.message_type != MessageType::Activity
-        && event != "first.reply.created";
-    let audience = push::audience(tx, scope, c, contact_too).await?;
     let user = sent.user.as_ref().map(|user| user.id);
     let announced = Event::new(event, audience).by(by).context(json!({
         "message_id": message.id, "conversation_id": c.row.id, "assignee_id": c.row.assignee_id,
         "user_id": user, "public": contact_too, "notifiable": notifiable, "mentioned": mentioned,
     }));
-    events::emit(tx, scope, &announced, &push);
-    Ok(())
+    events::emit(tx, scope, &announced, push);
 }
 
 /// Tells that a message is there.
@@ -274,21 +276,24 @@ async fn announce_created(
     by: &Performer,
 ) -> Result<()> {
     let mentioned = mentions::note(tx, scope, c, &sent.message, by).await?;
+    let audience = push::audience(tx, scope, c, contact_hears(&sent.message)).await?;
     let push = MessagePush::of(tx, c, sent).echo(echo_id);
-    announce(tx, scope, c, "message.created", push, sent, &mentioned, by).await
+    announce(tx, scope, c, "message.created", audience, &push, sent, &mentioned, by);
+    Ok(())
 }
 
-/// Tells that a message changed, and what of it.
-pub(super) async fn announce_updated(
+/// Tells an audience that a message changed, and what of it.
+pub(super) fn announce_updated(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     c: &Conversation,
+    audience: Audience,
     sent: &Sent,
     changes: &Value,
     by: &Performer,
-) -> Result<()> {
+) {
     let push = MessagePush::of(tx, c, sent).changes(changes);
-    announce(tx, scope, c, "message.updated", push, sent, &[], by).await
+    announce(tx, scope, c, "message.updated", audience, &push, sent, &[], by);
 }
 
 /// Sends a message in a conversation that the transaction holds locked.
@@ -352,8 +357,9 @@ pub async fn create(
 
     announce_created(tx, scope, c, &sent, echo_id.as_ref(), by).await?;
     if first_reply {
+        let audience = push::audience(tx, scope, c, false).await?;
         let push = MessagePush::of(tx, c, &sent);
-        announce(tx, scope, c, "first.reply.created", push, &sent, &[], by).await?;
+        announce(tx, scope, c, "first.reply.created", audience, &push, &sent, &[], by);
     }
     if reopened && c.inbox.channel_type == crate::inboxes::API {
         let attributes =

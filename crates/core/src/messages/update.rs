@@ -3,9 +3,9 @@
 use chatwarden_db::{Json, WriteTx, args};
 use serde_json::{Map, Value, json};
 
-use super::create::announce_updated;
+use super::create::{announce_updated, contact_hears};
 use super::{ContentType, DeliveryStatus, Message, Sent, sql};
-use crate::conversations::Conversation;
+use crate::conversations::{Conversation, push};
 use crate::error::{Error, Result};
 use crate::events::Performer;
 use crate::ids::MessageId;
@@ -60,7 +60,9 @@ pub async fn save(
         return Ok(());
     }
     sql::update(tx, scope, &sent.message).await?;
-    announce_updated(tx, scope, c, sent, &changes, by).await
+    let audience = push::audience(tx, scope, c, contact_hears(&sent.message)).await?;
+    announce_updated(tx, scope, c, audience, sent, &changes, by);
+    Ok(())
 }
 
 /// Notes how far a message got; what was read is never merely delivered again, and only a failure
@@ -160,12 +162,16 @@ pub async fn mark_read(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation) ->
     }
     let ids: Vec<i64> = unread.iter().map(|sent| sent.message.id.0).collect();
     tx.run(&sql::MARK_READ, args![scope.account_id(), ids, now]).await?;
+    // Once for all of them: whom a proved contact hears by is a question to the database.
+    let everybody = push::audience(tx, scope, c, true).await?;
+    let agents = push::audience(tx, scope, c, false).await?;
     for mut sent in unread {
         let before = sent.message.clone();
         sent.message.status = DeliveryStatus::Read;
         sent.message.updated_at = now;
         let changes = changes(&before, &sent.message);
-        announce_updated(tx, scope, c, &sent, &changes, &Performer::System).await?;
+        let to = if contact_hears(&sent.message) { &everybody } else { &agents };
+        announce_updated(tx, scope, c, to.clone(), &sent, &changes, &Performer::System);
     }
     Ok(())
 }
