@@ -159,7 +159,7 @@ async fn files_are_kept_as_long_as_their_names_allow() {
         assert_eq!(reply.header("access-control-allow-origin"), "*", "{path}");
         assert_eq!(reply.header("cross-origin-resource-policy"), "cross-origin", "{path}");
     }
-    for path in ["/.env", "/favicon.ico", "/vite/", "/vite"] {
+    for path in ["/.env", "/%2eenv", "/favicon.ico", "/vite/", "/vite"] {
         app.anyone().get(path).await.status(404);
     }
     // The edge refuses these before anything looks for a file.

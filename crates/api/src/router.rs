@@ -29,7 +29,7 @@ use crate::{
 
 /// Every route of the product.
 fn all() -> Routes {
-    let routes = Routes::new("")
+    Routes::new("")
         .merge(accounts::routes())
         .merge(active_storage::routes())
         .merge(agent_bots::routes())
@@ -65,8 +65,7 @@ fn all() -> Routes {
         .merge(teams::routes())
         .merge(widget::routes())
         .merge(sign_up::routes())
-        .merge(uploads::routes());
-    front_ends::add_absent(routes)
+        .merge(uploads::routes())
 }
 
 /// The route table: what the generated references are made of.

@@ -77,22 +77,6 @@ impl Routes {
         self.add(Method::GET, path, handler)
     }
 
-    /// A reading route, where there is none at this path, however its parameters are called.
-    #[must_use]
-    pub fn get_unless_there<H: Handler<T, App>, T: Signature + 'static>(
-        self,
-        path: &str,
-        handler: H,
-    ) -> Self {
-        let segment = |it: &str| if it.starts_with('{') { String::new() } else { it.to_owned() };
-        let shape = |path: &str| path.split('/').map(segment).collect::<Vec<_>>();
-        let there = self
-            .table
-            .iter()
-            .any(|route| route.method == Method::GET && shape(&route.path) == shape(path));
-        if there { self } else { self.get(path, handler) }
-    }
-
     /// A creating or acting route.
     #[must_use]
     pub fn post<H: Handler<T, App>, T: Signature + 'static>(self, path: &str, handler: H) -> Self {

@@ -1,6 +1,5 @@
 //! What the clients ask for at their start and this version doesn't have: it is answered as for an
-//! account that has none (`docs/compatibility.md` lists them). A route of the feature itself comes
-//! before these.
+//! account that has none (`docs/compatibility.md` lists them).
 
 use axum::Json;
 use serde_json::{Value, json};
@@ -8,21 +7,12 @@ use serde_json::{Value, json};
 use crate::actors::{Agent, Anyone};
 use crate::routes::Routes;
 
-/// `routes`, and these where they lack them.
-pub(crate) fn add(routes: Routes) -> Routes {
-    const ACCOUNT: &str = "/api/v1/accounts/{account_id}";
-    routes
-        .get_unless_there(&format!("{ACCOUNT}/custom_attribute_definitions"), none)
-        .get_unless_there(&format!("{ACCOUNT}/custom_filters"), none)
-        .get_unless_there(&format!("{ACCOUNT}/dashboard_apps"), none)
-        .get_unless_there(&format!("{ACCOUNT}/integrations/apps"), none_in_payload)
-        .get_unless_there(&format!("{ACCOUNT}/macros"), none_in_payload)
-        .get_unless_there(&format!("{ACCOUNT}/portals"), no_portals)
-        .get_unless_there("/api/v1/widget/campaigns", no_campaigns)
-}
-
-async fn none(_: Agent) -> Json<Value> {
-    Json(json!([]))
+pub(super) fn routes() -> Routes {
+    Routes::new("")
+        .get("/api/v1/accounts/{account_id}/integrations/apps", none_in_payload)
+        .get("/api/v1/accounts/{account_id}/macros", none_in_payload)
+        .get("/api/v1/accounts/{account_id}/portals", no_portals)
+        .get("/api/v1/widget/campaigns", no_campaigns)
 }
 
 async fn none_in_payload(_: Agent) -> Json<Value> {

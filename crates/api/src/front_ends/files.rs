@@ -10,6 +10,7 @@ use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
 use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
 
@@ -22,7 +23,8 @@ const CHECK: &str = "no-cache";
 
 /// Answers a file of the folder, 404 for what isn't there.
 pub(super) async fn serve(folder: &Path, request: Request) -> Response {
-    let path = request.uri().path().to_owned();
+    // As it is looked for: a dot may come encoded.
+    let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
     let hidden = path.split('/').any(|segment| segment.starts_with('.'));
     // The manifest of the build is published with it.
     if (hidden && path != "/vite/.vite/manifest.json") || path.ends_with('/') {

@@ -17,7 +17,6 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 
 use crate::routes::Routes;
-pub(crate) use absent::add as add_absent;
 use build::Build;
 pub use build::BuildError;
 
@@ -79,5 +78,5 @@ impl FrontEnds {
 }
 
 pub(crate) fn routes() -> Routes {
-    pages::routes().merge(well_known::routes())
+    pages::routes().merge(well_known::routes()).merge(absent::routes())
 }
