@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chatwarden_core::conversations;
 use chatwarden_core::ids::LabelId;
 use chatwarden_core::labels::{self, Draft, Label};
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use crate::actors::{Admin, Agent, AgentOrBot};
 use crate::app::App;
 use crate::contacts::contact_id;
-use crate::conversations::display_id;
+use crate::conversations::{self, display_id};
 use crate::error::{Answer, done};
 use crate::params::Params;
 use crate::routes::Routes;
@@ -121,10 +120,7 @@ async fn of_conversation(
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     app.read(async move |tx| {
-        let found = match &actor {
-            AgentOrBot::Agent(scope, _) => conversations::find(tx, scope, id).await?,
-            AgentOrBot::Bot(scope) => conversations::find_for_bot(tx, scope, id).await?,
-        };
+        let found = conversations::find(tx, &actor, id).await?;
         Ok(titles_json(&found.row.labels.0))
     })
     .await
@@ -138,10 +134,7 @@ async fn tag_conversation(
 ) -> Answer<Json<Value>> {
     let (id, titles) = (display_id(&params)?, titles(&params)?);
     app.write(async move |tx| {
-        let mut c = match &actor {
-            AgentOrBot::Agent(scope, _) => conversations::lock(tx, scope, id).await?,
-            AgentOrBot::Bot(scope) => conversations::lock_for_bot(tx, scope, id).await?,
-        };
+        let mut c = conversations::lock(tx, &actor, id).await?;
         let by = actor.performer(tx);
         labels::tag_conversation(tx, actor.tenant(), &mut c, titles, &by).await?;
         Ok(titles_json(&c.row.labels.0))

@@ -76,10 +76,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     let carried = Carried::of(&app, account, &params).await?;
     let received = carried.clone();
     let sent = app.write(async move |tx| {
-        let mut c = match &who {
-            AgentOrBot::Agent(scope, _) => conversations::lock(tx, scope, id).await?,
-            AgentOrBot::Bot(scope) => conversations::lock_for_bot(tx, scope, id).await?,
-        };
+        let mut c = crate::conversations::lock(tx, &who, id).await?;
         let echo_id = draft.echo_id.clone();
         let by = who.performer(tx);
         let mut new = draft.message(tx, &who, &c).await?;

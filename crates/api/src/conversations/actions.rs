@@ -19,7 +19,7 @@ use crate::params::Params;
 use crate::teams::raw_team_json;
 
 /// A conversation that the caller may see.
-pub(super) async fn find(
+pub(crate) async fn find(
     tx: &mut Tx<'_>,
     who: &AgentOrBot,
     id: DisplayId,
@@ -31,7 +31,7 @@ pub(super) async fn find(
 }
 
 /// The same, locked.
-async fn lock(
+pub(crate) async fn lock(
     tx: &mut WriteTx<'_>,
     who: &AgentOrBot,
     id: DisplayId,

@@ -81,8 +81,7 @@ pub(super) async fn index(
     let (mut filter, within, page) = (filter(&params), within(&params), params.page());
     app.read(async move |tx| {
         filter.changed_since = within.map(|seconds| tx.now().plus_seconds(-seconds));
-        let counts = conversations::counts_of(tx, &scope, &filter).await?;
-        let found = conversations::page(tx, &scope, &filter, page).await?;
+        let (found, counts) = conversations::page(tx, &scope, &filter, page).await?;
         let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();
         Ok(Json(json!({"data": {"meta": counts_json(counts, true), "payload": payload}})))
     })

@@ -3,6 +3,8 @@
 mod actions;
 mod lists;
 
+pub(crate) use actions::{find, lock};
+
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::conversations::{
@@ -144,7 +146,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
 async fn show(who: AgentOrBot, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     app.read(async move |tx| {
-        let found = actions::find(tx, &who, id).await?;
+        let found = find(tx, &who, id).await?;
         let page = conversations::show(tx, who.tenant(), found).await?;
         Ok(Json(conversation_json(tx, &page)))
     })
