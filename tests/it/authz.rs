@@ -32,7 +32,8 @@ impl Cast {
     }
 }
 
-/// Routes that change what the callers after them could do are tried by each caller on a fresh server.
+/// Routes that, once they let somebody in, change what the callers after them could do: whoever comes next
+/// calls on a fresh server.
 fn disturbs(route: &Route) -> bool {
     route.method == Method::DELETE
         || ["reset_access_token", "reset_secret"].iter().any(|end| route.path.ends_with(end))
@@ -51,17 +52,20 @@ async fn reference_of_who_may_call_what() {
     let names = ["nobody", "visitor", "stranger", "outsider", "agent", "bot", "platform", "admin"];
     let _ = writeln!(out, "{:114} {}", "", names.map(|n| format!("{n:>8}")).join(" "));
     let shared = cast().await;
+    let mut spare = cast().await;
     for route in table() {
         let mut row = Vec::new();
         for name in names {
-            let fresh = if disturbs(&route) { Some(cast().await) } else { None };
-            let cast = fresh.as_ref().unwrap_or(&shared);
+            let on = if disturbs(&route) { &spare } else { &shared };
             let body = if route.method == Method::GET { Value::Null } else { json!({}) };
             let reply =
-                cast.caller(name).send(route.method.clone(), &cast.tenant.path(&route), body).await;
+                on.caller(name).send(route.method.clone(), &on.tenant.path(&route), body).await;
             let failed = reply.status.as_u16() >= 500;
             assert!(!failed, "{} {} as {name}: {}", route.method, route.path, reply.text());
             row.push(format!("{:>8}", reply.status.as_u16()));
+            if disturbs(&route) && reply.status.is_success() {
+                spare = cast().await;
+            }
         }
         let _ =
             writeln!(out, "{:6} {:107} {}", route.method.to_string(), route.path, row.join(" "));

@@ -19,22 +19,9 @@ const TOO_LONG: usize = 1000;
 const DIRECTION: &[(&str, &[&str])] = &[
     (
         "chatwarden",
-        &[
-            "api",
-            "channels",
-            "core",
-            "jobs",
-            "db",
-            "cable",
-            "files",
-            "mail",
-            "outbound",
-            "telemetry",
-            "guard",
-        ],
+        &["api", "core", "jobs", "db", "cable", "files", "mail", "outbound", "telemetry", "guard"],
     ),
     ("chatwarden-api", &["core", "jobs", "db", "cable", "files", "telemetry", "guard"]),
-    ("chatwarden-channels", &["core", "outbound"]),
     ("chatwarden-core", &["jobs", "db", "files"]),
     ("chatwarden-jobs", &["db"]),
     ("chatwarden-db", &[]),
@@ -50,7 +37,6 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &[
             "",
             "api",
-            "channels",
             "core",
             "jobs",
             "db",
