@@ -62,11 +62,20 @@ impl Unit {
         }
     }
 
+    /// What Prometheus gets: it wants base units, and its linter refuses abbreviated ones.
+    #[must_use]
+    pub fn exposed(self) -> Self {
+        match self {
+            Self::Nanoseconds => Self::Seconds,
+            other => other,
+        }
+    }
+
     /// What a Prometheus name ends in, without the underscore before it.
     fn suffix(self) -> Option<&'static str> {
         match self {
             Self::Timestamp => Some("timestamp_seconds"),
-            other => other.base(),
+            other => other.exposed().base(),
         }
     }
 }
@@ -390,7 +399,7 @@ mod tests {
         check(Meter::counter("logging.events", ""), "logging_events");
         check(
             Meter::counter("process.cpu.time", "").unit(Unit::Nanoseconds),
-            "process_cpu_time_ns",
+            "process_cpu_time_seconds",
         );
         check(
             Meter::counter("chatwoot.websocket.bytes", "").unit(Unit::Bytes),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::Label;
 
@@ -129,13 +130,19 @@ impl Page<'_> {
         for (labels, cell) in series {
             let Cell::Counter(cell) = cell else { continue };
             let Some(value) = cell.get() else { continue };
+            let unit = family.meter.unit;
             if !headed {
-                self.head(name, "counter", family.meter.unit, family.meter.description);
+                self.head(name, "counter", unit.exposed(), family.meter.description);
                 headed = true;
             }
             let labels = self.rendered(labels);
             self.open(name, "_total", &labels, None);
-            let _ = writeln!(self.text, "{value}");
+            let _ = match unit {
+                Unit::Nanoseconds => {
+                    writeln!(self.text, "{}", Duration::from_nanos(value).as_secs_f64())
+                }
+                _ => writeln!(self.text, "{value}"),
+            };
         }
     }
 
@@ -225,6 +232,13 @@ impl Page<'_> {
     }
 
     fn head(&mut self, family: &str, kind: &str, unit: Unit, description: &str) {
+        // The linter keeps these endings for histograms and summaries; only what has no type may
+        // have them besides.
+        let reserved = ["_count", "_sum", "_bucket"].iter().any(|end| family.ends_with(end));
+        let kind = match self.format {
+            Exposition::Prometheus if kind == "gauge" && reserved => "untyped",
+            _ => kind,
+        };
         // The old format names a family as its samples, the new one without
         // the suffix.
         let total = match (self.format, kind) {

@@ -64,11 +64,11 @@ fn standards_are_sums_in_their_unit() {
             counter!("process.cpu.time", "mode" => "user").absolute(1_500_000_000);
             counter!("process.cpu.time", "mode" => "system").absolute(500_000_000);
         },
-        "# HELP process_cpu_time_ns Processor time used\n\
-         # TYPE process_cpu_time_ns counter\n\
-         # UNIT process_cpu_time_ns ns\n\
-         process_cpu_time_ns_total{application=\"A\",environment=\"t\",mode=\"system\"} 500000000\n\
-         process_cpu_time_ns_total{application=\"A\",environment=\"t\",mode=\"user\"} 1500000000\n\
+        "# HELP process_cpu_time_seconds Processor time used\n\
+         # TYPE process_cpu_time_seconds counter\n\
+         # UNIT process_cpu_time_seconds seconds\n\
+         process_cpu_time_seconds_total{application=\"A\",environment=\"t\",mode=\"system\"} 0.5\n\
+         process_cpu_time_seconds_total{application=\"A\",environment=\"t\",mode=\"user\"} 1.5\n\
          # HELP process_cpu_seconds Processor time used\n\
          # TYPE process_cpu_seconds counter\n\
          # UNIT process_cpu_seconds seconds\n\
@@ -139,6 +139,26 @@ fn running_tasks_are_gauges() {
         ]
     );
     drop(task);
+}
+
+#[test]
+fn endings_of_histograms_have_no_type_elsewhere() {
+    let emit = || gauge!("system.cpu.count").set(2);
+    check(
+        Exposition::Prometheus,
+        emit,
+        "# HELP system_cpu_count Processors available to this process\n\
+         # TYPE system_cpu_count untyped\n\
+         system_cpu_count{application=\"A\",environment=\"t\"} 2\n",
+    );
+    check(
+        Exposition::OpenMetrics,
+        emit,
+        "# HELP system_cpu_count Processors available to this process\n\
+         # TYPE system_cpu_count gauge\n\
+         system_cpu_count{application=\"A\",environment=\"t\"} 2\n\
+         # EOF\n",
+    );
 }
 
 #[test]
