@@ -4,7 +4,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use chatwarden_testkit::services::{Durability, POSTGRES_URL, Postgres, REDIS_URL, Redis};
+use chatwarden_testkit::services::{
+    Durability, POSTGRES_URL, Postgres, REDIS_URL, Redis, install_clients,
+};
 use chatwarden_testkit::{REFERENCE_TESTS, REWRITE};
 use clap::{Args, ValueEnum};
 
@@ -77,6 +79,10 @@ struct Suites {
 impl Suites {
     fn start() -> Result<Self> {
         run(&mut cargo(["test", "--workspace", "--no-run"]))?;
+        // Here, where it counts against no test's time; those that need it say what is missing.
+        if let Err(error) = install_clients() {
+            eprintln!("warning: {error:#}");
+        }
         Ok(Self {
             postgres: Postgres::start(Durability::None)?,
             redis: Redis::start()?,

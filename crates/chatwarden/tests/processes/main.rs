@@ -7,8 +7,10 @@
     reason = "tests fail by panicking, and say by hand what they counted"
 )]
 
+mod clients;
 mod crash;
 mod desk;
 mod nodes;
+mod prometheus;
 mod rolling;
 mod socket;

@@ -3,11 +3,13 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, connect};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket, connect};
 
 use crate::desk::Desk;
 
@@ -75,6 +77,20 @@ impl Socket {
             }
         }
         Ok(false)
+    }
+
+    /// Says goodbye, as a page that goes away does, and waits for the answer.
+    pub fn close(mut self) -> Result<()> {
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.socket.close(Some(goodbye))?;
+        let closed = |error: &anyhow::Error| {
+            matches!(error.downcast_ref(), Some(tungstenite::Error::ConnectionClosed))
+        };
+        match self.until(Duration::from_secs(10), |_| false) {
+            Ok(_) => bail!("the goodbye was not answered"),
+            Err(error) if closed(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads frames until all of `contents` were told as incoming messages; those that were not.

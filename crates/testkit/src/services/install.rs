@@ -1,5 +1,6 @@
 //! Finding the programs of a service, and installing them where that's possible.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +22,12 @@ pub(super) fn has_program(folder: &Path, name: &str) -> bool {
     folder.join(name).metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
 }
 
+/// The program of this name that `PATH` has first.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    let folder = path().into_iter().find(|folder| has_program(folder, name))?;
+    Some(folder.join(name))
+}
+
 /// What `find` finds, after installing the Debian package where it finds nothing.
 pub(super) fn find_or_install<T>(package: &str, find: impl Fn() -> Option<T>) -> Result<T> {
     if let Some(found) = find() {
@@ -28,6 +35,12 @@ pub(super) fn find_or_install<T>(package: &str, find: impl Fn() -> Option<T>) ->
     }
     let missing = || format!("{package} is not installed; on Debian: apt-get install {package}");
     ensure!(is_root() && path().iter().any(|folder| has_program(folder, "apt-get")), missing());
+    // Tests of several processes may miss it at once: the lists of packages know no waiting.
+    let turn = File::create(std::env::temp_dir().join("chatwarden-apt-get.lock"))?;
+    turn.lock()?;
+    if let Some(found) = find() {
+        return Ok(found);
+    }
     apt_get(&["update"]).with_context(missing)?;
     apt_get(&["install", "-y", "--no-install-recommends", package]).with_context(missing)?;
     find().with_context(missing)

@@ -10,13 +10,19 @@
 //! that stop, kill or fill their server.
 
 mod install;
+mod packages;
 mod postgres;
 mod process;
+mod prometheus;
 mod redis;
 mod server;
 
+use anyhow::Result;
+
+pub use packages::{Node, Python};
 pub use postgres::{Database, Durability, Postgres};
 pub use process::{Service, free_port, wait_until};
+pub use prometheus::Prometheus;
 pub use redis::Redis;
 pub use rustix::process::Signal;
 pub use server::{Answer, Server, call};
@@ -26,3 +32,15 @@ pub const POSTGRES_URL: &str = "CHATWARDEN_TEST_POSTGRES_URL";
 
 /// Environment variable with the URL of a started Redis that tests may use.
 pub const REDIS_URL: &str = "CHATWARDEN_TEST_REDIS_URL";
+
+/// Installs what the tests of other people's clients run on, where it's missing.
+///
+/// # Errors
+///
+/// As those of [`Node::with`], [`Python::with`] and [`Prometheus::start`] about programs.
+pub fn install_clients() -> Result<()> {
+    packages::node()?;
+    packages::python()?;
+    prometheus::programs()?;
+    Ok(())
+}

@@ -58,12 +58,8 @@ impl Redis {
     ///
     /// It isn't there, or doesn't start; then with what it wrote to its log.
     pub fn start() -> Result<Self> {
-        let program = install::find_or_install("redis-server", || {
-            install::path()
-                .into_iter()
-                .find(|folder| install::has_program(folder, "redis-server"))
-                .map(|folder| folder.join("redis-server"))
-        })?;
+        let program =
+            install::find_or_install("redis-server", || install::program("redis-server"))?;
         let directory = tempfile::Builder::new().prefix("chatwarden-redis-").tempdir()?;
         let port = free_port()?;
         let own = Own { service: Mutex::new(None), program, port, directory };

@@ -210,7 +210,7 @@ pub fn call(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no answer")?;
-    let mut length = None;
+    let (mut length, mut chunked) = (None, false);
     loop {
         line.clear();
         ensure!(reader.read_line(&mut line)? > 0, "the answer ended in its head");
@@ -218,10 +218,11 @@ pub fn call(
         if header.is_empty() {
             break;
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = Some(value.trim().parse::<usize>()?);
+        if let Some((name, value)) = header.split_once(':') {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.trim().parse::<usize>()?);
+            }
+            chunked |= name.eq_ignore_ascii_case("transfer-encoding");
         }
     }
     let mut body = Vec::new();
@@ -230,6 +231,20 @@ pub fn call(
             body.resize(length, 0);
             reader.read_exact(&mut body)?;
         }
+        None if chunked => loop {
+            line.clear();
+            reader.read_line(&mut line)?;
+            let length = usize::from_str_radix(line.trim_end(), 16).context("no chunk")?;
+            let begun = body.len();
+            body.resize(begun + length, 0);
+            if let Some(chunk) = body.get_mut(begun..) {
+                reader.read_exact(chunk)?;
+            }
+            reader.read_exact(&mut [0; 2])?;
+            if length == 0 {
+                break;
+            }
+        },
         None => {
             reader.read_to_end(&mut body)?;
         }
