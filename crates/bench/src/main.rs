@@ -9,6 +9,7 @@
 mod client;
 mod desk;
 mod fanout;
+mod idle;
 mod messages;
 mod pgbench;
 mod sqlite;
@@ -61,6 +62,9 @@ fn main() -> Result<()> {
     }
     if wanted("fanout") {
         results.push(fanout::run(&runtime, &arguments.server)?);
+    }
+    if wanted("idle") {
+        results.push(idle::run(&runtime, &arguments.server)?);
     }
     if wanted("start") {
         results.extend(start::run(&runtime, &arguments.server)?);

@@ -23,16 +23,7 @@ pub fn run(runtime: &Runtime, program: &Path) -> Result<Vec<Measured>> {
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e3;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(5)).await });
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", server.id().context("it runs")?))?;
-    let kib: f64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB"))
-        .context("no VmRSS")?
-        .trim()
-        .parse()?;
-    let mib = kib / 1024.0;
+    let mib = resident(&server)?;
     server.stop()?;
     println!("start: {median:.0} ms, idle: {mib:.1} MiB");
     Ok(vec![
@@ -49,4 +40,13 @@ pub fn run(runtime: &Runtime, program: &Path) -> Result<Vec<Measured>> {
             met: mib * 1.048_576 <= 40.0,
         },
     ])
+}
+
+/// A server's resident memory in MiB.
+pub fn resident(server: &Server) -> Result<f64> {
+    let id = server.id().context("the server does not run")?;
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024.0)
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod measure;
 pub mod node;
 pub mod nodes;
+pub mod open_files;
 pub mod options;
 pub mod post;
 pub mod secrets;

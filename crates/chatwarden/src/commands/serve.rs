@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::measure;
 use crate::node::{Node, Parts};
 use crate::nodes;
+use crate::open_files;
 use crate::options;
 use crate::secrets::Secrets;
 use crate::serve::{self, Aborted, Limits, Signals};
@@ -81,6 +82,9 @@ where
     .context("setting up the log")?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Err(error) = open_files::raise_limit() {
+        tracing::warn!(%error, "the limit of open files can't be raised");
     }
     // Before any statement runs: meters keep their handles from the first use.
     let meters = Registry::new(options::meters(config), SystemClock::shared());
