@@ -32,6 +32,7 @@ mod dashboard_apps;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod excess;
 mod explain;
 #[cfg(test)]
 mod front_ends;

@@ -1,6 +1,7 @@
 //! What an operation can refuse. The HTTP edge turns it into a status; nothing here knows one.
 
 use chatwarden_db::{DbError, ErrorKind};
+use serde::Serialize;
 
 /// Why an operation did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -65,6 +66,27 @@ pub struct Invalid {
     faults: Vec<(String, String)>,
 }
 
+/// The largest document of attributes, in bytes of JSON.
+pub const DOCUMENT: usize = 64 * 1024;
+
+/// Whether a document is at most [`DOCUMENT`] large.
+pub fn is_bounded(document: &impl Serialize) -> bool {
+    struct Room(usize);
+    impl std::io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            match self.0.checked_sub(bytes.len()) {
+                Some(left) => self.0 = left,
+                None => return Err(std::io::ErrorKind::StorageFull.into()),
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Room(DOCUMENT), document).is_ok()
+}
+
 impl Invalid {
     /// Adds a fault of `field`.
     pub fn add(&mut self, field: impl Into<String>, fault: impl Into<String>) {
@@ -76,6 +98,14 @@ impl Invalid {
     pub fn and(mut self, field: impl Into<String>, fault: impl Into<String>) -> Self {
         self.add(field, fault);
         self
+    }
+
+    /// Adds a fault where a document is larger than [`DOCUMENT`]: it is told to sockets with every change of what
+    /// it belongs to.
+    pub fn bound(&mut self, field: &'static str, document: &impl Serialize) {
+        if !is_bounded(document) {
+            self.add(field, format!("is too large (maximum is {} KiB)", DOCUMENT / 1024));
+        }
     }
 
     /// Fails where there is a fault.

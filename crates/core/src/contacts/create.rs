@@ -1,6 +1,7 @@
 //! New contacts, and where they write from (`behaviours.md §12`).
 
 use chatwarden_db::{DbError, OnConflict as _, WriteTx};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Contact, ContactInbox, announce, sql};
@@ -152,6 +153,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Refuses attributes that are too large.
+pub(super) fn bound(additional: &impl Serialize, custom: &impl Serialize) -> Result<()> {
+    let mut faults = Invalid::default();
+    faults.bound("additional_attributes", additional);
+    faults.bound("custom_attributes", custom);
+    faults.check()
+}
+
 /// Whether a value says anything.
 fn filled(value: &Value) -> bool {
     match value {
@@ -200,6 +209,7 @@ pub(crate) fn taken(error: DbError) -> Error {
 pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, new: NewContact) -> Result<Contact> {
     let new = new.tidy();
     new.fields().check()?;
+    bound(&new.additional_attributes, &new.custom_attributes)?;
     let id = sql::insert(tx, scope, &new).await.map_err(taken)?;
     let contact = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
     announce(tx, scope, "contact.created", &contact);

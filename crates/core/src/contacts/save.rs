@@ -1,9 +1,11 @@
 //! What changes a contact.
 
+use std::collections::HashSet;
+
 use chatwarden_db::{Json, WriteTx, args};
 use serde_json::{Map, Value};
 
-use super::create::{Fields, taken};
+use super::create::{Fields, bound, taken};
 use super::{Contact, announce, sql};
 use crate::error::Result;
 use crate::scope::Scope;
@@ -32,6 +34,7 @@ pub async fn save(
         return Ok(());
     }
     Fields::of(contact).check()?;
+    bound(&contact.additional_attributes.0, &contact.custom_attributes.0)?;
     contact.updated_at = tx.now();
     tx.run(
         &sql::UPDATE,
@@ -76,6 +79,7 @@ pub async fn forget_attributes(
 
 /// Takes keys out of an object.
 pub(crate) fn without(attributes: &mut Value, keys: &[String]) {
+    let keys: HashSet<&String> = keys.iter().collect();
     if let Some(object) = attributes.as_object_mut() {
         object.retain(|key, _| !keys.contains(key));
     }

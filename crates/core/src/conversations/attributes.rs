@@ -17,9 +17,10 @@ const NUMBER: i64 = 9_999_999_999;
 ///
 /// # Errors
 /// [`crate::Error::Invalid`], naming each.
-pub(super) fn check(field: &'static str, attributes: &Map<String, Value>) -> Result<()> {
+pub(super) fn check(field: &'static str, attributes: &Value) -> Result<()> {
     let mut faults = Invalid::default();
-    for (key, value) in attributes {
+    faults.bound(field, attributes);
+    for (key, value) in attributes.as_object().into_iter().flatten() {
         match value {
             Value::String(text) if text.chars().nth(TEXT).is_some() => {
                 faults.add(field, format!("{key} length should be < {TEXT}"));
@@ -41,16 +42,12 @@ pub(super) fn check(field: &'static str, attributes: &Map<String, Value>) -> Res
 /// # Errors
 /// [`crate::Error::Invalid`], naming each.
 pub(super) fn check_new(new: &mut NewConversation) -> Result<()> {
-    if let Some(attributes) = new.custom_attributes.as_object() {
-        check("custom_attributes", attributes)?;
-    }
-    if let Some(attributes) = new.additional_attributes.as_object_mut() {
-        check("additional_attributes", attributes)?;
-        if let Some(referer) = attributes.get_mut("referer")
-            && !referer.as_str().is_some_and(is_address)
-        {
-            *referer = Value::Null;
-        }
+    check("custom_attributes", &new.custom_attributes)?;
+    check("additional_attributes", &new.additional_attributes)?;
+    if let Some(referer) = new.additional_attributes.get_mut("referer")
+        && !referer.as_str().is_some_and(is_address)
+    {
+        *referer = Value::Null;
     }
     Ok(())
 }
@@ -71,9 +68,10 @@ pub async fn set_custom_attributes(
     attributes: Map<String, Value>,
     by: &Performer,
 ) -> Result<()> {
+    let attributes = Value::Object(attributes);
     check("custom_attributes", &attributes)?;
     let before = c.row.clone();
-    c.row.custom_attributes = Json(Value::Object(attributes));
+    c.row.custom_attributes = Json(attributes);
     if before.custom_attributes == c.row.custom_attributes {
         return Ok(());
     }

@@ -24,10 +24,13 @@ const BATCH: i64 = 100;
 /// The longest title that something may bear.
 const TITLE: usize = 255;
 
+/// The most titles that something may bear.
+const MOST: usize = 100;
+
 /// Titles as they are kept: trimmed, none blank, each once. A comma separates titles within a text too.
 ///
 /// # Errors
-/// [`Error::Invalid`] for one that is too long.
+/// [`Error::Invalid`] for one that is too long, and for too many.
 pub fn tidy(titles: &[String]) -> Result<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
     for title in titles.iter().flat_map(|text| text.split(',')).map(str::trim) {
@@ -36,6 +39,9 @@ pub fn tidy(titles: &[String]) -> Result<Vec<String>> {
             return Err(Error::invalid("labels", fault));
         }
         if !title.is_empty() && !out.iter().any(|known| known == title) {
+            if out.len() == MOST {
+                return Err(Error::invalid("labels", format!("are too many (maximum is {MOST})")));
+            }
             out.push(title.to_owned());
         }
     }

@@ -1,13 +1,18 @@
 //! What a message may hold: the rules of its content, item lists and template parameters
 //! (`behaviours.md §9.2`).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{ContentType, NewMessage};
-use crate::error::{Error, Result};
+use crate::error::{DOCUMENT, Error, Result, is_bounded};
 
 /// The longest content, in characters (`behaviours.md §18`).
-const CONTENT_LIMIT: usize = 150_000;
+pub(super) const CONTENT_LIMIT: usize = 150_000;
+
+/// The keys that a refusal names at most.
+const STRAY: usize = 10;
 
 const SELECT_ITEM: &[&str] = &["title", "value"];
 const CARD_ITEM: &[&str] = &["title", "description", "media_url", "actions"];
@@ -35,9 +40,24 @@ pub(super) fn check(new: &NewMessage) -> Result<()> {
     if new.content.as_deref().is_some_and(|c| c.chars().nth(CONTENT_LIMIT).is_some()) {
         faults.push(format!("Content is too long (maximum is {CONTENT_LIMIT} characters)"));
     }
+    let documents = [
+        ("Content attributes", &new.content_attributes),
+        ("Additional attributes", &new.additional_attributes),
+    ];
+    for (name, _) in documents.iter().filter(|(_, document)| !is_bounded(document)) {
+        faults.push(format!("{name} is too large (maximum is {} KiB)", DOCUMENT / 1024));
+    }
+    let echo_id = new.echo_id.as_ref();
+    if echo_id.is_some_and(|id| !(id.is_number() || id.as_str().is_some_and(is_short))) {
+        faults.push("Echo id must be a text of at most 255 characters, or a number".to_owned());
+    }
     items(new, &mut faults);
     template_params(&new.additional_attributes, &mut faults);
     refuse(&faults)
+}
+
+fn is_short(text: &str) -> bool {
+    text.chars().nth(255).is_none()
 }
 
 /// Refuses a message for its faults, where it has any.
@@ -89,18 +109,22 @@ fn items(new: &NewMessage, faults: &mut Vec<String>) {
     }
 }
 
-/// The keys that are not allowed, each once, as Ruby writes symbols.
+/// The first keys that are not allowed, each once, as Ruby writes symbols.
 fn stray_keys<'a>(
     objects: impl Iterator<Item = &'a Map<String, Value>>,
     allowed: &[&str],
 ) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
     for key in objects.flat_map(Map::keys).filter(|key| !allowed.contains(&key.as_str())) {
         let plain = key.chars().all(|c| c.is_alphanumeric() || c == '_')
             && key.chars().next().is_some_and(|c| !c.is_numeric());
         let symbol = if plain { format!(":{key}") } else { format!(":{key:?}") };
-        if !out.contains(&symbol) {
+        if seen.insert(key) {
             out.push(symbol);
+        }
+        if out.len() == STRAY {
+            break;
         }
     }
     out

@@ -4,6 +4,8 @@
 //! locked: only what takes time and room in proportion to the text is allowed. There are no loops,
 //! no assignments, and no filters that multiply what they are given.
 
+use std::io::{self, Write};
+use std::panic::catch_unwind;
 use std::sync::LazyLock;
 
 use liquid_core::model::{KString, KStringCow, KStringRef, ScalarCow, ValueCow};
@@ -13,12 +15,20 @@ use liquid_core::runtime::{PartialStore, Registers, Renderable as _, RuntimeBuil
 use liquid_core::{ParseBlock, ParseFilter, Runtime, Value};
 use liquid_lib::stdlib;
 
+use super::content::CONTENT_LIMIT;
+
 /// The longest placeholder or tag, in bytes.
 const LONGEST: usize = 1024;
 /// The most placeholders and tags of a text.
 const MOST: usize = 64;
 /// The deepest index within an index.
 const DEEPEST: usize = 8;
+/// The most filters of a placeholder: each may add a whole record to what it is given.
+const FILTERS: usize = 8;
+/// The longest run of blanks: at each of them the parser looks for a mark after the last.
+const BLANKS: usize = 256;
+/// The longest number, in digits.
+const DIGITS: usize = 18;
 
 static LANGUAGE: LazyLock<Language> = LazyLock::new(|| {
     let mut language = Language::empty();
@@ -65,10 +75,34 @@ pub(super) fn render(text: &str, variables: &serde_json::Value) -> Option<String
     if !is_reasonable(&source) {
         return None;
     }
-    let elements = parser::parse(&source, &LANGUAGE).ok()?;
+    // The language's library panics where its grammar lets through what its reader does not know.
+    catch_unwind(|| fill_in(&source, variables)).ok().flatten()
+}
+
+fn fill_in(source: &str, variables: &serde_json::Value) -> Option<String> {
+    let elements = parser::parse(source, &LANGUAGE).ok()?;
     let globals = liquid_core::to_object(variables).ok()?;
     let runtime = Lenient(RuntimeBuilder::new().set_globals(&globals).build());
-    Template::new(elements).render(&runtime).ok()
+    let mut filled = Bounded(Vec::new());
+    Template::new(elements).render_to(&mut filled, &runtime).ok()?;
+    String::from_utf8(filled.0).ok().filter(|text| text.chars().nth(CONTENT_LIMIT).is_none())
+}
+
+/// Takes what may yet be a message's content, and refuses more.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len().saturating_add(bytes.len()) > CONTENT_LIMIT.saturating_mul(4) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Marks code spans as raw.
@@ -92,10 +126,16 @@ fn spare_code(text: &str) -> String {
 }
 
 /// Whether reading the text takes no more than a moment and little of the stack.
+///
+/// A placeholder ends at its first end mark, unless that stands in quotes: such a text is refused, for what
+/// follows would be counted as nothing.
 fn is_reasonable(source: &str) -> bool {
+    if longest_run(source, char::is_whitespace) > BLANKS {
+        return false;
+    }
     let mut rest = source;
     let mut count = 0;
-    while let Some(at) = rest.find(['{']) {
+    while let Some(at) = rest.find('{') {
         let (_, from) = rest.split_at(at);
         let end = if from.starts_with("{{") {
             "}}"
@@ -107,13 +147,32 @@ fn is_reasonable(source: &str) -> bool {
         };
         let Some((inner, after)) = from.split_once(end) else { return false };
         count += 1;
-        let deep = inner.bytes().filter(|b| *b == b'[').count() > DEEPEST;
-        if count > MOST || inner.len() > LONGEST || deep {
+        let held = |mark: u8| inner.bytes().filter(|b| *b == mark).count();
+        let excessive = held(b'[') > DEEPEST
+            || held(b'|') > FILTERS
+            || longest_run(inner, |c| c.is_ascii_digit()) > DIGITS;
+        if count > MOST || inner.len() > LONGEST || excessive || leaves_quotes_open(inner) {
             return false;
         }
         rest = after;
     }
     true
+}
+
+fn longest_run(text: &str, of: impl Fn(char) -> bool) -> usize {
+    text.split(|c| !of(c)).map(|run| run.chars().count()).max().unwrap_or_default()
+}
+
+fn leaves_quotes_open(inner: &str) -> bool {
+    let mut open = None;
+    for c in inner.chars().filter(|c| matches!(c, '\'' | '"')) {
+        open = match open {
+            None => Some(c),
+            Some(quote) if quote == c => None,
+            still => still,
+        };
+    }
+    open.is_some()
 }
 
 /// A runtime to which whatever is unknown is nil.
@@ -190,5 +249,19 @@ mod tests {
         check(&"{% if a %}".repeat(10_000));
         check(&format!("{{{{ {} }}}}", "a[".repeat(400)));
         check(&"{{ a }}".repeat(10_000));
+        check(&format!("{{% if '%}}' == a {} %}}x{{% endif %}}", "and a ".repeat(12_000)));
+        check(&format!("{{{{ '}}}}' | append: {} }}}}", "a[".repeat(400)));
+        check(&format!("{{{{ \"}}}}\" {} }}}}", "| append: a ".repeat(6_600)));
+        check(&format!("{{{{ a {} }}}}", "| append: a ".repeat(9)));
+        check(&format!("{}{{{{ a }}}}", " ".repeat(100_000)));
+        check("{{ 99999999999999999999999 }}");
+    }
+
+    #[test]
+    fn what_would_grow_too_long_stays() {
+        let variables = json!({"contact": {"note": "x".repeat(CONTENT_LIMIT / 2)}});
+        assert!(render("{{ contact.note }}{{ contact.note }}", &variables).is_some());
+        assert_eq!(render("{{ contact.note }} {{ contact.note }}", &variables), None);
+        assert_eq!(render(&"{{ contact | append: contact }}".repeat(64), &variables), None);
     }
 }

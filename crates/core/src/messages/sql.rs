@@ -70,14 +70,16 @@ statements! {
     ANSWERED: Answered = "messages.answered",
         "select
             exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)),
-            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type = 3
-                and created_at >= $3),
-            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type = 1
-                and not private and created_at > $4),
-            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and content_type = 3)";
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)
+                and message_type = 3 and created_at >= $3),
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)
+                and message_type = 1 and not private and created_at > $4),
+            exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)
+                and message_type = 3 and content_type = 3)";
     /// $1 account, $2 conversation
     SURVEYED: (i64,) = "messages.surveyed",
-        "select count(*) from messages where account_id = $1 and conversation_id = $2 and content_type = 9";
+        "select count(*) from messages where account_id = $1 and conversation_id = $2
+            and message_type in (1, 3) and message_type = 3 and content_type = 9";
     /// $1 account, $2 conversation: what its contact has not read, of the newest messages
     UNREAD: Sent = "messages.unread", (concat!(sent_select!(),
         "where m.account_id = $1 and m.conversation_id = $2 and m.status in (0, 1) and m.message_type <> 0
