@@ -188,7 +188,7 @@ async fn what_a_page_costs_does_not_grow_with_what_is_on_it() {
     let desk = desk().await;
     let (place, number) = desk.visitor("Vera").await;
     let visitor = desk.app.anyone();
-    visitor.post(&place, json!({"content": "First"})).await.ok();
+    visitor.post(&place, json!({"content": "Hello"})).await.ok();
     let routes = [
         "/conversations".to_owned(),
         "/conversations/meta".to_owned(),

@@ -10,7 +10,7 @@ async fn talk(admin: &Actor, member: Option<&Actor>, name: &str, words: &str) {
     let ids: Vec<_> = member.iter().map(|member| member.id).collect();
     let members = json!({"inbox_id": inbox["id"], "user_ids": ids});
     admin.post("/inbox_members", members).await.ok();
-    let email = format!("{}@example.com", name.to_lowercase());
+    let email = format!("{}@example.com", name.to_ascii_lowercase().replace('Ä', "ae"));
     let contact = admin.post("/contacts", json!({"name": name, "email": email})).await.ok();
     let place = json!({"inbox_id": inbox["id"], "contact_id": contact["payload"]["contact"]["id"]});
     let number = admin.post("/conversations", place).await.ok()["id"].clone();
@@ -48,6 +48,9 @@ async fn everybody_finds_what_they_may_see() {
     let (conversations, contacts, _) = found(&agent, "example.com").await;
     assert_eq!(conversations, texts(&["Vera"]));
     assert_eq!(contacts.len(), 2);
+    talk(&admin, None, "Ärne", "Ich ÄRGERE mich").await;
+    let (_, contacts, messages) = found(&admin, "%C3%A4r").await;
+    assert_eq!((contacts, messages), (texts(&["Ärne"]), texts(&["Ich ÄRGERE mich"])));
     let (conversations, contacts, messages) = found(&admin, "100%25").await;
     assert_eq!((conversations.len(), contacts.len(), messages.len()), (0, 0, 0));
     let eve = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;

@@ -36,6 +36,7 @@ pub mod notification_subscriptions;
 pub mod notifications;
 pub mod outside;
 pub mod passwords;
+mod pattern;
 pub mod platform;
 pub mod rooms;
 pub mod scope;
@@ -74,6 +75,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::lists::STATEMENTS,
         conversations::mute::STATEMENTS,
         conversations::participants::STATEMENTS,
+        conversations::release::STATEMENTS,
         conversations::seen::STATEMENTS,
         conversations::snooze::STATEMENTS,
         conversations::sql::STATEMENTS,

@@ -40,6 +40,8 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0035_notifications",
     "0060_files",
     "0061_people_referred_to",
+    "0062_fold",
+    "0063_answers",
 ];
 
 /// A migration that a database has.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -404,6 +405,13 @@ fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError>
         256 << 20,
         if writes { "off" } else { "on" },
     ))?;
+    // SQLite's own lower() knows ASCII alone; on PostgreSQL, `fold` is a function of the schema.
+    conn.create_scalar_function(
+        "fold",
+        1,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        |call| Ok(call.get::<Option<String>>(0)?.map(|text| text.to_lowercase())),
+    )?;
     let limit = options.statement_timeout;
     conn.progress_handler(
         STEPS,

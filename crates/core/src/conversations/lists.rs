@@ -16,6 +16,7 @@ use crate::filters;
 use crate::ids::{ConversationId, InboxId, TeamId};
 use crate::inboxes;
 use crate::messages::{self, Sent};
+use crate::pattern;
 use crate::scope::{Agent, Scope};
 use crate::teams;
 
@@ -294,7 +295,7 @@ statements! {
     /// $1 account, $2 conversations, $3 pattern, $4 limit: what was said in them
     MATCHES_OF: (i64,) = "conversations.matches",
         "select m.id from messages m where m.account_id = $1 and m.conversation_id @in($2) and m.message_type in (0, 1)
-         and lower(m.content) like lower($3) escape '!' order by m.id limit $4";
+         and fold(m.content) like $3 escape '!' order by m.id limit $4";
 }
 
 /// The inboxes that a member sees; none where that is all of them.
@@ -304,19 +305,6 @@ pub(super) async fn sight(tx: &mut Tx<'_>, scope: &Scope<Agent>) -> Result<Optio
     }
     let inboxes = inboxes::sql::ids_of_user(tx, scope, scope.user_id()).await?;
     Ok(Some(inboxes.into_iter().map(|inbox| inbox.0).collect()))
-}
-
-/// A pattern that a text holds `text`, with `!` before what stands for itself.
-fn pattern(text: &str) -> String {
-    let mut out = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '!' | '%' | '_') {
-            out.push('!');
-        }
-        out.push(c);
-    }
-    out.push('%');
-    out
 }
 
 /// What a member sees of the conversations that conditions find.
@@ -390,9 +378,9 @@ impl<'a> Narrowed<'a> {
         }
         if let Some(text) = &filter.text {
             query
-                .push(" and exists (select 1 from messages m where m.account_id = $1 and m.conversation_id = c.id and m.message_type in (0, 1) and lower(m.content) like lower(")
-                .value(pattern(text))
-                .push(") escape '!')");
+                .push(" and exists (select 1 from messages m where m.account_id = $1 and m.conversation_id = c.id and m.message_type in (0, 1) and fold(m.content) like ")
+                .value(pattern::holding(text))
+                .push(" escape '!')");
         }
         if let Some(source) = &filter.source_id {
             query
@@ -637,7 +625,7 @@ pub async fn search(
     let ids: Vec<i64> = conversations.iter().map(|c| c.row.id.0).collect();
     let matches: Vec<i64> = match &filter.text {
         Some(text) if !ids.is_empty() => {
-            let args = args![scope.account_id(), ids, pattern(text), MATCHES];
+            let args = args![scope.account_id(), ids, pattern::holding(text), MATCHES];
             tx.all(&MATCHES_OF, args).await?.into_iter().map(|(id,)| id).collect()
         }
         _ => Vec::new(),

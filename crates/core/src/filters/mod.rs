@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::custom_attributes::{Definition, DisplayType};
 use crate::error::{Error, Result};
+use crate::pattern;
 
 /// As many conditions may be put together.
 const CONDITIONS: usize = 100;
@@ -451,10 +452,10 @@ impl Comparison<'_> {
             if index > 0 {
                 query.push(" or ");
             }
-            query.push("lower(");
+            query.push("fold(cast(");
             place.push(query);
-            query.push(") like lower(");
-            query.value(format!("{before}{}{after}", escaped(text))).push(") escape '!'");
+            query.push(" as text)) like ");
+            query.value(format!("{before}{}{after}", pattern::literal(text))).push(" escape '!'");
         }
         query.push(")");
         Ok(())
@@ -522,18 +523,6 @@ impl Comparison<'_> {
     }
 }
 
-/// A text that stands for itself in a pattern.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '!' | '%' | '_') {
-            out.push('!');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use chatwarden_db::Engine;
@@ -560,7 +549,7 @@ mod tests {
                 {"attribute_key": "blocked", "filter_operator": "equal_to", "values": [true], "query_operator": "or"},
                 {"attribute_key": "labels", "filter_operator": "is_present"},
             ]),
-            " and (((lower(ct.name) like lower($1) escape '!' or lower(ct.name) like lower($2) escape '!')) and \
+            " and (((fold(cast(ct.name as text)) like $1 escape '!' or fold(cast(ct.name as text)) like $2 escape '!')) and \
              (ct.blocked = $3) or (cast(ct.labels as text) <> '[]')) ",
         );
         check(
@@ -606,10 +595,5 @@ mod tests {
         ]);
         check(apart, "Query operator must be");
         check(Value::Array(vec![json!({}); 101]), "payload: at most 100");
-    }
-
-    #[test]
-    fn values_stand_for_themselves() {
-        assert_eq!(escaped("50%_off!"), "50!%!_off!!");
     }
 }

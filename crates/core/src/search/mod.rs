@@ -9,6 +9,7 @@ use crate::conversations::Conversation;
 use crate::error::{Error, Result};
 use crate::ids::{ChannelId, DisplayId};
 use crate::messages::{self, Sent};
+use crate::pattern;
 use crate::scope::{Agent, Scope};
 
 /// The longest text that is looked for.
@@ -34,14 +35,7 @@ impl Query {
         if text.chars().nth(LONG).is_some() {
             return Err(Error::Unprocessable(format!("q: at most {LONG} characters")));
         }
-        let mut pattern = String::from("%");
-        for c in text.trim().to_lowercase().chars() {
-            if matches!(c, '!' | '%' | '_') {
-                pattern.push('!');
-            }
-            pattern.push(c);
-        }
-        pattern.push('%');
+        let pattern = pattern::holding(text.trim());
         Ok(Self { pattern, offset: page.max(1).saturating_sub(1).saturating_mul(PAGE) })
     }
 }
@@ -125,17 +119,4 @@ pub async fn messages(
         number.map(|(_, number)| (*number, sent))
     };
     Ok(sent.into_iter().filter_map(of).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_stands_for_itself() {
-        let query = Query::new("  100% SURE_! ", 3).unwrap();
-        assert_eq!(query.pattern, "%100!% sure!_!!%");
-        assert_eq!(query.offset, 30);
-        assert!(Query::new(&"x".repeat(1001), 1).is_err());
-    }
 }

@@ -33,7 +33,7 @@ statements! {
     /// $1 account, $2 user, $3 is administrator, $4 pattern, $5 not before, $6 as many, $7 after as many
     MESSAGES: (MessageId, ConversationId) = "search.messages", (concat!(
         "select m.id, m.conversation_id from messages m where m.account_id = $1 and ", visible!("m"),
-        "and m.created_at >= $5 and lower(m.content) like lower($4) escape '!'
+        "and m.created_at >= $5 and fold(m.content) like $4 escape '!'
          order by m.id desc limit $6 offset $7"));
     /// $1 account, $2 conversations: each one's first message
     FIRST_MESSAGES: (ConversationId, MessageId) = "search.first_messages",

@@ -1,0 +1,29 @@
+//! Texts that are looked for, as patterns of `like … escape '!'`.
+
+/// A text as part of a pattern: it stands for itself, in lower case, to be compared with what `fold(…)` gives.
+pub(crate) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '!' | '%' | '_') {
+            out.push('!');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A pattern of the texts that hold this one.
+pub(crate) fn holding(text: &str) -> String {
+    format!("%{}%", literal(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stands_for_itself() {
+        assert_eq!(holding("100% SURE_!"), "%100!% sure!_!!%");
+        assert_eq!(holding("ÄRGER"), "%ärger%");
+    }
+}

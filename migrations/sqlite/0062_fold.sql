@@ -1,0 +1,1 @@
+-- fold(text): the text in lower case, whatever its script. Each connection brings it along.
