@@ -78,3 +78,27 @@ async fn only_contacts_of_the_account_are_merged() {
     admin.get(&format!("/contacts/{mine}")).await.ok();
     eve.get(&format!("/contacts/{theirs}")).await.ok();
 }
+
+#[tokio::test]
+async fn a_conversation_opened_during_a_merge_is_the_kept_ones() {
+    let (_, admin) = App::start().await;
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let base = contact(&admin, json!({"name": "Vera"})).await;
+    for nth in 0..20 {
+        let mergee = contact(&admin, json!({"name": "V."})).await;
+        let place = json!({"inbox_id": inbox["id"], "contact_id": mergee, "source_id": format!("till-{nth}")});
+        admin.post("/conversations", place.clone()).await.ok();
+        let both = json!({"base_contact_id": base, "mergee_contact_id": mergee});
+        let (opened, merged) = tokio::join!(
+            admin.post("/conversations", place),
+            admin.post("/actions/contact_merge", both)
+        );
+        merged.ok();
+        if opened.status != 404 {
+            let opened = opened.ok();
+            let path = format!("/conversations/{}", opened["id"]);
+            assert_eq!(admin.get(&path).await.ok()["meta"]["sender"]["id"], base);
+        }
+    }
+}

@@ -29,7 +29,9 @@ pub async fn merge(
     if base == mergee {
         return lock(tx, scope, base).await;
     }
-    // Conversations are locked before contacts, as those do who write a message.
+    // Contact inboxes are locked before all else, as those do who open a conversation; conversations
+    // before contacts, as those do who write a message.
+    let tokens = tx.all(&sql::TOKENS_OF, args![account, mergee]).await?;
     let moved: Vec<i64> = tx
         .all(&sql::LOCK_CONVERSATIONS, args![account, mergee])
         .await?
@@ -41,7 +43,6 @@ pub async fn merge(
     let find = |id: ContactId| locked.iter().find(|c| c.id == id).cloned().ok_or(Error::NotFound);
     let (mut survivor, gone) = (find(base)?, find(mergee)?);
     let now = tx.now();
-    let tokens = tx.all(&sql::TOKENS_OF, args![account, mergee]).await?;
     tx.run(&sql::MOVE_MESSAGES, args![account, mergee, base]).await?;
     tx.run(&sql::MOVE_CONVERSATIONS, args![account, mergee, base, now]).await?;
     tx.run(&sql::MOVE_CONTACT_INBOXES, args![account, mergee, base, now]).await?;

@@ -52,12 +52,14 @@ pub fn is_online(tx: &Tx<'_>, contact: &Contact) -> bool {
 /// [`Error::NotFound`] where there is none; [`Error::Invalid`] while it is present.
 pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope, id: ContactId) -> Result<()> {
     let account = scope.account_id();
+    // Contact inboxes are locked before the contact, as those do who open a conversation.
+    let tokens = tx.all(&DELETE_CONTACT_INBOXES, args![account, id]).await?;
     let contact = lock(tx, scope, id).await?;
     if is_online(tx, &contact) {
         let fault = format!("{} is Online, please try again later", contact.name);
         return Err(Error::invalid("base", fault));
     }
-    for (token,) in tx.all(&DELETE_CONTACT_INBOXES, args![account, id]).await? {
+    for (token,) in tokens {
         events::refresh(tx, token);
     }
     tx.run(&DELETE_NOTES, args![account, id]).await?;

@@ -71,7 +71,8 @@ statements! {
         "update notes set contact_id = $3 where account_id = $1 and contact_id = $2";
     /// $1 account, $2 contact
     TOKENS_OF: (String,) = "contacts.tokens_of",
-        "select pubsub_token from contact_inboxes where account_id = $1 and contact_id = $2";
+        "select ci.pubsub_token from contact_inboxes ci where ci.account_id = $1 and ci.contact_id = $2
+         order by ci.id @lock(ci)";
     /// $1 account, $2 contact
     DELETE: () = "contacts.delete", "delete from contacts where account_id = $1 and id = $2";
     /// $1 account, $2 contact inbox, $3 now

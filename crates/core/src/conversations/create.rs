@@ -112,7 +112,8 @@ pub async fn place(
 /// Nobody hears of it yet: [`announce_created`] does that once its first message stands.
 ///
 /// # Errors
-/// [`Error::Invalid`] for attributes beyond the limits.
+/// [`Error::Invalid`] for attributes beyond the limits, [`Error::NotFound`] where the contact inbox was
+/// removed meanwhile.
 pub async fn create(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -121,9 +122,8 @@ pub async fn create(
     blocked: bool,
     mut new: NewConversation,
 ) -> Result<(Conversation, bool)> {
-    if inbox.lock_to_single_conversation {
-        sql::lock_contact_inbox(tx, scope, of.id).await?;
-    }
+    // Its contact may have been merged into another since it was read.
+    let contact = sql::lock_contact_inbox(tx, scope, of.id).await?.ok_or(Error::NotFound)?;
     if inbox.lock_to_single_conversation
         && let Some(latest) = sql::latest_of_contact_inbox(tx, scope, of.id, inbox.id).await?
     {
@@ -134,7 +134,7 @@ pub async fn create(
         new.status = Status::Resolved;
     }
     let display_id = sql::next_display_id(tx, scope).await?;
-    let id = sql::insert(tx, scope, display_id, inbox.id, of, &new).await?;
+    let id = sql::insert(tx, scope, display_id, inbox.id, (contact, of.id), &new).await?;
     let conversation = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
     Ok((conversation, true))
 }

@@ -3,7 +3,7 @@
 use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
 use super::{Conversation, Found};
-use crate::ids::{ContactInboxId, ConversationId, DisplayId, InboxId, UserId};
+use crate::ids::{ContactId, ContactInboxId, ConversationId, DisplayId, InboxId, UserId};
 use crate::scope::Scope;
 
 /// The columns of [`Conversation`], joined as [`conversation_from!`] joins them.
@@ -65,9 +65,9 @@ statements! {
     LOCK_LATEST: (i64,) = "conversations.lock_latest",
         "select c.id from conversations c
          where c.account_id = $1 and c.contact_inbox_id = $2 and c.inbox_id = $3 order by c.id desc limit 1 @lock(c)";
-    /// $1 account, $2 contact inbox: who opens its first conversation does so alone
-    LOCK_CONTACT_INBOX: (i64,) = "conversations.lock_contact_inbox",
-        "select ci.id from contact_inboxes ci where ci.account_id = $1 and ci.id = $2 @lock(ci)";
+    /// $1 account, $2 contact inbox: who opens a conversation of it does so alone; whose it is now
+    LOCK_CONTACT_INBOX: (ContactId,) = "conversations.lock_contact_inbox",
+        "select ci.contact_id from contact_inboxes ci where ci.account_id = $1 and ci.id = $2 @lock(ci)";
     /// $1 account, $2 row ids
     BY_IDS: Conversation = "conversations.by_ids", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), "where c.account_id = $1 and c.id @in($2) order by c.id"));
@@ -153,13 +153,15 @@ pub async fn latest_of_contact_inbox(
     }
 }
 
-/// Keeps everybody else from opening a conversation of a contact inbox until the transaction ends.
+/// Keeps everybody else from opening a conversation of a contact inbox, and from giving it to another
+/// contact, until the transaction ends. Whose it is now; `None` where it is gone.
 pub async fn lock_contact_inbox(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     contact_inbox: ContactInboxId,
-) -> Result<(), DbError> {
-    tx.opt(&LOCK_CONTACT_INBOX, args![scope.account_id(), contact_inbox]).await.map(|_| ())
+) -> Result<Option<ContactId>, DbError> {
+    let args = args![scope.account_id(), contact_inbox];
+    Ok(tx.opt(&LOCK_CONTACT_INBOX, args).await?.map(|(contact,)| contact))
 }
 
 /// A conversation by its row's id.
@@ -183,7 +185,7 @@ pub async fn insert(
     scope: &Scope,
     display_id: DisplayId,
     inbox: InboxId,
-    of: &crate::contacts::ContactInbox,
+    (contact, contact_inbox): (ContactId, ContactInboxId),
     new: &super::NewConversation,
 ) -> Result<ConversationId, DbError> {
     let (now, uuid) = (tx.now(), tx.ambient().uuid());
@@ -194,8 +196,8 @@ pub async fn insert(
             display_id,
             uuid,
             inbox,
-            of.contact_id,
-            of.id,
+            contact,
+            contact_inbox,
             new.status,
             new.assignee,
             Json(&new.additional_attributes),

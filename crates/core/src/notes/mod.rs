@@ -42,16 +42,12 @@ fn check(content: &str) -> Result<()> {
     faults.check()
 }
 
-async fn known(tx: &mut Tx<'_>, scope: &Scope, contact: ContactId) -> Result<()> {
-    contacts::sql::get(tx, scope, contact).await?.map(drop).ok_or(Error::NotFound)
-}
-
 /// The notes on a contact, newest first.
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is no such contact.
 pub async fn list(tx: &mut Tx<'_>, scope: &Scope, contact: ContactId) -> Result<Vec<Note>> {
-    known(tx, scope, contact).await?;
+    contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
     Ok(tx.all(&sql::LIST, args![scope.account_id(), contact]).await?)
 }
 
@@ -73,7 +69,8 @@ pub async fn create(
     contact: ContactId,
     content: &str,
 ) -> Result<Note> {
-    known(tx, scope, contact).await?;
+    // Locked: a merge takes its notes along, a removal leaves none.
+    contacts::lock(tx, scope, contact).await?;
     check(content)?;
     let now = tx.now();
     let args = args![scope.account_id(), contact, scope.user_id(), content, now];
