@@ -145,11 +145,15 @@ async fn a_team_drops_an_assignee_of_others_and_gives_to_its_own_in_turn() {
 
 #[tokio::test]
 async fn a_removed_team_leaves_its_conversations() {
-    let (_, admin) = App::start().await;
+    let (app, admin) = App::start().await;
     let path = conversation(&admin, &inbox(&admin, &[]).await).await;
     let care = team(&admin, json!({"name": "care"}), &[&admin]).await;
     admin.post(&format!("{path}/assignments"), json!({"team_id": id_of(&care)})).await.ok();
     admin.delete(&care).await.ok();
     admin.get(&care).await.status(404);
     assert_eq!(admin.get(&path).await.ok()["meta"]["team"], Value::Null);
+    app.settle().await;
+    let without = json!({"payload": [{"attribute_key": "team_id", "filter_operator": "is_not_present", "values": []}]});
+    let found = admin.post("/conversations/filter", without).await.ok();
+    assert_eq!(found["meta"]["all_count"], json!(1));
 }

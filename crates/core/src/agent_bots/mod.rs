@@ -7,6 +7,7 @@ use chatwarden_db::{Json, Timestamp, Tx, WriteTx, args};
 use serde_json::{Value, json};
 
 use crate::accounts;
+use crate::conversations::{self, Holder};
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{AccountId, AgentBotId};
 use crate::scope::{Bot, Scope};
@@ -206,10 +207,10 @@ pub async fn reset_secret(tx: &mut WriteTx<'_>, bot: &mut AgentBot) -> Result<()
 /// # Errors
 /// What the database says.
 pub async fn delete(tx: &mut WriteTx<'_>, bot: &AgentBot) -> Result<()> {
-    let now = tx.now();
     tokens::remove(tx, Owner::AgentBot(bot.id)).await?;
     tx.run(&sql::DISCONNECT, args![bot.id]).await?;
-    tx.run(&sql::UNASSIGN, args![bot.id, now]).await?;
+    let account = bot.account_id.unwrap_or(AccountId(0));
+    conversations::release(tx, account, Holder::AgentBot(bot.id)).await?;
     tx.run(&sql::DELETE, args![bot.id, bot.account_id]).await?;
     Ok(())
 }

@@ -38,9 +38,6 @@ statements! {
          where id = $1 and (account_id = $2 or (cast($2 as bigint) is null and account_id is null))";
     /// $1 bot: in every account, as a bot of the installation serves several
     DISCONNECT: () = "agent_bots.disconnect", "delete from agent_bot_inboxes where agent_bot_id = $1";
-    /// $1 bot, $2 now: in every account, as a bot of the installation serves several
-    UNASSIGN: () = "agent_bots.unassign",
-        "update conversations set assignee_agent_bot_id = null, updated_at = $2 where assignee_agent_bot_id = $1";
     /// $1 account, $2 bot
     ENTER: AgentBot = "agent_bots.enter", (concat!("select ", bot_columns!(),
         " from agent_bots b where b.id = $2 and (b.account_id = $1 or exists (

@@ -5,6 +5,7 @@ pub mod sql;
 use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 
 use crate::accounts::Account;
+use crate::conversations::{self, Holder};
 use crate::custom_filters;
 use crate::error::{Error, Result};
 use crate::events;
@@ -274,11 +275,10 @@ pub async fn leave(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<
     if tx.run(&sql::DELETE, args![account, user]).await? == 0 {
         return Ok(());
     }
-    let now = tx.now();
     tx.run(&sql::LEAVE_INBOXES, args![account, user]).await?;
     tx.run(&teams::sql::LEAVE, args![account, user]).await?;
     tx.run(&custom_filters::sql::LEAVE, args![account, user]).await?;
-    tx.run(&sql::UNASSIGN, args![account, user, now]).await?;
+    conversations::release(tx, account, Holder::Assignee(user)).await?;
     tx.run(&notification_settings::sql::REMOVE, args![account, user]).await?;
     refresh(tx, user).await
 }

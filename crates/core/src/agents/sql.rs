@@ -31,7 +31,4 @@ statements! {
     DELETE: () = "agents.delete", "delete from account_users where account_id = $1 and user_id = $2";
     /// $1 account, $2 user
     LEAVE_INBOXES: () = "agents.leave_inboxes", "delete from inbox_members where account_id = $1 and user_id = $2";
-    /// $1 account, $2 user, $3 now
-    UNASSIGN: () = "agents.unassign",
-        "update conversations set assignee_id = null, updated_at = $3 where account_id = $1 and assignee_id = $2";
 }

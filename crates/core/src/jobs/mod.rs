@@ -51,6 +51,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(conversations::counts::FOLD, on(store, conversations::counts::fold))
         .on(conversations::counts::VERIFY, on(store, conversations::counts::verify))
         .on(conversations::PURGE, on(store, conversations::purge))
+        .on(conversations::RELEASE, on(store, conversations::release::run))
         .on(assignment::JOB, on(store, assignment::run))
         .on(assignment::SWEEP, on(store, assignment::sweep))
         .on(inboxes::purge::JOB, on(store, inboxes::purge::run))
