@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use chatwarden_db::{Timestamp, WriteTx, args};
+use chatwarden_db::{DbError, Timestamp, WriteTx, args};
 use chatwarden_jobs::outbox::Stored;
 use chatwarden_jobs::{Every, Job, JobError, NewJob, Schedule, enqueue_all};
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ pub const SWEEP: &str = "assignment.sweep";
 /// Who waited for somebody to come is not forgotten.
 pub const HOURLY: Schedule =
     Schedule { name: "assignment.sweep", every: Every::Seconds(30 * 60), kind: SWEEP };
-/// The conversations that one run hands out.
-const MOST: i64 = 100;
+/// The conversations that are handed out in one transaction.
+const MOST: i64 = 10;
 /// The turns of who goes by no policy: so many in so many seconds.
 const FAIR: (i64, i64) = (5, 300);
 /// The hours after which a conversation is left alone, where no policy says otherwise.
@@ -61,18 +61,16 @@ fn again(error: Error) -> JobError {
 /// # Errors
 /// [`JobError::Retry`] where the database is away.
 pub async fn sweep(store: Store, _: Job) -> Result<(), JobError> {
-    store
-        .write(async move |tx| {
-            let found = tx.all(&sql::WAITED_AT, args![]).await?;
-            let jobs: Vec<NewJob> = found
-                .into_iter()
-                .map(|(account, inbox)| job(account, inbox).unique(format!("assign:at:{inbox}")))
-                .collect();
-            enqueue_all(tx, &jobs).await?;
-            Ok::<_, Error>(())
-        })
+    // The search may be long: it is not the writer's.
+    let found = store
+        .read(async move |tx| tx.all(&sql::WAITED_AT, args![]).await)
         .await
-        .map_err(again)
+        .map_err(|error: DbError| JobError::Retry(error.to_string()))?;
+    let jobs: Vec<NewJob> = found
+        .into_iter()
+        .map(|(account, inbox)| job(account, inbox).unique(format!("assign:at:{inbox}")))
+        .collect();
+    store.write(async move |tx| Ok(enqueue_all(tx, &jobs).await.map(drop)?)).await.map_err(again)
 }
 
 /// Hands out the conversations of the job's inbox.
@@ -84,10 +82,15 @@ pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
         return Ok(());
     };
     let account = AccountId(job.account_id);
-    store
-        .write(async move |tx| hand_out(tx, &Scope::of_job(account), inbox).await)
-        .await
-        .map_err(again)
+    loop {
+        let given = store
+            .write(async move |tx| hand_out(tx, &Scope::of_job(account), inbox).await)
+            .await
+            .map_err(again)?;
+        if given < MOST {
+            return Ok(());
+        }
+    }
 }
 
 /// Who may be given something, and how much more.
@@ -99,19 +102,14 @@ struct Candidate {
     last: i64,
 }
 
-async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result<()> {
+/// Hands out some of the conversations that wait at an inbox; how many.
+async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result<i64> {
     let (account, now) = (scope.account_id(), tx.now());
-    let Some(ruled) = tx.opt(&sql::RULED, args![account, inbox]).await? else { return Ok(()) };
+    let Some(ruled) = tx.opt(&sql::RULED, args![account, inbox]).await? else { return Ok(0) };
     if !ruled.hands_out {
-        return Ok(());
+        return Ok(0);
     }
     let rules = Rules::of(ruled, now);
-    let waiting = tx
-        .all(&sql::WAITING, args![account, inbox, rules.active_since, rules.longest_first, MOST])
-        .await?;
-    if waiting.is_empty() {
-        return Ok(());
-    }
     let seated = tx.all(&sql::SEATED, args![account, inbox]).await?;
     let there: Vec<Member> = seated
         .into_iter()
@@ -119,7 +117,7 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         .filter(|member| member.availability_status(tx) == Availability::Online)
         .collect();
     if there.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let since = now.plus_seconds(-rules.window);
     let turns = tx.all(&sql::TURNS, args![account, inbox, since]).await?;
@@ -131,20 +129,24 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
             let (count, last) = turns.get(&member.id.0).copied().unwrap_or_default();
             Candidate { member, left: rules.limit - count, last }
         })
+        .filter(|candidate| candidate.left > 0)
         .collect();
-    let teams: Vec<i64> = waiting.iter().filter_map(|(_, team, _)| *team).collect();
+    let able: Vec<i64> = candidates.iter().map(|it| it.member.id.0).collect();
+    let Rules { active_since, longest_first, .. } = rules;
+    let waiting = tx
+        .all(&sql::WAITING, args![account, inbox, active_since, longest_first, able, MOST])
+        .await?;
+    let teams: Vec<i64> = waiting.iter().filter_map(|(_, team)| *team).collect();
     let in_teams = if teams.is_empty() {
         Vec::new()
     } else {
         tx.all(&sql::TEAM_MEMBERS, args![account, teams]).await?
     };
     let by = Performer::Policy(rules.says);
+    let mut given = 0;
     let mut turn = candidates.iter().map(|it| it.last).max().unwrap_or_default();
-    for (id, team, assigns) in waiting {
-        let in_team = |user: UserId| match team {
-            None => true,
-            Some(team) => assigns == Some(true) && in_teams.contains(&(team, user.0)),
-        };
+    for (id, team) in waiting {
+        let in_team = |user: UserId| team.is_none_or(|team| in_teams.contains(&(team, user.0)));
         let next = candidates
             .iter_mut()
             .filter(|it| it.left > 0 && in_team(it.member.id))
@@ -159,10 +161,11 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         conversations::assign(tx, scope, &mut c, Some(&next.member), &by).await?;
         tx.run(&sql::TAKE_TURN, args![account, inbox, next.member.id, now]).await?;
         turn += 1;
+        given += 1;
         (next.left, next.last) = (next.left - 1, turn);
     }
     tx.run(&sql::FORGET, args![account, inbox, since]).await?;
-    Ok(())
+    Ok(given)
 }
 
 /// The rules that an inbox goes by.

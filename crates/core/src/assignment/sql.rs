@@ -83,14 +83,16 @@ statements! {
         "delete from assignment_turns where account_id = $1 and inbox_id = $2 and created_at < $3
             and exists (select 1 from assignment_turns later where later.account_id = $1 and later.inbox_id = $2
                 and later.user_id = assignment_turns.user_id and later.id > assignment_turns.id)";
-    /// $1 account, $2 inbox, $3 active since, $4 whether the longest waiting come first, $5 how many: the conversations
-    /// that nobody has, and who of which team may have them
-    WAITING: (i64, Option<i64>, Option<bool>) = "assignment.waiting",
-        "select c.id, c.team_id, t.allow_auto_assign from conversations c
-         left join teams t on t.account_id = c.account_id and t.id = c.team_id
+    /// $1 account, $2 inbox, $3 active since, $4 whether the longest waiting come first, $5 who can take
+    /// some, $6 how many: the conversations that nobody has and one of these may have, with their team
+    WAITING: (i64, Option<i64>) = "assignment.waiting",
+        "select c.id, c.team_id from conversations c
          where c.account_id = $1 and c.inbox_id = $2 and c.status = 0 and c.assignee_id is null
             and c.assignee_agent_bot_id is null and c.last_activity_at >= $3
-         order by case when $4 then c.last_activity_at else c.created_at end, c.id limit $5";
+            and (c.team_id is null or exists (select 1 from teams t join team_members tm
+                    on tm.account_id = t.account_id and tm.team_id = t.id
+                where t.account_id = c.account_id and t.id = c.team_id and t.allow_auto_assign and tm.user_id @in($5)))
+         order by case when $4 then c.last_activity_at else c.created_at end, c.id limit $6";
     /// $1 account, $2 teams
     TEAM_MEMBERS: (i64, i64) = "assignment.team_members",
         "select team_id, user_id from team_members where account_id = $1 and team_id @in($2)";
