@@ -226,3 +226,32 @@ async fn only_api_inboxes_have_a_secret() {
     let mail = inbox(&admin, "Mail", json!({"type": "email", "email": "a@example.com"})).await;
     admin.post(&format!("/inboxes/{}/reset_secret", mail["id"]), Value::Null).await.status(404);
 }
+
+#[tokio::test]
+async fn what_two_change_at_once_is_kept_of_both() {
+    let (_, admin) = App::start().await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let path = format!("/inboxes/{}", made["id"]);
+    for nth in 0..10 {
+        let address = format!("https://example.com/{nth}");
+        let mandatory = nth % 2 == 0;
+        let (one, other) = tokio::join!(
+            admin.patch(&path, json!({"channel": {"webhook_url": address}})),
+            admin.patch(&path, json!({"channel": {"hmac_mandatory": mandatory}}))
+        );
+        (one.ok(), other.ok());
+        let kept = admin.get(&path).await.ok();
+        assert_eq!(kept["webhook_url"], json!(address));
+        assert_eq!(kept["hmac_mandatory"], json!(mandatory));
+    }
+}
+
+#[tokio::test]
+async fn a_closed_day_has_hours_of_a_day_all_the_same() {
+    let (_, admin) = App::start().await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let day = json!({"day_of_week": 1, "closed_all_day": true, "open_hour": i64::MAX});
+    let body = json!({"working_hours": [day]});
+    let kept = admin.patch(&format!("/inboxes/{}", made["id"]), body).await.ok();
+    assert_eq!(kept["working_hours"][1]["open_hour"], json!(9));
+}

@@ -260,3 +260,15 @@ async fn a_browser_is_whose_it_was_last() {
     desk.agent.delete(path).await.ok();
     desk.app.anyone().delete(path).await.status(401);
 }
+
+#[tokio::test]
+async fn who_leaves_an_inbox_forgets_what_was_told_of_it() {
+    let desk = desk().await;
+    let conversation = desk.conversation(json!({"assignee_id": desk.agent.id})).await;
+    desk.says(&conversation, &desk.admin, json!({"content": "Hello", "message_type": "incoming"}))
+        .await;
+    assert_ne!(desk.agent.get("/notifications").await.ok()["data"]["payload"], json!([]));
+    let nobody = json!({"inbox_id": desk.inbox, "user_ids": []});
+    desk.admin.patch("/inbox_members", nobody).await.ok();
+    assert_eq!(desk.agent.get("/notifications").await.ok()["data"]["payload"], json!([]));
+}

@@ -70,10 +70,13 @@ impl Day {
     }
 
     fn makes_sense(&self) -> bool {
-        if self.closed_all_day {
-            return !self.open_all_day;
-        }
         let within = |value: Option<i64>, most: i64| value.filter(|v| (0..=most).contains(v));
+        if self.closed_all_day {
+            let fits = |value: Option<i64>, most| value.is_none() || within(value, most).is_some();
+            return !self.open_all_day
+                && [self.open_hour, self.close_hour].into_iter().all(|hour| fits(hour, 23))
+                && [self.open_minutes, self.close_minutes].into_iter().all(|it| fits(it, 59));
+        }
         let at = |hour, minutes| Some(within(hour, 23)? * 60 + within(minutes, 59)?);
         match (at(self.open_hour, self.open_minutes), at(self.close_hour, self.close_minutes)) {
             (Some(open), Some(close)) => open < close,

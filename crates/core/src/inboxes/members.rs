@@ -6,6 +6,7 @@ use super::{changed, sql};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{InboxId, UserId};
+use crate::notifications;
 use crate::scope::{Admin, Agent, Scope};
 use crate::users::{self, Member};
 
@@ -19,7 +20,7 @@ pub async fn add(
     inbox: InboxId,
     users: &[UserId],
 ) -> Result<()> {
-    sql::get(tx, admin, inbox).await?.ok_or(Error::NotFound)?;
+    tx.opt(&sql::LOCK, args![admin.account_id(), inbox]).await?.ok_or(Error::NotFound)?;
     seat(tx, admin, inbox, users).await?;
     changed(tx, admin).await
 }
@@ -34,7 +35,7 @@ pub async fn replace(
     inbox: InboxId,
     users: &[UserId],
 ) -> Result<()> {
-    sql::get(tx, admin, inbox).await?.ok_or(Error::NotFound)?;
+    tx.opt(&sql::LOCK, args![admin.account_id(), inbox]).await?.ok_or(Error::NotFound)?;
     let present = sql::member_ids(tx, admin, inbox).await?;
     let differ = |these: &[UserId], those: &[UserId]| -> Vec<UserId> {
         these.iter().filter(|id| !those.contains(id)).copied().collect()
@@ -54,7 +55,7 @@ pub async fn remove(
     inbox: InboxId,
     users: &[UserId],
 ) -> Result<()> {
-    sql::get(tx, admin, inbox).await?.ok_or(Error::NotFound)?;
+    tx.opt(&sql::LOCK, args![admin.account_id(), inbox]).await?.ok_or(Error::NotFound)?;
     unseat(tx, admin, inbox, users).await?;
     changed(tx, admin).await
 }
@@ -88,6 +89,8 @@ async fn unseat(
     }
     let members = users::sql::members(tx, admin, users).await?;
     sql::remove_members(tx, admin, inbox, users).await?;
+    let gone: Vec<i64> = users.iter().map(|user| user.0).collect();
+    notifications::forget_unseen(tx, admin, &gone).await?;
     refresh(tx, members);
     Ok(())
 }

@@ -89,6 +89,21 @@ pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
     purge(&store, &scope, inbox).await.map_err(|error| JobError::Retry(error.to_string()))
 }
 
+/// Deletes what belongs to conversations, so many rows at a time.
+async fn empty(store: &Store, account: AccountId, ids: &[i64]) -> Result<()> {
+    for statement in OF_CONVERSATIONS {
+        loop {
+            let these = ids.to_vec();
+            let gone =
+                store.write(async move |tx| tx.run(statement, args![account, these]).await).await?;
+            if gone < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
     let account = scope.account_id();
     loop {
@@ -106,20 +121,13 @@ async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
                 tx.run(&GIVE_UP_FILES, args![account, these, now]).await
             })
             .await?;
-        for statement in OF_CONVERSATIONS {
-            loop {
-                let these = ids.clone();
-                let gone = store
-                    .write(async move |tx| tx.run(statement, args![account, these]).await)
-                    .await?;
-                if gone < BATCH {
-                    break;
-                }
-            }
-        }
+        empty(store, account, &ids).await?;
+        let these = ids.clone();
         store
-            .write(async move |tx| tx.run(&DELETE_CONVERSATIONS, args![account, ids]).await)
+            .write(async move |tx| tx.run(&DELETE_CONVERSATIONS, args![account, these]).await)
             .await?;
+        // What somebody wrote while they were being emptied.
+        empty(store, account, &ids).await?;
     }
     while store.write(async move |tx| tx.run(&CONTACT_INBOXES, args![account, inbox]).await).await?
         >= BATCH

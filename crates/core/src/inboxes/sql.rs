@@ -75,7 +75,7 @@ statements! {
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) returning id";
     /// $1 account, $2 inbox; for changing: nobody else changes the rows until the transaction ends
     LOCK: InboxWithChannel = "inboxes.lock", (concat!("select ", inbox_columns!(),
-        "where i.account_id = $1 and i.id = $2 @lock(i)"));
+        "where i.account_id = $1 and i.id = $2 @lock(i, ch)"));
     /// Everything that may change but the picture, from the row in hand: it is locked.
     UPDATE: () = "inboxes.update",
         "update inboxes set name = $3, greeting_enabled = $4, greeting_message = $5, enable_email_collect = $6,

@@ -79,6 +79,21 @@ pub(super) async fn listed(
     Ok(Listed { rows: rows.collect(), quotes })
 }
 
+/// Forgets what members were told of conversations that they see no more.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn forget_unseen(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    users: &[i64],
+) -> Result<()> {
+    if !users.is_empty() {
+        tx.run(&sql::FORGET_UNSEEN, args![scope.account_id(), users]).await?;
+    }
+    Ok(())
+}
+
 /// What the member has not read, and is not to be reminded of later.
 ///
 /// # Errors

@@ -47,6 +47,19 @@ statements! {
             secondary_actor_id, last_activity_at, created_at, updated_at)
          select $1, au.user_id, $2, $3, $4, $5, $6, $6, $6 from account_users au
          where au.account_id = $1 and au.user_id @in($7) returning ", notification_columns!()));
+    /// $1 account, $2 users: those of conversations that they see no more
+    FORGET_UNSEEN: () = "notifications.forget_unseen",
+        "delete from notifications where account_id = $1 and user_id @in($2)
+            and not exists (select 1 from account_users au
+                where au.account_id = notifications.account_id and au.user_id = notifications.user_id and au.role = 1)
+            and not exists (select 1 from conversations c join inbox_members im
+                    on im.account_id = c.account_id and im.inbox_id = c.inbox_id
+                where c.account_id = notifications.account_id and c.id = notifications.primary_actor_id
+                    and im.user_id = notifications.user_id)
+            and not exists (select 1 from conversations c join team_members tm
+                    on tm.account_id = c.account_id and tm.team_id = c.team_id
+                where c.account_id = notifications.account_id and c.id = notifications.primary_actor_id
+                    and tm.user_id = notifications.user_id)";
     /// $1 account, $2 conversation, $3 users: the newest takes the place of the others
     DELETE_OLDER: (NotificationId, UserId) = "notifications.delete_older",
         "delete from notifications where account_id = $1 and primary_actor_id = $2 and user_id @in($3)
