@@ -229,7 +229,8 @@ pub(crate) async fn enter_proved(
 /// Signs a person in, by password or by a link's ticket.
 async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Params) -> Answer {
     let email = address::normalised(&params.text("email").unwrap_or_default());
-    let decision = match client.throttle(&app, &email, params.text("mfa_token").as_deref()).await {
+    let ticket = params.present("mfa_token");
+    let decision = match client.throttle(&app, &email, ticket.as_deref()).await {
         Ok(decision) => decision,
         Err(refusal) => {
             attempt("password");
@@ -243,7 +244,7 @@ async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Para
         ask: client.is_browser(),
     };
     let device = client.device();
-    if let Some(ticket) = params.present("mfa_token") {
+    if let Some(ticket) = ticket {
         attempt("mfa");
         let entered = sign_in_by_code(&app, ticket, device, &params)
             .await
