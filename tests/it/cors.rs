@@ -70,7 +70,7 @@ async fn each_part_has_its_pages() {
         ("/actuator/health", ELSEWHERE, "", false),
         ("/vite/assets/dashboard.js", ELSEWHERE, "", false),
     ] {
-        let reply = page(&admin, origin).get(path).await;
+        let reply = page(&app.anyone(), origin).get(path).await;
         assert_eq!(granted(&reply), (allowed, credentials), "{path} {origin}");
         // A cache must keep answers apart; nobody's pages ask for those that are nobody's.
         assert!(reply.header("vary").contains("Origin"), "{path} {origin}: {reply:?}");
