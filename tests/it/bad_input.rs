@@ -1,128 +1,96 @@
 //! Whatever is sent, it is answered: no route fails with 5xx, and none panics. The calls are made from the route
 //! table and from the names that the handlers read, so that a new route is among them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chatwarden_api::routes::Route;
 use chatwarden_api::table;
 use chatwarden_testkit::{Actor, App, Reply};
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
-use rand::{RngExt as _, SeedableRng as _};
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::openapi::{Modules, behaviour, modules};
+use crate::sweep::body_with;
 use crate::tenant::{NOWHERE, Tenant, parameters, path};
 
-/// Random bodies for each route (`CHATWARDEN_BAD_INPUT_ROUNDS`).
-const ROUNDS: usize = 6;
+/// Calls for each kind of value and each name, at least: a route with more names gets more.
+const ROUNDS: usize = 1;
 
 fn rounds() -> usize {
     std::env::var("CHATWARDEN_BAD_INPUT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS)
 }
 
-/// The texts of the handlers' source that may be names of parameters, by module.
-fn names() -> BTreeMap<String, Vec<String>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src");
-    let name = Regex::new(r#""([a-z][a-z0-9_]{1,40})(?:\[\])?""#).expect("a pattern");
-    let mut out = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(&folder).into_iter().flatten() {
-        let Ok(relative) = entry.path().strip_prefix(&folder) else { continue };
-        if entry.path().extension().is_none_or(|e| e != "rs") {
-            continue;
-        }
-        let source = std::fs::read_to_string(entry.path()).expect("a source");
-        let found: BTreeSet<String> =
-            name.captures_iter(&source).map(|c| c[1].to_owned()).collect();
-        let module = relative.with_extension("").to_string_lossy().replace('/', "::");
-        out.insert(module.trim_end_matches("::mod").to_owned(), found.into_iter().collect());
-    }
-    out
+/// Values that are seldom what a handler hopes for, by what is wrong with them.
+fn kinds() -> Vec<Vec<Value>> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| json!(text)).collect();
+    vec![
+        // Nothing.
+        vec![Value::Null, json!(""), json!(" ")],
+        // What no text may have in it.
+        texts(&["\0", "a\0b"]),
+        // Unusual, but text.
+        texts(&["\u{202e}\u{200b}", "e\u{301}\u{1f469}\u{200d}\u{1f680}", "\u{feff}", "\u{fffd}"]),
+        // Below everything.
+        vec![json!(-1), json!(i64::MIN), json!("-1"), json!("-9223372036854775809")],
+        // Beyond everything.
+        vec![
+            json!(i64::MAX),
+            json!(u64::MAX),
+            json!(1e308),
+            json!(2_147_483_648_i64),
+            json!(253_402_300_800_i64),
+            json!("9223372036854775808"),
+        ],
+        // Numbers that are no integers.
+        vec![json!(1.5), json!(-0.0), json!("1e400"), json!("NaN")],
+        vec![json!(0), json!("0")],
+        vec![json!(true), json!(false), json!("true")],
+        // Too much of it.
+        vec![json!("x".repeat(300)), json!("\u{1f680}".repeat(20_000)), json!(vec![7; 3000])],
+        // Lists and objects, where a value was meant, and of what was not.
+        vec![json!([]), json!([1, "two", null]), json!([[{"a": [null]}]])],
+        vec![json!({}), json!({"0": {"": "\0"}}), json!({"id": -1, "name": [], "a\0": 1})],
+        // What is written elsewhere in another way.
+        texts(&["null", "[]", "{}", "nonsense"]),
+        texts(&["2026-02-30T25:61:61Z", "2026-01-05T09:00:00+99:99", "-271821-04-20"]),
+        texts(&["' or 1=1 --", "%00", "\\u0000", "../../etc/passwd", "\r\nX: y"]),
+        texts(&["http://[::1", "a@b", "@", "javascript:alert(1)"]),
+        texts(&["{{ contact.name }}", "{% for %}", "{{"]),
+    ]
 }
 
-/// The names that a route's handler, or the module around it, reads.
-fn names_of<'a>(names: &'a BTreeMap<String, Vec<String>>, route: &Route) -> &'a [String] {
-    let mut module = route.handler;
-    while let Some((outer, _)) = module.rsplit_once("::") {
-        module = outer;
-        if let Some(found) = names.get(module) {
-            return found;
-        }
-    }
-    panic!("no source has {}", route.handler)
-}
-
-/// Values that are seldom what a handler hopes for.
-fn odd(chance: &mut StdRng) -> Value {
-    let texts = [
-        "",
-        " ",
-        "\0",
-        "a\0b",
-        "\u{202e}\u{200b}",
-        "e\u{301}\u{1f469}\u{200d}\u{1f680}",
-        "\u{feff}",
-        "\u{fffd}",
-        "-1",
-        "0",
-        "9223372036854775807",
-        "9223372036854775808",
-        "1e400",
-        "NaN",
-        "true",
-        "null",
-        "[]",
-        "{}",
-        "2026-02-30T25:61:61Z",
-        "2026-01-05T09:00:00+99:99",
-        "-271821-04-20",
-        "' or 1=1 --",
-        "%00",
-        "\\u0000",
-        "../../etc/passwd",
-        "http://[::1",
-        "a@b",
-        "@",
-        "{{ contact.name }}",
-        "{% for %}",
-        "\r\nX: y",
-    ];
-    let numbers = [
-        json!(0),
-        json!(-1),
-        json!(i64::MAX),
-        json!(i64::MIN),
-        json!(u64::MAX),
-        json!(1.5),
-        json!(-0.0),
-        json!(1e308),
-        json!(2_147_483_648_i64),
-        json!(253_402_300_800_i64),
-    ];
-    match chance.random_range(0..9) {
-        0 => Value::Null,
-        1 => json!(chance.random_bool(0.5)),
-        2 | 3 => numbers.choose(chance).cloned().unwrap_or_default(),
-        4 => json!("x".repeat(*[300, 70_000].choose(chance).unwrap_or(&300))),
-        5 => match chance.random_range(0..4) {
-            0 => json!([]),
-            1 => json!({}),
-            2 => json!([[{"a": [null]}]]),
-            _ => json!({"0": {"": "\0"}}),
+/// What a handler reads: each name with a value that makes sense, but `odd`, on top and in every object.
+fn object(
+    reads: &BTreeMap<String, &str>,
+    sense: &Value,
+    odd: (&str, &Value),
+) -> Map<String, Value> {
+    let plain = |name: &str, kind: &str| match sense.get(name) {
+        Some(value) => value.clone(),
+        None => match kind {
+            "integer" => json!(1),
+            "boolean" => json!(true),
+            "array" => json!([1]),
+            _ => json!("open"),
         },
-        6 => json!([odd(chance), odd(chance)]),
-        7 => json!({"id": odd(chance), "name": odd(chance), "a\0": 1}),
-        _ => json!(texts.choose(chance).unwrap_or(&"")),
+    };
+    let mut flat = Map::new();
+    for (name, kind) in reads {
+        if *kind != "object" {
+            let value = if name == odd.0 { odd.1.clone() } else { plain(name, kind) };
+            flat.insert(name.clone(), value);
+        }
     }
-}
-
-fn object(names: &[String], share: f64, chance: &mut StdRng) -> Map<String, Value> {
-    let chosen = names.iter().filter(|_| chance.random_bool(share)).cloned().collect::<Vec<_>>();
-    chosen.into_iter().map(|name| (name, odd(chance))).collect()
+    let mut whole = flat.clone();
+    for (name, kind) in reads {
+        if *kind == "object" {
+            let value = if name == odd.0 { odd.1.clone() } else { Value::Object(flat.clone()) };
+            whole.insert(name.clone(), value);
+        }
+    }
+    whole
 }
 
 fn query(object: &Map<String, Value>) -> String {
@@ -184,6 +152,7 @@ fn disturbs(route: &Route) -> bool {
 }
 
 struct Sweep {
+    modules: Modules,
     tenant: Tenant,
     faults: Vec<String>,
 }
@@ -194,10 +163,34 @@ impl Sweep {
         let of = |name: &str| self.tenant.callers[name].clone();
         match route.actor {
             "platform app" => vec![of("platform")],
+            "visitor" => vec![of("visitor")],
             "anyone" => vec![of("visitor"), of("admin")],
             "agent or bot" => vec![of("bot"), of("admin")],
+            name if name.starts_with("operator") => vec![self.tenant.app.operator()],
             _ => vec![of("admin")],
         }
+    }
+
+    /// Whether those who are let in still are: some routes change who somebody is.
+    async fn stands(&self) -> bool {
+        let contact =
+            format!("/api/v1/widget/contact?website_token={}", self.tenant.name("website_token"));
+        let bot = format!(
+            "/api/v1/accounts/{}/conversations/{}",
+            self.tenant.account,
+            self.tenant.name("conversations")
+        );
+        for (caller, path) in [
+            ("admin", "/api/v1/profile"),
+            ("visitor", &contact),
+            ("bot", &bot),
+            ("platform", "/platform/api/v1/agent_bots"),
+        ] {
+            if self.tenant.callers[caller].get(path).await.status != StatusCode::OK {
+                return false;
+            }
+        }
+        true
     }
 
     fn look(&mut self, route: &Route, sent: &str, reply: &Reply) {
@@ -214,17 +207,72 @@ impl Sweep {
             ));
         }
     }
+
+    /// Bodies that are nothing, and segments that name nothing.
+    async fn nothing(&mut self, route: &Route, caller: &Actor, whole: &str) {
+        for (content_type, body) in broken() {
+            let sent = format!("{content_type} {body:?}");
+            let reply = caller.send_raw(route.method.clone(), whole, content_type, body).await;
+            self.look(route, &sent, &reply);
+        }
+        let own = self.tenant.fillings(route);
+        for place in 0..own.len() {
+            for segment in SEGMENTS {
+                let odd = path(route, |at| {
+                    let value = own[at].clone().unwrap_or_default();
+                    if at == place { segment.to_owned() } else { value }
+                });
+                let odd = self.tenant.asked(route, odd);
+                let body = if route.method == Method::GET { Value::Null } else { json!({}) };
+                let reply = caller.send(route.method.clone(), &odd, body).await;
+                self.look(route, &odd, &reply);
+            }
+        }
+    }
+
+    /// Every kind of value, and every name with several; as JSON, as a form, in the query.
+    async fn values(&mut self, route: &Route, caller: &Actor, whole: &str) {
+        let reads = behaviour(&self.modules, route.handler).unwrap_or_default().reads;
+        let names: Vec<&String> = reads.keys().collect();
+        let (sense, kinds) = (body_with(&self.tenant), kinds());
+        let mark = if whole.contains('?') { '&' } else { '?' };
+        for round in 0..rounds() * names.len().max(kinds.len() / rounds() + 1) {
+            let kind = &kinds[round % kinds.len()];
+            let odd = &kind[(round / kinds.len()) % kind.len()];
+            // Another name each time, and another kind each time a name comes again.
+            let name = names.get((round + round / kinds.len()) % names.len().max(1));
+            let name = name.map_or("anything", |name| name.as_str());
+            let object = object(&reads, &sense, (name, odd));
+            let method = route.method.clone();
+            if route.method == Method::GET {
+                let asked = format!("{whole}{mark}{}", query(&object));
+                let reply = caller.send(method, &asked, Value::Null).await;
+                self.look(route, &asked, &reply);
+            } else if round % 4 == 3 {
+                let form = query(&object);
+                let body = Bytes::from(form.clone());
+                let kind = "application/x-www-form-urlencoded";
+                let reply = caller.send_raw(method, whole, kind, body).await;
+                self.look(route, &form, &reply);
+            } else {
+                let body = Value::Object(object);
+                let reply = caller.send(method, whole, body.clone()).await;
+                self.look(route, &body.to_string(), &reply);
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn whatever_is_sent_is_answered() {
     let app = App::empty().await;
-    let names = names();
-    let mut sweep = Sweep { tenant: Tenant::with(&app, "zebra", 2).await, faults: Vec::new() };
-    let mut chance = StdRng::seed_from_u64(11);
+    let mut sweep = Sweep {
+        modules: modules(),
+        tenant: Tenant::with(&app, "zebra", 2).await,
+        faults: Vec::new(),
+    };
     for route in table() {
-        let names = names_of(&names, &route).to_vec();
-        if sweep.tenant.admin().get("/api/v1/profile").await.status != 200 {
+        if !sweep.stands().await {
             sweep.tenant = Tenant::with(&app, "zebra", 2).await;
         }
         for caller in sweep.callers(&route) {
@@ -236,38 +284,8 @@ async fn whatever_is_sent_is_answered() {
                 own[at].clone().ok().filter(|_| keep).unwrap_or_else(|| NOWHERE.to_owned())
             });
             let whole = sweep.tenant.asked(&route, whole);
-            for (content_type, body) in broken() {
-                let sent = format!("{content_type} {body:?}");
-                let reply = caller.send_raw(route.method.clone(), &whole, content_type, body).await;
-                sweep.look(&route, &sent, &reply);
-            }
-            for place in 0..own.len() {
-                for segment in SEGMENTS {
-                    let odd = path(&route, |at| {
-                        let value = own[at].clone().unwrap_or_default();
-                        if at == place { segment.to_owned() } else { value }
-                    });
-                    let odd = sweep.tenant.asked(&route, odd);
-                    let body = if route.method == Method::GET { Value::Null } else { json!({}) };
-                    let reply = caller.send(route.method.clone(), &odd, body).await;
-                    sweep.look(&route, &odd, &reply);
-                }
-            }
-            for round in 0..rounds() {
-                let share = [1.0, 0.5, 0.2, 0.1][round % 4];
-                let object = object(&names, share, &mut chance);
-                let mark = if whole.contains('?') { '&' } else { '?' };
-                if round % 3 == 0 || route.method == Method::GET {
-                    let asked = format!("{whole}{mark}{}", query(&object));
-                    let reply = caller.send(route.method.clone(), &asked, Value::Null).await;
-                    sweep.look(&route, &asked, &reply);
-                }
-                if route.method != Method::GET {
-                    let body = Value::Object(object);
-                    let reply = caller.send(route.method.clone(), &whole, body.clone()).await;
-                    sweep.look(&route, &body.to_string(), &reply);
-                }
-            }
+            sweep.nothing(&route, &caller, &whole).await;
+            sweep.values(&route, &caller, &whole).await;
         }
     }
     assert!(sweep.faults.is_empty(), "{} faults:\n{}", sweep.faults.len(), sweep.faults.join("\n"));

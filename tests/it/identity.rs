@@ -444,3 +444,13 @@ async fn a_visitor_s_list_ends_with_the_newest() {
     assert!(ids.is_sorted(), "oldest first");
     assert_eq!(json!(ids.last()), newest["id"]);
 }
+
+#[tokio::test]
+async fn there_is_one_kind_of_bot() {
+    let (_app, admin) = App::start().await;
+    let bot = admin.post("/agent_bots", json!({"name": "Rex", "bot_type": "webhook"})).await.ok();
+    assert_eq!(bot["bot_type"], "webhook");
+    let other = json!({"name": "Rex", "bot_type": "csml"});
+    let refused = admin.patch(&format!("/agent_bots/{}", bot["id"]), other).await.status(422);
+    assert_eq!(refused["error"], "'csml' is not a valid bot_type");
+}

@@ -22,6 +22,8 @@ mod contacts;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod counters;
 #[cfg(test)]
 mod custom_attributes;

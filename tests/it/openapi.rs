@@ -12,23 +12,30 @@ use serde_json::{Map, Value, json};
 use syn::visit::{self, Visit};
 use walkdir::WalkDir;
 
-/// What one function reads and calls.
+/// What one function reads, answers and calls.
 #[derive(Debug, Default, Clone)]
-struct Function {
+pub struct Function {
     /// Names asked for, with their types.
-    reads: BTreeMap<String, &'static str>,
-    /// Functions called, by the last segments of their paths.
+    pub reads: BTreeMap<String, &'static str>,
+    /// Statuses it answers itself.
+    answers: BTreeSet<u16>,
+    /// Functions called, by their paths as written.
     calls: BTreeSet<String>,
 }
 
-/// Reads the functions of a source.
-#[derive(Default)]
-struct Reader {
-    found: BTreeMap<String, Function>,
-    current: Function,
-    /// Closures that ask for the name they are given.
-    askers: BTreeMap<String, &'static str>,
+/// What one module says.
+#[derive(Debug, Default)]
+pub struct Module {
+    /// By `function` and by `Type::function`; methods by their names alone as well.
+    functions: BTreeMap<String, Function>,
+    /// Full paths of what is imported or given on, by the names it has here.
+    imports: BTreeMap<String, String>,
+    /// Lists of texts.
+    lists: BTreeMap<String, Vec<String>>,
 }
+
+/// The modules of the HTTP crate, by their paths.
+pub type Modules = BTreeMap<String, Module>;
 
 /// The type of what a method of `Params` gives.
 fn type_of(method: &str) -> Option<&'static str> {
@@ -43,6 +50,20 @@ fn type_of(method: &str) -> Option<&'static str> {
     })
 }
 
+/// The status that a way to refuse, or a name of one, stands for.
+fn status_of(path: &str) -> Option<u16> {
+    Some(match path.rsplit("::").next()? {
+        "NO_CONTENT" => 204,
+        "FOUND" => 302,
+        "BAD_REQUEST" | "bad_request" => 400,
+        "UNAUTHORIZED" | "unauthenticated" | "not_authorized" => 401,
+        "FORBIDDEN" => 403,
+        "NOT_FOUND" | "not_found" => 404,
+        "UNPROCESSABLE_ENTITY" | "unprocessable" | "invalid" => 422,
+        _ => return None,
+    })
+}
+
 fn literal(expression: Option<&syn::Expr>) -> Option<String> {
     match expression {
         Some(syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. })) => Some(text.value()),
@@ -50,11 +71,41 @@ fn literal(expression: Option<&syn::Expr>) -> Option<String> {
     }
 }
 
+fn name_of(path: &syn::Path) -> String {
+    let segments: Vec<_> = path.segments.iter().map(|it| it.ident.to_string()).collect();
+    segments.join("::")
+}
+
+/// The texts of a list: `["a", "b"]`, `&["a", "b"]`.
+fn texts(expression: &syn::Expr) -> Option<Vec<String>> {
+    match expression {
+        syn::Expr::Reference(list) => texts(&list.expr),
+        syn::Expr::Array(list) => list.elems.iter().map(|it| literal(Some(it))).collect(),
+        _ => None,
+    }
+}
+
 /// Whether an expression is what was sent, by its name.
 fn is_sent(expression: &syn::Expr) -> bool {
-    let syn::Expr::Path(path) = expression else { return false };
-    let name = path.path.get_ident().map(ToString::to_string).unwrap_or_default();
-    ["params", "sent", "message", "query"].contains(&name.as_str())
+    match expression {
+        syn::Expr::Reference(inner) => is_sent(&inner.expr),
+        syn::Expr::Path(path) => {
+            let name = path.path.get_ident().map(ToString::to_string).unwrap_or_default();
+            ["params", "sent", "message", "query"].contains(&name.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// Reads the functions of a source.
+#[derive(Default)]
+struct Reader {
+    module: Module,
+    /// The type whose functions are read.
+    of: Option<String>,
+    current: Function,
+    /// Closures that ask for the name they are given.
+    askers: BTreeMap<String, &'static str>,
 }
 
 impl Reader {
@@ -65,22 +116,98 @@ impl Reader {
         }
     }
 
-    fn function(&mut self, name: String, block: &syn::Block) {
+    fn function(&mut self, signature: &syn::Signature, block: &syn::Block) {
         let outer = std::mem::take(&mut self.current);
         self.askers.clear();
+        // What can't be decoded is refused before a handler sees it.
+        let decodes = signature.inputs.iter().any(|input| match input {
+            syn::FnArg::Typed(argument) => match &*argument.ty {
+                syn::Type::Path(path) => path.path.is_ident("Params"),
+                _ => false,
+            },
+            syn::FnArg::Receiver(_) => false,
+        });
+        if decodes {
+            self.current.answers.insert(400);
+        }
         self.visit_block(block);
         let read = std::mem::replace(&mut self.current, outer);
-        self.found.insert(name, read);
+        let name = signature.ident.to_string();
+        if let Some(of) = &self.of {
+            self.module.functions.insert(format!("{of}::{name}"), read.clone());
+        }
+        if self.of.is_none() || signature.receiver().is_some() {
+            self.module.functions.insert(name, read);
+        }
+    }
+
+    /// The names of a list, written here or elsewhere.
+    fn columns(&mut self, expression: &syn::Expr) {
+        match expression {
+            syn::Expr::Path(path) => {
+                self.current.calls.insert(format!("list {}", name_of(&path.path)));
+            }
+            written => {
+                for name in texts(written).into_iter().flatten() {
+                    self.note(name, "any");
+                }
+            }
+        }
+    }
+
+    fn import(&mut self, tree: &syn::UseTree, path: &str) {
+        let below = |name: &syn::Ident| match path {
+            "" => name.to_string(),
+            path => format!("{path}::{name}"),
+        };
+        match tree {
+            syn::UseTree::Path(next) => self.import(&next.tree, &below(&next.ident)),
+            syn::UseTree::Name(name) if name.ident != "self" => {
+                self.module.imports.insert(name.ident.to_string(), below(&name.ident));
+            }
+            syn::UseTree::Name(_) => {
+                let name = path.rsplit("::").next().unwrap_or_default();
+                self.module.imports.insert(name.to_owned(), path.to_owned());
+            }
+            syn::UseTree::Rename(name) => {
+                self.module.imports.insert(name.rename.to_string(), below(&name.ident));
+            }
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.import(tree, path);
+                }
+            }
+            syn::UseTree::Glob(_) => {}
+        }
     }
 }
 
 impl<'ast> Visit<'ast> for Reader {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.import(&item.tree, "");
+    }
+
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        if let Some(list) = texts(&item.expr) {
+            self.module.lists.insert(item.ident.to_string(), list);
+        }
+    }
+
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.function(item.sig.ident.to_string(), &item.block);
+        self.function(&item.sig, &item.block);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.of = match &*item.self_ty {
+            syn::Type::Path(path) => path.path.segments.last().map(|it| it.ident.to_string()),
+            _ => None,
+        };
+        visit::visit_item_impl(self, item);
+        self.of = None;
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.function(item.sig.ident.to_string(), &item.block);
+        self.function(&item.sig, &item.block);
     }
 
     fn visit_local(&mut self, local: &'ast syn::Local) {
@@ -88,13 +215,27 @@ impl<'ast> Visit<'ast> for Reader {
             && let syn::Expr::Closure(closure) = &*init.expr
             && closure.inputs.len() == 1
         {
-            let mut inner = Asks::default();
+            let mut inner = Asks { askers: &self.askers, kind: None };
             inner.visit_expr(&closure.body);
-            if let Some(kind) = inner.0 {
+            if let Some(kind) = inner.kind {
                 self.askers.insert(name.ident.to_string(), kind);
             }
         }
         visit::visit_local(self, local);
+    }
+
+    fn visit_expr_for_loop(&mut self, each: &'ast syn::ExprForLoop) {
+        let mut inner = Asks { askers: &self.askers, kind: None };
+        inner.visit_block(&each.body);
+        if inner.kind.is_some() {
+            self.columns(&each.expr);
+        }
+        visit::visit_expr_for_loop(self, each);
+    }
+
+    fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
+        self.current.answers.extend(status_of(&name_of(&path.path)));
+        visit::visit_expr_path(self, path);
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
@@ -108,54 +249,70 @@ impl<'ast> Visit<'ast> for Reader {
         if method == "page" || method == "page_echo" {
             self.note("page".to_owned(), "integer");
         }
-        if matches!(method.as_str(), "require" | "record")
-            && let Some(syn::Expr::Reference(list)) = call.args.get(1)
-            && let syn::Expr::Array(columns) = &*list.expr
-        {
-            for column in &columns.elems {
-                if let Some(name) = literal(Some(column)) {
-                    self.note(name, "any");
-                }
+        if matches!(method.as_str(), "require" | "record") {
+            self.current.answers.insert(422);
+            if let Some(list) = call.args.get(1) {
+                self.columns(list);
             }
         }
+        self.current.answers.extend(status_of(&method));
         self.current.calls.insert(method);
         visit::visit_expr_method_call(self, call);
     }
 
     fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
         if let syn::Expr::Path(path) = &*call.func {
-            let segments: Vec<_> =
-                path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-            if let (Some(name), Some(asked)) = (segments.last(), literal(call.args.first()))
-                && let Some(kind) = self.askers.get(name).copied()
+            let mut name = name_of(&path.path);
+            if let (Some(rest), Some(of)) = (name.strip_prefix("Self::"), &self.of) {
+                name = format!("{of}::{rest}");
+            }
+            let own = name.rsplit("::").next().unwrap_or_default();
+            if let (Some(asked), Some(kind)) =
+                (literal(call.args.first()), self.askers.get(own).copied())
             {
                 self.note(asked, kind);
             }
-            self.current.calls.insert(segments.join("::"));
+            // A function that reads one name of what it is given: `moment(&params, "snoozed_until")`.
+            if let (Some(asked), true) =
+                (literal(call.args.get(1)), call.args.first().is_some_and(is_sent))
+            {
+                self.note(asked, "any");
+            }
+            self.current.calls.insert(name);
         }
         visit::visit_expr_call(self, call);
     }
 }
 
-/// Whether a closure asks for the name it is given, and of which type.
-#[derive(Default)]
-struct Asks(Option<&'static str>);
+/// Whether something asks for a name that it doesn't say, and of which type.
+struct Asks<'a> {
+    askers: &'a BTreeMap<String, &'static str>,
+    kind: Option<&'static str>,
+}
 
-impl<'ast> Visit<'ast> for Asks {
+impl<'ast> Visit<'ast> for Asks<'_> {
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         if let (Some(kind), Some(syn::Expr::Path(_))) =
             (type_of(&call.method.to_string()), call.args.first())
         {
-            self.0.get_or_insert(kind);
+            self.kind.get_or_insert(kind);
         }
         visit::visit_expr_method_call(self, call);
     }
+
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let (syn::Expr::Path(path), Some(syn::Expr::Path(_))) = (&*call.func, call.args.first())
+            && let Some(kind) = self.askers.get(&name_of(&path.path)).copied()
+        {
+            self.kind.get_or_insert(kind);
+        }
+        visit::visit_expr_call(self, call);
+    }
 }
 
-/// The functions of every module of the HTTP crate, by `module::function`.
-fn functions() -> BTreeMap<String, Function> {
+pub fn modules() -> Modules {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src");
-    let mut all = BTreeMap::new();
+    let mut all = Modules::new();
     for entry in WalkDir::new(&sources) {
         let path: PathBuf = entry.expect("a file").into_path();
         if path.extension().is_none_or(|extension| extension != "rs") {
@@ -167,36 +324,94 @@ fn functions() -> BTreeMap<String, Function> {
         let file = syn::parse_file(&fs::read_to_string(&path).expect("a source")).expect("Rust");
         let mut reader = Reader::default();
         reader.visit_file(&file);
-        all.extend(
-            reader.found.into_iter().map(|(name, read)| (format!("{module}::{name}"), read)),
-        );
+        all.insert(module.to_owned(), reader.module);
     }
     all
 }
 
-/// What a handler reads, with the functions it calls.
-fn reads(all: &BTreeMap<String, Function>, handler: &str) -> BTreeMap<String, &'static str> {
-    let mut read = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    let mut open = vec![handler.to_owned()];
-    while let Some(name) = open.pop() {
-        let Some(function) = all.get(&name).filter(|_| seen.insert(name.clone())) else { continue };
-        read.extend(function.reads.clone());
-        let module = name.rsplit_once("::").map_or("", |(module, _)| module);
-        let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+/// Where a path that is written in a module leads, step by step: itself, or what it is imported from.
+fn absolute(module: &str, path: &str) -> String {
+    let (mut module, mut path) = (module, path);
+    if let Some(rest) = path.strip_prefix("crate::") {
+        return rest.to_owned();
+    }
+    while let Some(rest) = path.strip_prefix("super::") {
+        module = module.rsplit_once("::").map_or("", |(outer, _)| outer);
+        path = rest;
+    }
+    let path = path.strip_prefix("self::").unwrap_or(path);
+    if module.is_empty() { path.to_owned() } else { format!("{module}::{path}") }
+}
+
+/// What stands at a path that is written in a module.
+fn find<'a, T>(
+    all: &'a Modules,
+    module: &str,
+    path: &str,
+    of: fn(&'a Module, &str) -> Option<&'a T>,
+) -> Option<(String, &'a T)> {
+    let mut open = vec![absolute(module, path), absolute("", path)];
+    // Given on at most as often as modules are nested.
+    for _ in 0..8 {
+        let mut next = Vec::new();
+        for path in open {
+            for (at, _) in path.match_indices("::") {
+                let (module, rest) = (&path[..at], &path[at + 2..]);
+                let Some(known) = all.get(module) else { continue };
+                if let Some(found) = of(known, rest) {
+                    return Some((module.to_owned(), found));
+                }
+                let (first, below) = rest.split_once("::").unwrap_or((rest, ""));
+                if let Some(from) = known.imports.get(first) {
+                    let from =
+                        if below.is_empty() { from.clone() } else { format!("{from}::{below}") };
+                    next.extend([absolute(module, &from), absolute("", &from)]);
+                }
+            }
+        }
+        open = next;
+    }
+    None
+}
+
+/// What a handler reads and answers, with the functions it calls.
+pub fn behaviour(all: &Modules, handler: &str) -> Option<Function> {
+    let (module, start) = find(all, "", handler, |module, name| module.functions.get(name))?;
+    let mut whole = Function::default();
+    let mut seen: BTreeSet<*const Function> = BTreeSet::new();
+    let mut open = vec![(module, start)];
+    while let Some((module, function)) = open.pop() {
+        if !seen.insert(std::ptr::from_ref(function)) {
+            continue;
+        }
+        for (name, kind) in &function.reads {
+            let known = whole.reads.entry(name.clone()).or_insert(*kind);
+            if *known == "any" {
+                *known = *kind;
+            }
+        }
+        whole.answers.extend(&function.answers);
         for call in &function.calls {
-            let call = call.trim_start_matches("crate::").trim_start_matches("super::");
-            let call = call.trim_start_matches("Self::");
-            open.push(format!("{module}::{call}"));
-            open.push(format!("{parent}::{call}"));
-            if call.contains("::") {
-                open.push(call.to_owned());
+            if let Some(list) = call.strip_prefix("list ") {
+                let found = find(all, &module, list, |module, name| module.lists.get(name));
+                for name in found.into_iter().flat_map(|(_, names)| names) {
+                    whole.reads.entry(name.clone()).or_insert("any");
+                }
+            } else if call.ends_with("settings::merge") {
+                // The product's own list: it is given all that was sent.
+                for name in chatwarden_core::accounts::settings::names() {
+                    whole.reads.entry(name.to_owned()).or_insert("any");
+                }
+            } else if let Some(found) =
+                find(all, &module, call, |module, name| module.functions.get(name))
+            {
+                open.push(found);
             }
         }
     }
     // Parameters of `Params` itself are no one's.
-    read.remove("");
-    read
+    whole.reads.remove("");
+    Some(whole)
 }
 
 /// Parameters of the path, without the braces.
@@ -219,7 +434,7 @@ fn security(actor: &str) -> Value {
     }
 }
 
-fn operation(all: &BTreeMap<String, Function>, route: &Route) -> Value {
+fn operation(all: &Modules, route: &Route) -> Value {
     let in_path = path_parameters(&route.path);
     let mut parameters: Vec<Value> = in_path
         .iter()
@@ -230,8 +445,8 @@ fn operation(all: &BTreeMap<String, Function>, route: &Route) -> Value {
         })
         .collect();
     let schema = |kind: &str| if kind == "any" { json!({}) } else { json!({"type": kind}) };
-    let read = reads(all, route.handler);
-    let read = read.iter().filter(|(name, _)| !in_path.contains(name));
+    let handler = behaviour(all, route.handler).unwrap_or_default();
+    let read = handler.reads.iter().filter(|(name, _)| !in_path.contains(name));
     let mut body = Map::new();
     let writes = matches!(route.method.as_str(), "POST" | "PATCH" | "PUT");
     for (name, kind) in read {
@@ -241,20 +456,32 @@ fn operation(all: &BTreeMap<String, Function>, route: &Route) -> Value {
             parameters.push(json!({"name": name, "in": "query", "schema": schema(kind)}));
         }
     }
-    let mut responses = Map::new();
-    let mut answer = |status: &str, text: &str| {
-        responses.insert(status.to_owned(), json!({"description": text}));
-    };
-    answer("200", "Done");
+    let mut answers = handler.answers.clone();
+    if answers.iter().all(|status| *status >= 400) {
+        answers.insert(200);
+    }
     if route.actor != "anyone" {
-        answer("401", "Not allowed");
+        answers.insert(401);
     }
     if !in_path.is_empty() || route.actor == "visitor" {
-        answer("404", "Not found");
+        answers.insert(404);
     }
     if writes {
-        answer("422", "A value is wrong");
+        answers.insert(422);
     }
+    let described = |status: &u16| {
+        let text = match status {
+            302 => "It is elsewhere",
+            400 => "What was sent can't be read",
+            401 => "Not allowed",
+            403 => "Not for this account",
+            404 => "Not found",
+            422 => "A value is wrong",
+            _ => "Done",
+        };
+        (status.to_string(), json!({"description": text}))
+    };
+    let responses: Map<String, Value> = answers.iter().map(described).collect();
     let (module, name) = route.handler.rsplit_once("::").unwrap_or(("", route.handler));
     let mut operation = json!({
         "operationId": format!("{}_{}", route.method.as_str().to_lowercase(), route.handler.replace("::", "_")),
@@ -274,7 +501,7 @@ fn operation(all: &BTreeMap<String, Function>, route: &Route) -> Value {
 }
 
 fn document() -> Value {
-    let all = functions();
+    let all = modules();
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for route in table() {
         let path = route.path.replace("{*", "{");
@@ -304,15 +531,31 @@ fn reference_of_the_api() {
 
 #[test]
 fn handlers_are_read_as_they_are_written() {
-    let all = functions();
-    let read = reads(&all, "auth::sign_in");
+    let all = modules();
+    let of = |handler: &str| behaviour(&all, handler).expect("a handler");
+    let read = of("auth::sign_in").reads;
     assert_eq!(read.get("email"), Some(&"string"));
     assert_eq!(read.get("revoke_session_id"), Some(&"integer"));
     assert_eq!(read.get("revoke_all_sessions"), Some(&"boolean"));
     // By a function it calls.
     assert_eq!(read.get("otp_code"), Some(&"string"));
+    for (handler, names) in [
+        // By a type's own function, and one of another module's.
+        ("messages::create", ["content", "private", "attachments"]),
+        // By a list of names, a closure within a closure, and a list that is given on.
+        ("custom_attributes::create", ["attribute_key", "attribute_model", "regex_cue"]),
+        // By the product's own list.
+        ("accounts::update", ["industry", "name", "auto_resolve_after"]),
+        ("public::contacts::update", ["custom_attributes", "phone_number", "identifier_hash"]),
+    ] {
+        let read = of(handler).reads;
+        assert!(names.iter().all(|name| read.contains_key(*name)), "{handler}: {read:?}");
+    }
+    let answers = of("live_reports::grouped_conversation_metrics").answers;
+    assert!(answers.contains(&400) && answers.contains(&422), "{answers:?}");
     for route in table() {
-        assert!(all.contains_key(route.handler), "{} is not found in the sources", route.handler);
+        let known = behaviour(&all, route.handler).is_some();
+        assert!(known, "{} is not found in the sources", route.handler);
     }
 }
 
@@ -357,11 +600,13 @@ fn reference_of_what_the_published_description_has_besides() {
         if !lacks.is_empty() {
             out.push_str(&format!("{method} {path}: reads no {}\n", lacks.join(", ")));
         }
-        let unsaid: Vec<&str> = answers
-            .iter()
-            .map(String::as_str)
-            .filter(|status| operation["responses"].get(*status).is_none())
-            .collect();
+        // Chatwoot's description says 403 where Chatwoot answers 401 to whoever may not.
+        let said = |status: &str| {
+            let responses = &operation["responses"];
+            responses.get(status).is_some() || status == "403" && responses.get("401").is_some()
+        };
+        let unsaid: Vec<&str> =
+            answers.iter().map(String::as_str).filter(|status| !said(status)).collect();
         if !unsaid.is_empty() {
             out.push_str(&format!("{method} {path}: answers no {}\n", unsaid.join(", ")));
         }

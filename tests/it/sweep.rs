@@ -127,8 +127,8 @@ async fn what_belongs_to_others_is_as_what_is_not_there() {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// Ids of another's records in the body, by every name that bodies have for them.
-fn foreign_body(theirs: &Tenant) -> Value {
+/// Ids of a tenant's records in a body, by every name that bodies have for them.
+pub fn body_with(theirs: &Tenant) -> Value {
     let (contact, inbox) = (theirs.number("contacts"), theirs.number("inboxes"));
     let (agent, conversation) = (theirs.number("agents"), theirs.number("conversations"));
     let (bot, message) = (theirs.number("agent_bots"), theirs.number("messages"));
@@ -158,7 +158,7 @@ fn foreign_body(theirs: &Tenant) -> Value {
 #[tokio::test]
 async fn ids_of_others_in_a_body_reach_nothing() {
     let Two { mine, theirs, callers } = two().await;
-    let body = foreign_body(&theirs);
+    let body = body_with(&theirs);
     let before = theirs.rows().await;
     let mut faults = Vec::new();
     for route in table() {

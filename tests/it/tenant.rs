@@ -257,10 +257,6 @@ impl Tenant {
         }
     }
 
-    pub fn admin(&self) -> &Actor {
-        &self.callers["admin"]
-    }
-
     /// What paths call what is `what`.
     pub fn name(&self, what: &str) -> &str {
         &self.known[what]

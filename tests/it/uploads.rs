@@ -11,13 +11,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// A picture of one pixel.
-const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\
+pub(crate) const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\
     \x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0dIDATx\xdacd\xf8\xcfP\x0f\x00\x03\x86\x01\x80Z4}k\x00\x00\x00\x00IEND\xaeB`\x82";
 const NOTE: &[u8] = b"Left at the door.\n";
 const NOTE_MD5: &str = "7ZIpVFtJp/tot2snpFBUDQ==";
 
 /// A part of a form: a field, or a file with its name and type.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Field(&'a str, &'a str),
     File(&'a str, &'a str, &'a str, &'a [u8]),
 }
@@ -45,7 +45,7 @@ async fn send_form(actor: &Actor, method: Method, path: &str, parts: &[Part<'_>]
     actor.send_raw(method, path, "multipart/form-data; boundary=boundary", body.into()).await
 }
 
-async fn post_form(actor: &Actor, path: &str, parts: &[Part<'_>]) -> Reply {
+pub(crate) async fn post_form(actor: &Actor, path: &str, parts: &[Part<'_>]) -> Reply {
     send_form(actor, Method::POST, path, parts).await
 }
 

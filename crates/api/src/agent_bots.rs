@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::actors::{Admin, Agent};
 use crate::app::App;
 use crate::avatars::Picture;
-use crate::error::{Answer, done};
+use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -30,14 +30,20 @@ pub(crate) fn routes() -> Routes {
 }
 
 /// What was sent of a bot.
-pub(crate) fn draft(params: &Params) -> Draft {
+///
+/// # Errors
+/// 422 for another kind of bot than there is.
+pub(crate) fn draft(params: &Params) -> Answer<Draft> {
+    if let Some(kind) = params.present("bot_type").filter(|kind| kind != "webhook" && kind != "0") {
+        return Err(ApiError::unprocessable(format!("'{kind}' is not a valid bot_type")));
+    }
     let text = |key: &str| params.has(key).then(|| params.text(key));
-    Draft {
+    Ok(Draft {
         name: params.has("name").then(|| params.text("name").unwrap_or_default()),
         description: text("description"),
         outgoing_url: text("outgoing_url"),
         bot_config: params.object("bot_config").map(Value::Object),
-    }
+    })
 }
 
 /// Who sees a bot: administrators see what signs and opens, of their own bots.
@@ -133,7 +139,7 @@ async fn create(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let draft = draft(&params);
+    let draft = draft(&params)?;
     let account = scope.account_id();
     let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
     let received = picture.clone();
@@ -167,7 +173,7 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params));
+    let (id, draft) = (id(&params)?, draft(&params)?);
     let account = scope.account_id();
     let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
     let received = picture.clone();

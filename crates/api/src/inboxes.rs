@@ -12,6 +12,7 @@ use chatwarden_core::storage::{self, Purpose, avatar_url};
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::{Error, agent_bots, users};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
+use chatwarden_guard::headers::parse_ancestor;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -80,8 +81,24 @@ async fn show(
     .await
 }
 
+/// The sites that may frame a website's widget: joined unchecked, one could add directives of its own to the
+/// page's policy.
+fn check_domains(channel: &Map<String, Value>) -> Answer<()> {
+    let list = channel.get("allowed_domains").and_then(Value::as_str).unwrap_or_default();
+    let mut entries = list.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+    match entries.find(|entry| parse_ancestor(entry, false).is_err()) {
+        Some(entry) => {
+            let fault = format!("has '{entry}', which is no [scheme://][*.]host[:port]");
+            Err(Error::invalid("channel.allowed_domains", fault).into())
+        }
+        None => Ok(()),
+    }
+}
+
 /// What was sent of an inbox. The word `null` means none, as forms can't say it otherwise.
 fn draft(params: &Params) -> Answer<Draft> {
+    let channel = params.object("channel");
+    check_domains(channel.as_ref().unwrap_or(&Map::new()))?;
     let said = |key: &str| params.get(key).filter(|value| **value != json!("null"));
     let text = |key: &str| params.has(key).then(|| said(key).and_then(|_| params.text(key)));
     let flag = |key: &str| said(key).and_then(|_| params.flag(key));
@@ -107,7 +124,7 @@ fn draft(params: &Params) -> Answer<Draft> {
         lock_to_single_conversation: flag("lock_to_single_conversation"),
         sender_name_type,
         business_name: text("business_name"),
-        channel: params.object("channel"),
+        channel,
     })
 }
 

@@ -22,7 +22,7 @@ use crate::routes::{Route, Routes};
 use crate::{
     accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth,
     bulk_actions, canned_responses, contacts, conversations, custom_attributes, custom_filters,
-    dashboard_apps, health, inboxes, labels, messages, notes, notification_settings,
+    dashboard_apps, health, inboxes, labels, live_reports, messages, notes, notification_settings,
     notification_subscriptions, notifications, onboarding, platform, profile, public, search,
     second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
@@ -48,6 +48,7 @@ fn all() -> Routes {
         .merge(health::routes())
         .merge(inboxes::routes())
         .merge(labels::routes())
+        .merge(live_reports::routes())
         .merge(messages::routes())
         .merge(notes::routes())
         .merge(notification_settings::routes())

@@ -115,6 +115,7 @@ pub fn edge(config: &Config) -> EdgeConfig {
         cors: CorsConfig {
             own_origins: vec![frontend.url().origin().ascii_serialization()],
             allowed_origins: config.security.cors_allowed_origins.clone(),
+            cable_origins: config.security.cable_allowed_origins.clone(),
             enable_api_cors: config.security.enable_api_cors,
             api_only_server: config.security.api_only,
             lookup: None,

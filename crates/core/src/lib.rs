@@ -73,6 +73,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::destroy::STATEMENTS,
         conversations::drafts::STATEMENTS,
         conversations::lists::STATEMENTS,
+        conversations::live::STATEMENTS,
         conversations::mute::STATEMENTS,
         conversations::participants::STATEMENTS,
         conversations::release::STATEMENTS,

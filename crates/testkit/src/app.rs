@@ -14,7 +14,7 @@ use chatwarden::post::MailServer;
 use chatwarden::web::GuardedWeb;
 use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::{Board, Windows};
-use chatwarden_api::{Around, RequestLineSettings, Telemetry, actuator};
+use chatwarden_api::{Around, ListedOrigins, RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
 use chatwarden_core::desk::Desk;
 use chatwarden_core::outside::{Outside, Post};
@@ -179,7 +179,9 @@ impl App {
 
     /// A server without accounts.
     pub async fn empty() -> Self {
-        Self::open(database, FrontEnds::default(), None).await.expect("a server in process starts")
+        Self::open(database, FrontEnds::default(), None, EdgeConfig::default())
+            .await
+            .expect("a server in process starts")
     }
 
     /// A server on the SQLite file at `path`, which stays, with an account and its administrator; `told` is
@@ -192,20 +194,31 @@ impl App {
             chatwarden_db::migrate(&db).await?;
             Ok((db, Held::Nothing))
         };
-        let app = Self::open(opening, FrontEnds::default(), None).await?;
+        let app = Self::open(opening, FrontEnds::default(), None, EdgeConfig::default()).await?;
         let account = app.account("Acme").await;
         let admin = app.member(account, "Ada", "administrator").await;
         Ok((app, admin))
     }
 
+    /// A server behind an edge of its own, with an account and its administrator.
+    pub async fn behind(edge: EdgeConfig) -> (Self, Actor) {
+        let app = Self::open(database, FrontEnds::default(), None, edge);
+        let app = app.await.expect("a server in process starts");
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        (app, admin)
+    }
+
     /// A server without accounts that serves front ends.
     pub async fn with_front_ends(front_ends: FrontEnds) -> Self {
-        Self::open(database, front_ends, None).await.expect("a server in process starts")
+        Self::open(database, front_ends, None, EdgeConfig::default())
+            .await
+            .expect("a server in process starts")
     }
 
     /// A server with an account and its administrator, and with a mail server.
     pub async fn start_with_mail(mailer: chatwarden_mail::Mailer) -> (Self, Actor) {
-        let app = Self::open(database, FrontEnds::default(), Some(mailer));
+        let app = Self::open(database, FrontEnds::default(), Some(mailer), EdgeConfig::default());
         let app = app.await.expect("a server in process starts");
         let account = app.account("Acme").await;
         let admin = app.member(account, "Ada", "administrator").await;
@@ -216,6 +229,7 @@ impl App {
         database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
         front_ends: FrontEnds,
         mailer: Option<chatwarden_mail::Mailer>,
+        mut edge: EdgeConfig,
     ) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
         let meters = meters();
@@ -267,8 +281,9 @@ impl App {
         });
         let platform_token =
             db.write(async |tx| chatwarden_core::platform::create_app(tx, "tests").await).await?;
+        edge.cors.lookup = Some(Arc::new(ListedOrigins::new(node.app.clone())));
         Ok(Self(Arc::new(Inner {
-            router: Edge::new(EdgeConfig::default(), limiter, around).wrap_with(
+            router: Edge::new(edge, limiter, around).wrap_with(
                 node.router(),
                 chatwarden_api::request_line(RequestLineSettings::default()),
             ),

@@ -56,7 +56,7 @@ pub(super) async fn create(
     params: Params,
 ) -> Answer<Json<Value>> {
     let account = params.integer("account_id").map(AccountId);
-    let draft = draft(&params);
+    let draft = draft(&params)?;
     let files_of = account.unwrap_or(AccountId(0));
     let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;
     let received = picture.clone();
@@ -91,7 +91,7 @@ pub(super) async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = AgentBotId(params.id("id")?);
-    let draft = draft(&params);
+    let draft = draft(&params)?;
     let bot = app.read(async move |tx| platform::agent_bot(tx, app_id, id).await).await?;
     let files_of = bot.account_id.unwrap_or(AccountId(0));
     let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;

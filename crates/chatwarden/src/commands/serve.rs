@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::Board;
-use chatwarden_api::{Around, Telemetry};
+use chatwarden_api::{Around, ListedOrigins, Telemetry};
 use chatwarden_cable::{Bus, InProcess, RedisBus, RedisBusConfig, RedisPresence, Signal};
 use chatwarden_core::desk::Desk;
 use chatwarden_db::{Ambient, Db};
@@ -130,7 +130,9 @@ where
         name: instance.clone(),
     });
     let node = Arc::new(node);
-    let edge = Edge::new(options::edge(config), limiter, guard_ambient);
+    let mut layers = options::edge(config);
+    layers.cors.lookup = Some(Arc::new(ListedOrigins::new(node.app.clone())));
+    let edge = Edge::new(layers, limiter, guard_ambient);
     let wrapped = |router: Router| -> Router {
         edge.wrap_with(router, chatwarden_api::request_line(options::request_line(config)))
     };

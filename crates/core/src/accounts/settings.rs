@@ -24,6 +24,11 @@ const SETTABLE: [(&str, Kind); 5] = [
     ("audio_transcriptions", Kind::Flag),
 ];
 
+/// The names of these settings.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SETTABLE.into_iter().map(|(name, _)| name)
+}
+
 /// Puts those of `sent` that are settings into `settings`; adds what is wrong with them.
 pub fn merge(settings: &mut Map<String, Value>, sent: &Map<String, Value>, faults: &mut Invalid) {
     for (name, kind) in SETTABLE {

@@ -6,6 +6,7 @@ mod create;
 pub mod destroy;
 pub mod drafts;
 pub mod lists;
+pub mod live;
 pub mod mute;
 pub mod participants;
 mod priority;

@@ -42,6 +42,9 @@ pub struct CorsConfig {
     pub own_origins: Vec<String>,
     /// Env `CORS_ALLOWED_ORIGINS`: origins that may call the API, with credentials if exact.
     pub allowed_origins: Vec<OriginPattern>,
+    /// Env `CABLE_ALLOWED_ORIGINS`: pages that may open sockets, besides our own. Empty: all of them, for a socket is
+    /// authorised by what it subscribes with.
+    pub cable_origins: Vec<OriginPattern>,
     /// Env `ENABLE_API_CORS`: every origin may call `/api/*`, without credentials.
     pub enable_api_cors: bool,
     /// Env `CW_API_ONLY_SERVER`: every origin may call everything, without credentials.
@@ -55,6 +58,7 @@ impl std::fmt::Debug for CorsConfig {
         f.debug_struct("CorsConfig")
             .field("own_origins", &self.own_origins)
             .field("allowed_origins", &self.allowed_origins)
+            .field("cable_origins", &self.cable_origins)
             .field("enable_api_cors", &self.enable_api_cors)
             .field("api_only_server", &self.api_only_server)
             .field("lookup", &self.lookup.is_some())
@@ -84,6 +88,8 @@ enum Class {
     Public,
     Widget,
     App,
+    /// Sockets: no answer that a page could read, but a handshake that can be refused.
+    Socket,
     /// No cross-origin access unless the whole server is opened.
     Closed,
     /// No cross-origin access whatever is configured.
@@ -98,6 +104,7 @@ impl Class {
             ("public", Some("api"), _) => Self::Public,
             ("api", Some("v1"), Some("widget")) => Self::Widget,
             ("api" | "auth" | "platform", ..) => Self::App,
+            ("cable", None, None) => Self::Socket,
             ("actuator" | "super_admin", ..) => Self::Operator,
             _ => Self::Closed,
         }
@@ -109,6 +116,7 @@ impl Class {
             Self::Public => "public",
             Self::Widget => "widget",
             Self::App => "app",
+            Self::Socket => "socket",
             Self::Closed => "other",
             Self::Operator => "operator",
         }
@@ -150,6 +158,9 @@ impl Filter for Cors {
 
     fn admit(&self, request: &mut Request) -> Admission<Grant> {
         let class = Class::of(request.uri().path());
+        if class == Class::Socket {
+            return self.config.handshake(request);
+        }
         let grant = self.config.grant(class, request);
         let preflight = Preflight::of(class, request);
         match (grant, preflight) {
@@ -219,6 +230,27 @@ enum Decided {
 }
 
 impl CorsConfig {
+    /// Whether the page is one of this installation.
+    fn is_ours(&self, request: &Request, origin: &str) -> bool {
+        let own = request.extensions().get::<ClientIp>().and_then(ClientIp::origin);
+        own.as_deref() == Some(origin) || self.own_origins.iter().any(|own| own == origin)
+    }
+
+    /// Whether a page may open a socket. What sends no `Origin` is no page.
+    fn handshake(&self, request: &Request) -> Admission<Grant> {
+        let allowed = request.headers().get(ORIGIN).is_none_or(|origin| {
+            let origin = origin.to_str().unwrap_or_default();
+            self.cable_origins.is_empty()
+                || self.is_ours(request, origin)
+                || self.cable_origins.iter().any(|pattern| pattern.matches(origin))
+        });
+        if allowed {
+            return Admission::Pass(Grant::Silent);
+        }
+        denied(Class::Socket);
+        Admission::Answer(refused())
+    }
+
     fn grant(&self, class: Class, request: &Request) -> Decided {
         let open = match class {
             Class::Static | Class::Public => true,
@@ -228,7 +260,7 @@ impl CorsConfig {
                 self.api_only_server || (self.enable_api_cors && api)
             }
             Class::Closed => self.api_only_server,
-            Class::Operator => false,
+            Class::Operator | Class::Socket => false,
         };
         let Some(value) = request.headers().get(ORIGIN) else {
             return Decided::Now(match class {
@@ -238,9 +270,7 @@ impl CorsConfig {
             });
         };
         let origin = value.to_str().unwrap_or_default();
-        let own = request.extensions().get::<ClientIp>().and_then(ClientIp::origin);
-        let ours =
-            own.as_deref() == Some(origin) || self.own_origins.iter().any(|own| own == origin);
+        let ours = self.is_ours(request, origin);
         match class {
             // Our own pages need no permission, and nobody else gets any.
             Class::Closed | Class::Operator if !open && ours => return Decided::Now(Grant::Silent),
@@ -248,7 +278,8 @@ impl CorsConfig {
             Class::App | Class::Widget => {
                 let listed = self.allowed_origins.iter().find(|pattern| pattern.matches(origin));
                 if ours || (class == Class::App && listed.is_some()) {
-                    let credentials = ours || listed.is_some_and(OriginPattern::is_exact);
+                    let exact = ours || listed.is_some_and(OriginPattern::is_exact);
+                    let credentials = exact && class == Class::App;
                     return Decided::Now(Grant::Origin { origin: value.clone(), credentials });
                 }
             }
@@ -321,13 +352,16 @@ impl Preflight {
             }
             _ => {
                 denied(class);
-                let mut response =
-                    answer::json(StatusCode::FORBIDDEN, &json!({"error": "Origin not allowed"}));
-                response.headers_mut().append(VARY, VARY_CORS);
-                Some(response)
+                Some(refused())
             }
         }
     }
+}
+
+fn refused() -> Box<Response> {
+    let mut response = answer::json(StatusCode::FORBIDDEN, &json!({"error": "Origin not allowed"}));
+    response.headers_mut().append(VARY, VARY_CORS);
+    response
 }
 
 /// A list of header names, fit to be echoed.

@@ -23,6 +23,7 @@ fn config(open_api: bool, open_all: bool) -> CorsConfig {
             "https://desk.example".parse().unwrap(),
             "https://*.parts.example".parse().unwrap(),
         ],
+        cable_origins: Vec::new(),
         enable_api_cors: open_api,
         api_only_server: open_all,
         lookup: Some(Arc::new(Listed)),
@@ -106,7 +107,15 @@ async fn each_class_has_its_origins() {
             ("/api/v1/widget/config", "https://desk.example", None, false, true, 1),
             ("/vite/a.js", "", None, false, false, 0),
             ("/vite/a.js", "https://chat.example", None, false, false, 0),
-            ("/cable", "https://any.example", None, false, true, 1),
+            ("/cable", "https://any.example", None, false, false, 0),
+            (
+                "/api/v1/widget/config?website_token=no",
+                "https://chat.example",
+                Some("https://chat.example"),
+                false,
+                true,
+                0,
+            ),
             ("/actuator/health", "https://any.example", None, false, true, 1),
         ],
     )
@@ -201,4 +210,23 @@ async fn preflights_are_answered_here() {
 async fn an_options_request_that_asks_nothing_goes_through() {
     let response = ask(config(false, false), "OPTIONS", "/api/v1/profile", &[]).await;
     assert_eq!(crate::testing::body_text(response).await, "answer");
+}
+
+#[tokio::test]
+async fn named_pages_alone_may_open_sockets() {
+    let listed = vec!["https://*.shop.example".parse().unwrap()];
+    let config = CorsConfig { cable_origins: listed, ..config(false, true) };
+    for (origin, status) in [
+        (Some("https://a.shop.example"), 200),
+        (Some("https://chat.example"), 200),
+        (None, 200),
+        (Some("https://any.example"), 403),
+        (Some("null"), 403),
+    ] {
+        let recorded = Recorded::start();
+        let headers: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
+        let response = ask(config.clone(), "GET", "/cable", &headers).await;
+        assert_eq!(response.status().as_u16(), status, "{origin:?}");
+        assert_eq!(recorded.count("cors.denied", &[]), u64::from(status == 403), "{origin:?}");
+    }
 }

@@ -168,6 +168,9 @@ section! {
         /// Origins that browsers may call the API from, with credentials.
         cors_allowed_origins: Vec<OriginPattern> = "CORS_ALLOWED_ORIGINS", Absent,
             "https://app.example.com";
+        /// Origins whose pages may open sockets, besides this server's own; all of them when missing.
+        cable_allowed_origins: Vec<OriginPattern> = "CABLE_ALLOWED_ORIGINS", Absent,
+            "https://app.example.com,https://*.example.com";
         /// Whether browsers may call the API from any origin, without credentials.
         enable_api_cors: bool = "ENABLE_API_CORS", Text("false"), "true";
         /// Whether this server is an API alone, without web pages.

@@ -1,5 +1,10 @@
-//! Chatwoot's own front ends: the pages around a build, its files, and the calls that the clients
-//! make at their start (`serving-clients.md`, `client-traces.md`).
+//! Chatwoot's own front ends: the pages around a build, its files (`serving-clients.md`), and what the clients send
+//! from there on (`client-traces.md`), a file a client.
+
+mod dashboard;
+mod survey;
+mod trace;
+mod widget;
 
 use std::fs;
 
@@ -209,52 +214,4 @@ async fn a_visitor_is_known_again_by_the_token() {
             json!({"error": "web widget does not exist"})
         );
     }
-}
-
-/// What the dashboard asks for between its page and its first conversation (`client-traces.md` §1), with the
-/// headers of its session; whatever is missing here stops it or shows an error.
-#[tokio::test]
-async fn the_dashboard_finds_what_it_asks_for_at_its_start() {
-    let (app, admin, _folder) = serve().await;
-    let account = admin.account.expect("an account");
-    let credentials =
-        json!({"email": admin.email, "password": "Passw0rd!23", "sso_auth_token": ""});
-    let signed = app.anyone().post("/auth/sign_in", credentials).await;
-    signed.status(200);
-    let mut session = app.anyone();
-    for name in ["access-token", "token-type", "client", "expiry", "uid"] {
-        assert_ne!(signed.header(name), "", "{name}");
-        session = session.with_header(name, signed.header(name));
-    }
-    let of = |path: &str| format!("/api/v1/accounts/{account}/{path}");
-    session.get("/auth/validate_token").await.ok();
-    session.get(&of("")).await.ok();
-    let settings = json!({"profile": {"ui_settings": {}}});
-    let user = session.put("/api/v1/profile", settings).await.ok();
-    assert!(user["pubsub_token"].is_string(), "the full user: {user}");
-    let unread = session.get(&of("notifications/unread_count")).await;
-    assert_eq!(unread.ok(), json!(0), "a bare number");
-    for path in [
-        "custom_attribute_definitions",
-        "custom_filters?filter_type=conversation",
-        "custom_filters?filter_type=contact",
-        "dashboard_apps",
-        "agents",
-        "labels",
-        "teams",
-    ] {
-        let list = session.get(&of(path)).await.ok();
-        let list = list.get("payload").unwrap_or(&list);
-        assert!(list.is_array(), "{path}: {list}");
-    }
-    for path in ["portals", "inboxes", "integrations/apps"] {
-        assert!(session.get(&of(path)).await.ok()["payload"].is_array(), "{path}");
-    }
-    let list = "conversations?status=open&assignee_type=me&page=1&sort_by=last_activity_at_desc";
-    let found = session.get(&of(list)).await.ok();
-    assert_eq!(found["data"]["payload"], json!([]));
-    let chosen = json!({"profile": {"account_id": account}});
-    session.put("/api/v1/profile/set_active_account", chosen).await.status(200);
-    session.get(&of("cache_keys")).await.ok();
-    app.anyone().get("/sw.js").await.status(200);
 }
