@@ -40,6 +40,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0035_notifications",
     "0060_files",
     "0061_people_referred_to",
+    "0065_reply_windows",
 ];
 
 /// A migration that a database has.

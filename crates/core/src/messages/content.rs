@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{ContentType, NewMessage};
-use crate::error::{Error, Result};
+use crate::error::{Invalid, Result};
 
 /// The longest content, in characters (`behaviours.md §18`).
 const CONTENT_LIMIT: usize = 150_000;
@@ -29,26 +29,18 @@ const ARTICLE_ITEM: &[&str] = &["title", "description", "link"];
 /// Refuses what a message may not hold.
 ///
 /// # Errors
-/// [`Error::Unprocessable`], all faults at once.
+/// [`crate::Error::Invalid`], all faults at once.
 pub(super) fn check(new: &NewMessage) -> Result<()> {
-    let mut faults = Vec::new();
+    let mut faults = Invalid::default();
     if new.content.as_deref().is_some_and(|c| c.chars().nth(CONTENT_LIMIT).is_some()) {
-        faults.push(format!("Content is too long (maximum is {CONTENT_LIMIT} characters)"));
+        faults.add("content", format!("is too long (maximum is {CONTENT_LIMIT} characters)"));
     }
     items(new, &mut faults);
     template_params(&new.additional_attributes, &mut faults);
-    refuse(&faults)
+    faults.check()
 }
 
-/// Refuses a message for its faults, where it has any.
-pub(super) fn refuse(faults: &[String]) -> Result<()> {
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unprocessable(format!("Validation failed: {}", faults.join(", "))))
-}
-
-fn items(new: &NewMessage, faults: &mut Vec<String>) {
+fn items(new: &NewMessage, faults: &mut Invalid) {
     let allowed = match new.content_type {
         ContentType::InputSelect => SELECT_ITEM,
         ContentType::Cards => CARD_ITEM,
@@ -56,7 +48,7 @@ fn items(new: &NewMessage, faults: &mut Vec<String>) {
         ContentType::Article => ARTICLE_ITEM,
         _ => return,
     };
-    let mut fault = |text: String| faults.push(format!("Content attributes {text}"));
+    let mut fault = |text: String| faults.add("content_attributes", text);
     let list = match new.content_attributes.get("items") {
         Some(Value::Array(list)) if !list.is_empty() => list,
         _ => return fault("At least one item is required.".to_owned()),
@@ -107,26 +99,21 @@ fn stray_keys<'a>(
 }
 
 /// Parameters of a channel's message template: `name` must be there, and each of its type.
-fn template_params(additional: &Value, faults: &mut Vec<String>) {
+fn template_params(additional: &Value, faults: &mut Invalid) {
     let params = match additional.get("template_params") {
         None => return,
         Some(Value::Object(params)) => params,
-        Some(_) => return faults.push("Template params must be of type hash".to_owned()),
+        Some(_) => return faults.add("template_params", "must be of type hash"),
     };
     if !params.contains_key("name") {
-        faults.push("Name is required".to_owned());
+        faults.add("name", "is required");
     }
     for key in ["name", "category", "language", "namespace"] {
         if params.get(key).is_some_and(|value| !value.is_string()) {
-            faults.push(format!("{} must be of type string", capitalised(key)));
+            faults.add(key, "must be of type string");
         }
     }
     if params.get("processed_params").is_some_and(|value| !value.is_object()) {
-        faults.push("Processed params must be of type hash".to_owned());
+        faults.add("processed_params", "must be of type hash");
     }
-}
-
-fn capitalised(key: &str) -> String {
-    let mut letters = key.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
