@@ -216,3 +216,60 @@ async fn an_administrator_deletes_a_conversation_with_all_that_is_in_it() {
     let left = app.db().read(async |tx| tx.one(&MESSAGES, args![]).await).await.expect("a count");
     assert_eq!(left, (0,));
 }
+
+#[tokio::test]
+async fn an_api_inbox_says_how_long_agents_may_answer() {
+    let (app, admin) = App::start().await;
+    let inbox = json!({"name": "Window", "channel": {"type": "api",
+        "additional_attributes": {"agent_reply_time_window": "24"}}});
+    let inbox = admin.post("/inboxes", inbox).await.ok();
+    let vera = json!({"name": "Vera", "inbox_id": inbox["id"]});
+    let vera = admin.post("/contacts", vera).await.ok()["payload"]["contact"]["id"].clone();
+    let open = json!({"inbox_id": inbox["id"], "contact_id": vera});
+    let made = admin.post("/conversations", open).await.ok();
+    assert_eq!(made["can_reply"], json!(false), "nothing came in yet");
+    let path = format!("/conversations/{}", made["id"]);
+    let can_reply = async || admin.get(&path).await.ok()["can_reply"].clone();
+    incoming(&admin, &path, "Hello").await;
+    assert_eq!(can_reply().await, json!(true));
+    app.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(can_reply().await, json!(false));
+    let longer = json!({"channel": {"additional_attributes": {"agent_reply_time_window": 48.5}}});
+    let settings = format!("/inboxes/{}", inbox["id"]);
+    admin.patch(&settings, longer).await.ok();
+    assert_eq!(can_reply().await, json!(true));
+    app.advance(Duration::from_secs(24 * 3600 + 1800));
+    assert_eq!(can_reply().await, json!(false));
+    let ever = json!({"channel": {"additional_attributes": {"agent_reply_time_window": ""}}});
+    admin.patch(&settings, ever).await.ok();
+    assert_eq!(can_reply().await, json!(true));
+}
+
+#[tokio::test]
+async fn where_a_bot_answers_a_new_conversation_waits_for_it() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let first = conversation(&admin, &[&agent]).await;
+    let shown = admin.get(&first).await.ok();
+    assert_eq!(shown["status"], json!("open"));
+    let bot = json!({"name": "Robo", "outgoing_url": "https://bot.example.com"});
+    let bot = admin.post("/agent_bots", bot).await.ok();
+    let set = format!("/inboxes/{}/set_agent_bot", shown["inbox_id"]);
+    admin.post(&set, json!({"agent_bot": bot["id"]})).await.ok();
+    let contact = &shown["meta"]["sender"]["id"];
+    let open = |more: Value| {
+        let mut body =
+            json!({"inbox_id": shown["inbox_id"], "contact_id": contact, "status": "open"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let made = admin.post("/conversations", open(json!({}))).await.ok();
+    assert_eq!(made["status"], json!("pending"));
+    assert_eq!(made["meta"]["assignee_type"], json!("AgentBot"));
+    assert_eq!(made["meta"]["assignee"]["id"], bot["id"]);
+    let made = admin.post("/conversations", open(json!({"assignee_id": agent.id}))).await.ok();
+    assert_eq!(made["meta"]["assignee_type"], json!("User"), "who is given it has it");
+    admin.post(&format!("{first}/mute"), json!({})).await.ok();
+    let made = admin.post("/conversations", open(json!({}))).await.ok();
+    assert_eq!(made["status"], json!("resolved"), "a blocked contact waits for nobody");
+}

@@ -155,3 +155,136 @@ async fn what_is_refused_for_good_is_put_aside() {
     assert!(server.received().is_empty());
     assert_eq!(dead(&app).await, 1);
 }
+
+/// Grace, who is in an API inbox, and a contact's id.
+async fn desk(app: &App, admin: &Actor) -> (Actor, i64, i64) {
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let members = json!({"inbox_id": inbox["id"], "user_ids": [agent.id]});
+    admin.post("/inbox_members", members).await.ok();
+    let contact = admin.post("/contacts", json!({"name": "Vera"})).await.ok();
+    let contact = contact["payload"]["contact"]["id"].as_i64().unwrap();
+    (agent, inbox["id"].as_i64().unwrap(), contact)
+}
+
+#[tokio::test]
+async fn a_member_is_told_by_mail_of_what_they_want_to_be_told() {
+    let (app, admin, server) = start().await;
+    let (agent, inbox, contact) = desk(&app, &admin).await;
+    // The message is the newer news, and none that a new member wants by mail: the assignment still is.
+    let open = json!({"inbox_id": inbox, "contact_id": contact, "assignee_id": agent.id,
+        "message": {"content": "**Good** <i>morning</i>"}});
+    admin.post("/conversations", open).await.ok();
+    app.settle().await;
+    let sent = only(&server);
+    assert_eq!(sent.to, [agent.email.clone().unwrap()]);
+    let subject = "Grace, A new conversation [ID - 1] has been assigned to you.";
+    assert_eq!(sent.header("Subject"), subject);
+    let link = format!("/app/accounts/{}/conversations/1", admin.account.unwrap());
+    let body = sent.body().replace("&#x2f;", "/");
+    assert!(body.contains(&link) && body.contains("<strong>Good</strong>"), "{body}");
+    assert!(!body.contains("<i>"), "{body}");
+
+    let message = json!({"content": "Hello?", "message_type": "incoming"});
+    admin.post("/conversations/1/messages", message.clone()).await.ok();
+    app.settle().await;
+    only(&server);
+
+    admin.post("/conversations", json!({"inbox_id": inbox, "contact_id": contact})).await.ok();
+    admin.post("/conversations/2/assignments", json!({"assignee_id": agent.id})).await.ok();
+    app.settle().await;
+    let subject = "Grace, A new conversation [ID - 2] has been assigned to you.";
+    assert_eq!(server.received().pop().expect("a letter").header("Subject"), subject);
+
+    let wanted = ["email_assigned_conversation_new_message", "email_conversation_creation"];
+    let flags = json!({"notification_settings": {"selected_email_flags": wanted}});
+    agent.patch("/notification_settings", flags).await.ok();
+    admin.post("/conversations/1/messages", message).await.ok();
+    app.settle().await;
+    let sent = server.received().pop().expect("a letter");
+    let subject = "Grace, New message in your assigned conversation [ID - 1].";
+    assert_eq!(sent.header("Subject"), subject);
+    assert!(!sent.body().contains("Hello?"));
+    let before = server.received().len();
+    admin.post("/conversations/2/assignments", json!({"assignee_id": null})).await.ok();
+    admin.post("/conversations/2/assignments", json!({"assignee_id": agent.id})).await.ok();
+    app.settle().await;
+    assert_eq!(server.received().len(), before, "no longer wanted");
+    admin.post("/conversations", json!({"inbox_id": inbox, "contact_id": contact})).await.ok();
+    app.settle().await;
+    let subject = "Grace, A new conversation [ID - 3] has been created in Desk.";
+    assert_eq!(server.received().pop().expect("a letter").header("Subject"), subject);
+}
+
+#[tokio::test]
+async fn what_was_read_meanwhile_is_not_sent() {
+    let (app, admin, server) = start().await;
+    let (agent, inbox, contact) = desk(&app, &admin).await;
+    server.refuse("RCPT", "451 come again");
+    let open = json!({"inbox_id": inbox, "contact_id": contact, "assignee_id": agent.id});
+    admin.post("/conversations", open).await.ok();
+    app.settle().await;
+    agent.post("/conversations/1/update_last_seen", json!({})).await.ok();
+    app.advance(Duration::from_secs(600));
+    app.settle().await;
+    assert!(server.received().is_empty());
+    assert_eq!(dead(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_transcript_goes_where_an_agent_says() {
+    let (app, admin, server) = start().await;
+    let (agent, inbox, contact) = desk(&app, &admin).await;
+    let outsider = app.member(admin.account.unwrap(), "Alan", "agent").await;
+    let open =
+        json!({"inbox_id": inbox, "contact_id": contact, "message": {"content": "**Hello**"}});
+    admin.post("/conversations", open).await.ok();
+    let note = json!({"content": "A secret", "private": true});
+    admin.post("/conversations/1/messages", note).await.ok();
+    let to = json!({"email": " Boss@Example.org"});
+    agent.post("/conversations/1/transcript", to.clone()).await.ok();
+    app.settle().await;
+    let sent = only(&server);
+    assert_eq!(sent.to, ["boss@example.org"]);
+    assert_eq!(sent.header("Subject"), "[#1] Conversation Transcript");
+    assert!(sent.header("From").contains("Ada from Desk"), "{}", sent.header("From"));
+    let body = sent.body();
+    assert!(body.contains("<strong>Hello</strong>") && !body.contains("A secret"), "{body}");
+
+    let missing = agent.post("/conversations/1/transcript", json!({})).await.status(422);
+    assert_eq!(missing, json!({"error": "email param missing"}));
+    agent.post("/conversations/1/transcript", json!({"email": "nobody"})).await.status(422);
+    outsider.post("/conversations/1/transcript", to.clone()).await.status(401);
+    agent.post("/conversations/2/transcript", to).await.status(404);
+    app.settle().await;
+    only(&server);
+}
+
+#[tokio::test]
+async fn a_visitor_is_sent_what_was_said_where_their_address_is_known() {
+    let (app, admin, server) = start().await;
+    let site = json!({"name": "Site", "enable_email_collect": false,
+        "channel": {"type": "web_widget", "website_url": "https://shop.example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let path = |path: &str| {
+        format!("/api/v1/widget/{path}?website_token={}", site["website_token"].as_str().unwrap())
+    };
+    let config = app.anyone().post(&path("config"), json!({})).await.ok();
+    let token = config["website_channel_config"]["auth_token"].as_str().unwrap();
+    let visitor = app.anyone().with_header("x-auth-token", token);
+    let transcript = path("conversations/transcript");
+    visitor.post(&transcript, json!({})).await.status(429);
+    let said = json!({"message": {"content": "Where is it?"}});
+    visitor.post(&path("messages"), said).await.ok();
+    visitor.post(&transcript, json!({"email": "eve@example.org"})).await.ok();
+    app.settle().await;
+    assert!(server.received().is_empty(), "an address that is asked for is not one that is known");
+    let known = json!({"email": "vera@example.org"});
+    visitor.patch(&path("contact"), known).await.ok();
+    visitor.post(&transcript, json!({})).await.ok();
+    app.settle().await;
+    let sent = only(&server);
+    assert_eq!(sent.to, ["vera@example.org"]);
+    assert!(sent.body().contains("Where is it?"));
+}

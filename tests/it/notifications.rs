@@ -110,10 +110,11 @@ async fn a_note_tells_whom_it_names_if_they_may_see_it() {
     let note = |who: &Actor| {
         format!("[@Somebody](mention://user/{}/Somebody) please look", who.id.unwrap())
     };
+    desk.says(&c, &desk.admin, json!({"content": note(&desk.agent)})).await;
+    assert!(desk.told("").await.is_empty(), "what the contact reads names nobody");
     for who in [&desk.agent, &outsider, &desk.admin] {
         desk.says(&c, &desk.admin, json!({"content": note(who), "private": true})).await;
     }
-    desk.says(&c, &desk.admin, json!({"content": note(&desk.agent)})).await;
     let title = "You have been mentioned in conversation (#1)";
     let told = ["conversation_mention", title, "Ada: @Somebody please look"];
     assert_eq!(desk.told("").await, [told]);
@@ -125,6 +126,79 @@ async fn a_note_tells_whom_it_names_if_they_may_see_it() {
             "not outside the inbox, and not oneself"
         );
     }
+}
+
+#[tokio::test]
+async fn who_follows_a_conversation_is_told_of_its_messages_once() {
+    let desk = desk().await;
+    let account = desk.admin.account.unwrap();
+    let colleague = desk.app.member(account, "Alan", "agent").await;
+    let members = json!({"inbox_id": desk.inbox, "user_ids": [colleague.id]});
+    desk.admin.post("/inbox_members", members.clone()).await.ok();
+    let c = desk.conversation(json!({"assignee_id": colleague.id})).await;
+    let follow = json!({"user_ids": [desk.agent.id, colleague.id]});
+    desk.admin.post(&format!("{c}/participants"), follow).await.ok();
+    let told_the_colleague = async || {
+        let found = colleague.get("/notifications").await.ok();
+        found["data"]["payload"][0]["notification_type"].clone()
+    };
+    let incoming = json!({"content": "Both of you", "message_type": "incoming"});
+    desk.says(&c, &desk.admin, incoming.clone()).await;
+    let title = "A new message is created in conversation (#1)";
+    let told = ["participating_conversation_new_message", title, "Vera: Both of you"];
+    assert_eq!(desk.told("").await, [told]);
+    assert_eq!(told_the_colleague().await, json!("assigned_conversation_new_message"));
+
+    desk.says(&c, &colleague, json!({"content": "I do it"})).await;
+    let told = ["participating_conversation_new_message", title, "Alan: I do it"];
+    assert_eq!(desk.told("").await, [told], "what the assignee writes is news as well");
+    desk.says(&c, &desk.admin, json!({"content": "A note", "private": true})).await;
+    desk.says(&c, &desk.agent, json!({"content": "Thanks"})).await;
+    assert_eq!(desk.told("").await, [told], "neither a note nor one's own message is");
+
+    let outside = json!({"inbox_id": desk.inbox, "user_ids": [desk.agent.id]});
+    desk.admin
+        .delete(&format!(
+            "/inbox_members?inbox_id={}&user_ids[]={}",
+            desk.inbox,
+            desk.agent.id.unwrap()
+        ))
+        .await
+        .ok();
+    desk.says(&c, &desk.admin, incoming).await;
+    desk.admin.post("/inbox_members", outside).await.ok();
+    assert_eq!(desk.told("").await, [told], "nor is what one may not see");
+}
+
+#[tokio::test]
+async fn who_is_named_in_a_note_follows_the_conversation() {
+    let desk = desk().await;
+    let c = desk.conversation(json!({})).await;
+    let note = format!("[@Grace](mention://user/{}/Grace) please look", desk.agent.id.unwrap());
+    desk.says(&c, &desk.admin, json!({"content": note, "private": true})).await;
+    let followers = desk.admin.get(&format!("{c}/participants")).await.ok();
+    assert_eq!(followers[0]["id"], json!(desk.agent.id));
+    desk.says(&c, &desk.admin, json!({"content": "Hm", "message_type": "incoming"})).await;
+    assert_eq!(desk.told("").await[0][0], "participating_conversation_new_message");
+}
+
+#[tokio::test]
+async fn what_a_bot_hands_over_is_new_to_those_who_want_to_know() {
+    let desk = desk().await;
+    let flags =
+        json!({"notification_settings": {"selected_push_flags": ["push_conversation_creation"]}});
+    desk.agent.patch("/notification_settings", flags).await.ok();
+    let bot = json!({"name": "Robo", "outgoing_url": "https://bot.example.com"});
+    let bot = desk.admin.post("/agent_bots", bot).await.ok();
+    let token = bot["access_token"].as_str().unwrap();
+    let mut robo = desk.app.anyone().with_header("api_access_token", token);
+    robo.account = desk.admin.account;
+    let set = format!("/inboxes/{}/set_agent_bot", desk.inbox);
+    desk.admin.post(&set, json!({"agent_bot": bot["id"]})).await.ok();
+    let c = desk.conversation(json!({})).await;
+    assert!(desk.told("").await.is_empty(), "nobody is told of what a bot has");
+    robo.post(&format!("{c}/toggle_status"), json!({"status": "open"})).await.ok();
+    assert_eq!(desk.told("").await[0][0], "conversation_creation");
 }
 
 #[tokio::test]
@@ -204,8 +278,8 @@ async fn old_notifications_go_by_themselves() {
     assert_eq!(desk.told("includes[]=read&includes[]=snoozed").await.len(), 0);
 }
 
-/// The statements it takes to tell `members` of a new conversation.
-async fn statements_for(members: usize) -> u64 {
+/// The statements it takes to tell `members` of a new conversation, or of a message in one that they follow.
+async fn statements_for(members: usize, followed: bool) -> u64 {
     let desk = desk().await;
     let mut ids = Vec::new();
     for _ in 0..members {
@@ -215,17 +289,19 @@ async fn statements_for(members: usize) -> u64 {
         ids.push(member.id);
     }
     desk.admin.post("/inbox_members", json!({"inbox_id": desk.inbox, "user_ids": ids})).await.ok();
-    desk.conversation(json!({})).await;
+    let c = desk.conversation(json!({})).await;
     let found: Result<(i64, i64), DbError> =
         desk.app.db().read(async |tx| tx.one(&NEWEST, []).await).await;
     let (account_id, id) = found.unwrap();
-    let job = Job {
-        id: JobId(1),
-        account_id,
-        attempt: 1,
-        payload: json!({"event": "conversation.created", "context": {"conversation_id": id}}),
-        trace_id: None,
-    };
+    let mut payload = json!({"event": "conversation.created", "context": {"conversation_id": id}});
+    if followed {
+        desk.admin.post(&format!("{c}/participants"), json!({"user_ids": ids})).await.ok();
+        let said = json!({"content": "Hello", "message_type": "incoming"});
+        let said = desk.admin.post(&format!("{c}/messages"), said).await.ok();
+        payload = json!({"event": "message.created", "context":
+            {"conversation_id": id, "message_id": said["id"], "notifiable": true}});
+    }
+    let job = Job { id: JobId(1), account_id, attempt: 1, payload, trace_id: None };
     let store = Store::new(desk.app.db().clone(), Arc::new(Nobody));
     let used = UsageScope::default();
     usage_scope(used.clone(), notifications::dispatch(store, job)).await.expect("done");
@@ -234,9 +310,11 @@ async fn statements_for(members: usize) -> u64 {
 
 #[tokio::test]
 async fn telling_many_takes_no_more_statements_than_telling_one() {
-    let one = statements_for(1).await;
-    assert!(one > 0);
-    assert_eq!(statements_for(12).await, one);
+    for followed in [false, true] {
+        let one = statements_for(1, followed).await;
+        assert!(one > 0);
+        assert_eq!(statements_for(12, followed).await, one);
+    }
 }
 
 #[tokio::test]

@@ -194,3 +194,15 @@ async fn a_proof_of_being_somebody_else_opens_nothing() {
     anyone.patch(&mallory, proof).await.ok();
     assert_eq!(anyone.get(&format!("{mallory}/conversations")).await.ok(), json!([]));
 }
+
+#[tokio::test]
+async fn what_is_too_long_is_refused_with_the_field() {
+    let desk = desk_with(false).await;
+    let visitor = desk.visitor(json!({"name": "Vera"})).await;
+    let c = desk.app.anyone().post(&format!("{visitor}/conversations"), json!({})).await.ok();
+    let said = json!({"content": "h".repeat(150_001)});
+    let path = format!("{visitor}/conversations/{}/messages", c["id"]);
+    let refused = desk.app.anyone().post(&path, said).await.status(422);
+    let text = "Content is too long (maximum is 150000 characters)";
+    assert_eq!(refused, json!({"message": text, "attributes": ["content"]}));
+}

@@ -256,3 +256,52 @@ async fn who_is_there_is_told_to_who_asks() {
     let later = agent.until(presence).await.pop().unwrap();
     assert_eq!(later["message"]["data"]["contacts"].as_object().unwrap().len(), 1, "for 90 s");
 }
+
+#[tokio::test]
+async fn who_changed_a_contact_or_a_notification_is_said() {
+    let desk = desk().await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let made = desk.admin.post("/contacts", json!({"name": "Nina"})).await.ok();
+    let other = desk.admin.post("/contacts", json!({"name": "Spare"})).await.ok();
+    let id = |made: &Value| made["payload"]["contact"]["id"].clone();
+    let merged = json!({"base_contact_id": id(&made), "mergee_contact_id": id(&other)});
+    desk.admin.post("/actions/contact_merge", merged).await.ok();
+    desk.admin.delete(&format!("/contacts/{}", id(&made))).await.ok();
+    let mut heard = Vec::new();
+    for name in [
+        "contact.created",
+        "contact.created",
+        "contact.merged",
+        "contact.deleted",
+        "contact.updated",
+        "contact.deleted",
+    ] {
+        let named = |frame: &Value| {
+            frame["message"]["event"].as_str().is_some_and(|event| event.starts_with("contact."))
+        };
+        let frame = agent.until(named).await.pop().unwrap();
+        assert_eq!(frame["message"]["data"]["performer"]["id"], json!(desk.admin.id), "{name}");
+        heard.push(frame["message"]["event"].as_str().unwrap().to_owned());
+        assert_eq!(heard.last().unwrap(), name, "{heard:?}");
+    }
+    desk.visitor_says("Hello").await;
+    let by_a_visitor = agent.until(|frame| frame["message"]["event"] == "contact.updated").await;
+    assert_eq!(by_a_visitor.last().unwrap()["message"]["data"]["performer"], Value::Null);
+
+    let number = &desk.number;
+    let assignment = json!({"assignee_id": desk.agent.id});
+    desk.admin.post(&format!("/conversations/{number}/assignments"), assignment).await.ok();
+    desk.app.settle().await;
+    let list = desk.agent.get("/notifications").await.ok();
+    let one = format!("/notifications/{}", list["data"]["payload"][0]["id"]);
+    desk.agent.patch(&one, json!({})).await.ok();
+    desk.agent.delete(&one).await.ok();
+    for (event, by) in [
+        ("notification.created", Value::Null),
+        ("notification.updated", json!(desk.agent.id)),
+        ("notification.deleted", json!(desk.agent.id)),
+    ] {
+        let heard = agent.until(|frame| frame["message"]["event"] == event).await;
+        assert_eq!(heard.last().unwrap()["message"]["data"]["performer"]["id"], by, "{event}");
+    }
+}

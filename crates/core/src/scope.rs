@@ -7,28 +7,38 @@
 //! ([`Scope::of_command_line`]). Every statement on tenant data binds [`Scope::account_id`].
 
 use std::ops::Deref;
+use std::sync::Arc;
+
+use chatwarden_db::Tx;
 
 use crate::agent_bots::AgentBot;
+use crate::events::Performer;
 use crate::ids::{AccountId, UserId};
-use crate::users::Member;
+use crate::users::{Member, UserPush};
 
 /// The right to a tenant's rows, as `R`.
 #[derive(Debug, Clone)]
 pub struct Scope<R = Tenant>(R);
 
 /// The tenant itself: jobs, channels, the command line.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Tenant {
     account_id: AccountId,
-    /// The member who looks, where one does.
-    viewer: Option<UserId>,
+    actor: Option<Actor>,
+}
+
+/// Who it is that reads and writes, where it is somebody of the account's.
+#[derive(Debug, Clone)]
+enum Actor {
+    Member(Arc<Member>),
+    Bot(Arc<AgentBot>),
 }
 
 /// A member of the account.
 #[derive(Debug, Clone)]
 pub struct Agent {
     tenant: Scope<Tenant>,
-    member: Member,
+    member: Arc<Member>,
 }
 
 /// A member with the administrator's role.
@@ -41,12 +51,12 @@ pub struct Admin {
 #[derive(Debug, Clone)]
 pub struct Bot {
     tenant: Scope<Tenant>,
-    bot: AgentBot,
+    bot: Arc<AgentBot>,
 }
 
 impl Scope {
     pub(crate) const fn of_account(account_id: AccountId) -> Self {
-        Self(Tenant { account_id, viewer: None })
+        Self(Tenant { account_id, actor: None })
     }
 
     /// The scope of a job: the account was stored with it by an operation that had a scope.
@@ -65,14 +75,27 @@ impl Scope {
     }
 
     /// The member who looks, for what each member sees their own way.
-    pub(crate) const fn viewer(&self) -> Option<UserId> {
-        self.0.viewer
+    pub(crate) fn viewer(&self) -> Option<UserId> {
+        match &self.0.actor {
+            Some(Actor::Member(member)) => Some(member.id),
+            Some(Actor::Bot(_)) | None => None,
+        }
+    }
+
+    /// The member or the bot as the one who acts, for events that say so.
+    pub(crate) fn performer(&self, tx: &Tx<'_>) -> Performer {
+        match &self.0.actor {
+            Some(Actor::Member(member)) => Performer::User(UserPush::of(tx, member)),
+            Some(Actor::Bot(bot)) => Performer::Bot(bot.push(tx)),
+            None => Performer::System,
+        }
     }
 }
 
 impl Scope<Agent> {
     pub(crate) fn of_member(account_id: AccountId, member: Member) -> Self {
-        let tenant = Scope(Tenant { account_id, viewer: Some(member.id) });
+        let member = Arc::new(member);
+        let tenant = Scope(Tenant { account_id, actor: Some(Actor::Member(member.clone())) });
         Self(Agent { tenant, member })
     }
 
@@ -99,7 +122,9 @@ impl Scope<Agent> {
 
 impl Scope<Bot> {
     pub(crate) fn of_bot(account_id: AccountId, bot: AgentBot) -> Self {
-        Self(Bot { tenant: Scope::of_account(account_id), bot })
+        let bot = Arc::new(bot);
+        let tenant = Scope(Tenant { account_id, actor: Some(Actor::Bot(bot.clone())) });
+        Self(Bot { tenant, bot })
     }
 
     /// The bot.

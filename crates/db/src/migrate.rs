@@ -42,6 +42,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0061_people_referred_to",
     "0062_fold",
     "0063_answers",
+    "0065_reply_windows",
 ];
 
 /// A migration that a database has.

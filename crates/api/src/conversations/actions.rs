@@ -7,7 +7,7 @@ use chatwarden_core::conversations::{self, Conversation, Priority, Status, draft
 use chatwarden_core::ids::{AgentBotId, DisplayId, TeamId, UserId};
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::users::Member;
-use chatwarden_core::{Error, agent_bots, teams, users};
+use chatwarden_core::{Error, agent_bots, mail, teams, users};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use serde_json::{Value, json};
 
@@ -327,6 +327,22 @@ pub(super) async fn custom_attributes(
 
 fn user_ids(params: &Params) -> Vec<UserId> {
     params.integers("user_ids").unwrap_or_default().into_iter().map(UserId).collect()
+}
+
+/// Sends what was said in a conversation to an address.
+pub(super) async fn transcript(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Response> {
+    let (id, email) = (display_id(&params)?, params.present("email"));
+    app.write(async move |tx| {
+        let c = conversations::find(tx, &scope, id).await?;
+        let email = email.ok_or_else(|| ApiError::unprocessable("email param missing"))?;
+        Ok::<_, ApiError>(mail::send_transcript(tx, &scope, &c, &email).await?)
+    })
+    .await?;
+    Ok(done())
 }
 
 fn members_json(tx: &Tx<'_>, members: &[Member]) -> Json<Value> {

@@ -44,6 +44,7 @@ pub(crate) fn routes() -> Routes {
         .post("/{conversation_id}/mute", actions::mute)
         .post("/{conversation_id}/unmute", actions::unmute)
         .post("/{conversation_id}/assignments", actions::assign)
+        .post("/{conversation_id}/transcript", actions::transcript)
         .post("/{conversation_id}/update_last_seen", actions::update_last_seen)
         .post("/{conversation_id}/unread", actions::unread)
         .post("/{conversation_id}/custom_attributes", actions::custom_attributes)
@@ -223,7 +224,7 @@ pub(crate) fn conversation_json(tx: &Tx<'_>, page: &Page) -> Value {
         "additional_attributes": row.additional_attributes.0,
         "agent_last_seen_at": unix0(row.agent_last_seen_at),
         "assignee_last_seen_at": unix0(row.assignee_last_seen_at),
-        "can_reply": c.can_reply(),
+        "can_reply": c.can_reply(tx.now()),
         "contact_last_seen_at": unix0(row.contact_last_seen_at),
         "custom_attributes": row.custom_attributes.0,
         "inbox_id": row.inbox_id,

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::conversations::{self, Conversation, NewConversation};
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::visitors::{Identity, Said, Visitor};
-use chatwarden_core::{messages, widget};
+use chatwarden_core::{mail, messages, widget};
 use chatwarden_db::{Timestamp, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -178,6 +178,21 @@ pub(super) async fn toggle_status(guest: Guest, State(app): State<App>) -> Answe
             return Err(ApiError::empty(StatusCode::FORBIDDEN));
         }
         visitor.resolve(tx, &mut c).await?;
+        Ok(done())
+    })
+    .await
+}
+
+/// Sends the visitor what was said, where their address is known.
+pub(super) async fn transcript(guest: Guest, State(app): State<App>) -> Answer {
+    app.write(async move |tx| {
+        let visitor = guest.visitor(tx).await?;
+        let Some(c) = visitor.conversation(tx).await? else {
+            return Err(ApiError::empty(StatusCode::TOO_MANY_REQUESTS));
+        };
+        if let Some(email) = &visitor.contact.email {
+            mail::send_transcript(tx, &visitor.door.scope, &c, email).await?;
+        }
         Ok(done())
     })
     .await

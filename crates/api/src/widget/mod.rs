@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Routes {
         .get("/conversations/toggle_status", conversations::toggle_status)
         .post("/conversations/set_custom_attributes", conversations::set_custom_attributes)
         .post("/conversations/destroy_custom_attributes", conversations::destroy_custom_attributes)
+        .post("/conversations/transcript", conversations::transcript)
         .post("/labels", conversations::add_label)
         .delete("/labels/{title}", conversations::remove_label)
         .get("/messages", messages::index)

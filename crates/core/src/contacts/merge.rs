@@ -56,7 +56,6 @@ pub async fn merge(
     announce_moved(tx, scope, &moved, by).await?;
     announce(tx, scope, "contact.deleted", &gone);
 
-    let before = survivor.clone();
     let own = |mine: Option<String>, theirs: Option<String>| {
         mine.filter(|text| !text.trim().is_empty()).or(theirs)
     };
@@ -75,7 +74,9 @@ pub async fn merge(
             save::deep_merge(mine, &over);
         }
     }
-    save::save(tx, scope, &before, &mut survivor).await?;
+    save::derive(&mut survivor);
+    // It has more now, even where none of it is an attribute: the account is told in any case.
+    save::write(tx, scope, &mut survivor).await?;
     Ok(survivor)
 }
 

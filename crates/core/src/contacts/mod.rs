@@ -97,5 +97,6 @@ pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: &mut Contact) -
 /// Tells the account's members of a contact.
 pub fn announce(tx: &mut WriteTx<'_>, scope: &Scope, event: &'static str, contact: &Contact) {
     let push = ContactPush::of(tx, contact);
-    events::emit(tx, scope, &Event::new(event, Audience::account(scope)), &push);
+    let event = Event::new(event, Audience::account(scope)).by_the_scope();
+    events::emit(tx, scope, &event, &push);
 }

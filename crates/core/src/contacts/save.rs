@@ -20,19 +20,16 @@ pub async fn save(
     before: &Contact,
     contact: &mut Contact,
 ) -> Result<()> {
-    let attribute = |key: &str| {
-        let value = contact.additional_attributes.0.get(key);
-        value.and_then(Value::as_str).map(str::to_owned)
-    };
-    let (location, country_code) = (attribute("city"), attribute("country"));
-    contact.location = location;
-    contact.country_code = country_code;
-    if contact.contact_type == 0 {
-        contact.contact_type = Fields::of(contact).contact_type(&contact.additional_attributes.0);
-    }
-    if before == contact {
-        return Ok(());
-    }
+    derive(contact);
+    if before == contact { Ok(()) } else { write(tx, scope, contact).await }
+}
+
+/// Writes a contact as it is, and tells the account.
+pub(super) async fn write(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: &mut Contact,
+) -> Result<()> {
     Fields::of(contact).check()?;
     bound(&contact.additional_attributes.0, &contact.custom_attributes.0)?;
     contact.updated_at = tx.now();
@@ -59,6 +56,20 @@ pub async fn save(
     .map_err(taken)?;
     announce(tx, scope, "contact.updated", contact);
     Ok(())
+}
+
+/// What follows from a contact's other values.
+pub(super) fn derive(contact: &mut Contact) {
+    let attribute = |key: &str| {
+        let value = contact.additional_attributes.0.get(key);
+        value.and_then(Value::as_str).map(str::to_owned)
+    };
+    let (location, country_code) = (attribute("city"), attribute("country"));
+    contact.location = location;
+    contact.country_code = country_code;
+    if contact.contact_type == 0 {
+        contact.contact_type = Fields::of(contact).contact_type(&contact.additional_attributes.0);
+    }
 }
 
 /// Takes attributes of the account's own away.

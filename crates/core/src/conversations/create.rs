@@ -132,6 +132,11 @@ pub async fn create(
     attributes::check_new(&mut new)?;
     if blocked {
         new.status = Status::Resolved;
+    } else if let Some(bot) = sql::active_bot(tx, scope, inbox.id).await? {
+        new.status = Status::Pending;
+        if new.assignee.is_none() {
+            new.agent_bot = Some(bot);
+        }
     }
     let display_id = sql::next_display_id(tx, scope).await?;
     let id = sql::insert(tx, scope, display_id, inbox.id, (contact, of.id), &new).await?;

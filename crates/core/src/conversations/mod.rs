@@ -124,6 +124,18 @@ chatwarden_db::row! {
         pub answers: bool,
         /// Whether it asks how a conversation was.
         pub surveys: bool,
+        /// How many microseconds after a contact's message agents may answer; ever, where it says nothing.
+        pub reply_window: Option<i64>,
+    }
+}
+
+chatwarden_db::row! {
+    /// What is known of a conversation besides its row.
+    pub struct Beside {
+        /// Whether somebody follows it besides its assignee.
+        pub followed: bool,
+        /// When the contact wrote last, where it matters.
+        pub heard_at: Option<Timestamp>,
     }
 }
 
@@ -134,6 +146,7 @@ chatwarden_db::joined! {
         pub contact: Contact,
         pub contact_inbox: ContactInbox,
         pub inbox: InboxOf,
+        pub beside: Beside,
         pub assignee_row: ? MemberRow,
         pub team: ? Team,
         pub assignee_bot: ? AssigneeBot,
@@ -194,9 +207,11 @@ impl Conversation {
         self.assignee_row.clone().map(Member::from)
     }
 
-    /// Whether an agent may still answer (`behaviours.md §8`, can_reply): always, in the channels of today.
-    pub fn can_reply(&self) -> bool {
-        true
+    /// Whether an agent may still answer (`behaviours.md §8`, can_reply): ever, but for API inboxes that say how
+    /// long.
+    pub fn can_reply(&self, now: Timestamp) -> bool {
+        let Some(window) = self.inbox.reply_window else { return true };
+        self.beside.heard_at.is_some_and(|at| now.micros().saturating_sub(at.micros()) < window)
     }
 
     /// Incoming messages since an agent looked, ten at most (`resources.md §6.1`).

@@ -64,7 +64,7 @@ impl<'a> ConversationPush<'a> {
         };
         Self {
             additional_attributes: &row.additional_attributes.0,
-            can_reply: c.can_reply(),
+            can_reply: c.can_reply(tx.now()),
             channel: &c.inbox.channel_type,
             contact_inbox: ContactInboxPush::of(&c.contact_inbox),
             id: row.display_id,

@@ -3,7 +3,9 @@
 use chatwarden_db::{DbError, Json, Tx, WriteTx, args, statements};
 
 use super::{Conversation, Found};
-use crate::ids::{ContactId, ContactInboxId, ConversationId, DisplayId, InboxId, UserId};
+use crate::ids::{
+    AgentBotId, ContactId, ContactInboxId, ConversationId, DisplayId, InboxId, UserId,
+};
 use crate::scope::Scope;
 
 /// The columns of [`Conversation`], joined as [`conversation_from!`] joins them.
@@ -19,7 +21,13 @@ macro_rules! conversation_columns {
             $crate::contact_columns!(),
             ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
              ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ib.enable_auto_assignment, \
-             (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, ",
+             (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, \
+             ib.reply_window, \
+             exists (select 1 from conversation_participants cp where cp.account_id = c.account_id \
+                and cp.conversation_id = c.id and cp.user_id <> coalesce(c.assignee_id, 0)), \
+             case when ib.reply_window is not null then (select m.created_at from messages m \
+                where m.account_id = c.account_id and m.conversation_id = c.id and m.message_type = 0 \
+                order by m.id desc limit 1) end, ",
             $crate::member_columns!(),
             ", ",
             $crate::team_columns!(),
@@ -68,6 +76,9 @@ statements! {
     /// $1 account, $2 contact inbox: who opens a conversation of it does so alone; whose it is now
     LOCK_CONTACT_INBOX: (ContactId,) = "conversations.lock_contact_inbox",
         "select ci.contact_id from contact_inboxes ci where ci.account_id = $1 and ci.id = $2 @lock(ci)";
+    /// $1 account, $2 inbox
+    ACTIVE_BOT: (AgentBotId,) = "conversations.active_bot",
+        "select agent_bot_id from agent_bot_inboxes where account_id = $1 and inbox_id = $2 and status = 0";
     /// $1 account, $2 row ids
     BY_IDS: Conversation = "conversations.by_ids", (concat!("select ", conversation_columns!(), " ",
         conversation_from!(), "where c.account_id = $1 and c.id @in($2) order by c.id"));
@@ -103,6 +114,15 @@ pub async fn find(
     user: UserId,
 ) -> Result<Option<Found>, DbError> {
     tx.opt(&FIND, args![scope.account_id(), id, user]).await
+}
+
+/// The bot that answers in an inbox.
+pub async fn active_bot(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    inbox: InboxId,
+) -> Result<Option<AgentBotId>, DbError> {
+    Ok(tx.opt(&ACTIVE_BOT, args![scope.account_id(), inbox]).await?.map(|(bot,)| bot))
 }
 
 /// The same, locked until the transaction ends. What is joined is read once the lock is held: on PostgreSQL,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{AssigneeBot, Conversation, ConversationRow, Status, participants, push, sql};
 use crate::agent_bots::AgentBot;
 use crate::error::Result;
-use crate::events::Performer;
+use crate::events::{self, Audience, Event, Performer};
 use crate::messages;
 use crate::scope::Scope;
 use crate::users::Member;
@@ -198,7 +198,12 @@ pub async fn hand_off(
     c.row.assignee_agent_bot_id = None;
     c.assignee_bot = None;
     c.row.waiting_since.get_or_insert(now);
-    move_to(tx, scope, c, before, Status::Open, None, by).await
+    move_to(tx, scope, c, before, Status::Open, None, by).await?;
+    // No socket hears of it: it is news to those who want to know of new conversations.
+    let context = json!({"conversation_id": c.row.id});
+    let event = Event::new("conversation.bot_handoff", Audience::default()).context(context);
+    events::emit(tx, scope, &event, &json!({}));
+    Ok(())
 }
 
 fn assignee_text(assignee: Option<&Member>, by: &Performer) -> Option<String> {

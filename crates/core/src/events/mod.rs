@@ -93,25 +93,41 @@ impl Audience {
     }
 }
 
+/// Who is said to have acted.
+#[derive(Debug, Clone, Copy)]
+enum By<'a> {
+    Nobody,
+    Somebody(&'a Performer),
+    /// Whose scope it is.
+    TheScope,
+}
+
 /// An event to be emitted: its name, who hears of it, and what jobs need to know.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
     name: &'static str,
     audience: Audience,
-    performer: Option<&'a Performer>,
+    by: By<'a>,
     context: Value,
 }
 
 impl<'a> Event<'a> {
     /// An event without a performer.
     pub fn new(name: &'static str, audience: Audience) -> Self {
-        Self { name, audience, performer: None, context: Value::Null }
+        Self { name, audience, by: By::Nobody, context: Value::Null }
     }
 
     /// With the one who acted.
     #[must_use]
     pub fn by(mut self, performer: &'a Performer) -> Self {
-        self.performer = Some(performer);
+        self.by = By::Somebody(performer);
+        self
+    }
+
+    /// With the member or the bot whose scope it is emitted for, where it is one's.
+    #[must_use]
+    pub fn by_the_scope(mut self) -> Self {
+        self.by = By::TheScope;
         self
     }
 
@@ -140,10 +156,19 @@ struct Data<'a, T> {
 
 /// Emits an event: it exists exactly when the transaction's changes do.
 pub fn emit<T: Serialize>(tx: &mut WriteTx<'_>, scope: &Scope, event: &Event<'_>, payload: &T) {
-    let performer = match event.performer {
-        Some(Performer::User(push)) => Some(json!(push)),
-        Some(Performer::Bot(push)) => Some(push.clone()),
-        _ => None,
+    let of_scope;
+    let by = match event.by {
+        By::Nobody => &Performer::System,
+        By::Somebody(performer) => performer,
+        By::TheScope => {
+            of_scope = scope.performer(tx);
+            &of_scope
+        }
+    };
+    let performer = match by {
+        Performer::User(push) => Some(json!(push)),
+        Performer::Bot(push) => Some(push.clone()),
+        Performer::Contact(_) | Performer::Policy(_) | Performer::System => None,
     };
     let message = Message {
         event: event.name,

@@ -17,6 +17,8 @@ pub const EMAIL: &str = "Channel::Email";
 /// Short messages.
 pub const SMS: &str = "Channel::Sms";
 
+/// The attribute of API inboxes that says for how many hours agents may answer.
+const REPLY_WINDOW: &str = "agent_reply_time_window";
 /// What the sealed settings of channels are sealed for.
 const PURPOSE: &str = "inboxes.channel";
 /// The longest text where nothing else is said.
@@ -353,20 +355,31 @@ impl Channel {
         Ok(())
     }
 
-    /// The hours that agents have to answer in an API inbox: where they are said, there are some.
-    fn check_reply_window(&self, faults: &mut Invalid) {
-        const KEY: &str = "agent_reply_time_window";
-        let window = self.settings.0.get("additional_attributes").and_then(|it| it.get(KEY));
+    /// The hours that agents have to answer in an API inbox, where they are said; what is no number is none.
+    fn reply_hours(&self) -> Option<f64> {
+        let window =
+            self.settings.0.get("additional_attributes").and_then(|it| it.get(REPLY_WINDOW));
         let hours = match window {
-            None | Some(Value::Null) => return,
-            Some(Value::String(text)) if text.trim().is_empty() => return,
+            None | Some(Value::Null) => return None,
+            Some(Value::String(text)) if text.trim().is_empty() => return None,
             Some(Value::String(text)) => text.trim().parse::<f64>().unwrap_or(0.0),
             Some(Value::Number(number)) => number.as_f64().unwrap_or(0.0),
             Some(_) => 0.0,
         };
-        // What is no number at all is refused as well.
-        if hours.is_nan() || hours <= 0.0 {
-            faults.add(KEY, format!("{KEY} must be greater than 0"));
+        Some(if hours.is_nan() { 0.0 } else { hours })
+    }
+
+    /// Where the hours are said, there are some.
+    fn check_reply_window(&self, faults: &mut Invalid) {
+        if self.reply_hours().is_some_and(|hours| hours <= 0.0) {
+            faults.add(REPLY_WINDOW, format!("{REPLY_WINDOW} must be greater than 0"));
         }
+    }
+
+    /// For how many microseconds after a contact's message agents may answer, where there is an end to it.
+    pub(crate) fn reply_window(&self) -> Option<i64> {
+        let hours = self.reply_hours().filter(|_| self.channel_type == super::API)?;
+        #[expect(clippy::cast_possible_truncation, reason = "more than there is time is for ever")]
+        Some((hours * 3_600_000_000.0) as i64)
     }
 }

@@ -198,7 +198,8 @@ pub async fn create(
                 inbox.lock_to_single_conversation,
                 inbox.sender_name_type,
                 inbox.business_name,
-                now
+                now,
+                channel.reply_window()
             ],
         )
         .await?;
@@ -243,6 +244,9 @@ pub async fn update(
     draft.apply(&mut found.inbox)?;
     found.inbox.updated_at = tx.now();
     let InboxWithChannel { inbox, channel } = &mut found;
+    if let Some(sent) = &sent {
+        channel.change(tx, account, sent)?;
+    }
     tx.run(
         &sql::UPDATE,
         args![
@@ -263,12 +267,12 @@ pub async fn update(
             inbox.lock_to_single_conversation,
             inbox.sender_name_type,
             inbox.business_name,
-            inbox.updated_at
+            inbox.updated_at,
+            channel.reply_window()
         ],
     )
     .await?;
-    if let Some(sent) = sent {
-        channel.change(tx, account, &sent)?;
+    if sent.is_some() {
         tx.run(
             &sql::UPDATE_CHANNEL,
             args![

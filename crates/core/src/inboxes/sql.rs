@@ -60,13 +60,14 @@ statements! {
           order by case when $3 > 0 and s.seats = $3 then 0 else 1 end, u.id"));
     /// $1 account, $2 name, $3 channel type, $4 greeting enabled, $5 greeting, $6 e-mail collect, $7 csat, $8 its
     /// settings, $9 auto assignment, $10 its settings, $11 hours enabled, $12 hours, $13 out of office, $14 time zone,
-    /// $15 messages after resolved, $16 one conversation, $17 sender name, $18 business name, $19 now
+    /// $15 messages after resolved, $16 one conversation, $17 sender name, $18 business name, $19 now,
+    /// $20 how long agents may answer
     INSERT: (i64,) = "inboxes.insert",
         "insert into inboxes (account_id, name, channel_type, greeting_enabled, greeting_message, enable_email_collect,
             csat_survey_enabled, csat_config, enable_auto_assignment, auto_assignment_config, working_hours_enabled,
             working_hours, out_of_office_message, timezone, allow_messages_after_resolved, lock_to_single_conversation,
-            sender_name_type, business_name, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19) returning id";
+            sender_name_type, business_name, created_at, updated_at, reply_window)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20) returning id";
     /// $1 account, $2 inbox, $3 channel type, $4 token, $5 hmac token, $6 secret, $7 hmac mandatory, $8 settings,
     /// $9 address, $10 now
     INSERT_CHANNEL: (i64,) = "inboxes.insert_channel",
@@ -81,7 +82,8 @@ statements! {
         "update inboxes set name = $3, greeting_enabled = $4, greeting_message = $5, enable_email_collect = $6,
             csat_survey_enabled = $7, csat_config = $8, enable_auto_assignment = $9, working_hours_enabled = $10,
             working_hours = $11, out_of_office_message = $12, timezone = $13, allow_messages_after_resolved = $14,
-            lock_to_single_conversation = $15, sender_name_type = $16, business_name = $17, updated_at = $18
+            lock_to_single_conversation = $15, sender_name_type = $16, business_name = $17, updated_at = $18,
+            reply_window = $19
          where account_id = $1 and id = $2";
     /// $1 account, $2 inbox, $3 hmac mandatory, $4 settings, $5 address, $6 now
     UPDATE_CHANNEL: () = "inboxes.update_channel",

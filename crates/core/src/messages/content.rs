@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{ContentType, NewMessage};
-use crate::error::{DOCUMENT, Error, Result, is_bounded};
+use crate::error::{Invalid, Result};
 
 /// The longest content, in characters (`behaviours.md §18`).
 pub(super) const CONTENT_LIMIT: usize = 150_000;
@@ -34,41 +34,28 @@ const ARTICLE_ITEM: &[&str] = &["title", "description", "link"];
 /// Refuses what a message may not hold.
 ///
 /// # Errors
-/// [`Error::Unprocessable`], all faults at once.
+/// [`crate::Error::Invalid`], all faults at once.
 pub(super) fn check(new: &NewMessage) -> Result<()> {
-    let mut faults = Vec::new();
+    let mut faults = Invalid::default();
     if new.content.as_deref().is_some_and(|c| c.chars().nth(CONTENT_LIMIT).is_some()) {
-        faults.push(format!("Content is too long (maximum is {CONTENT_LIMIT} characters)"));
+        faults.add("content", format!("is too long (maximum is {CONTENT_LIMIT} characters)"));
     }
-    let documents = [
-        ("Content attributes", &new.content_attributes),
-        ("Additional attributes", &new.additional_attributes),
-    ];
-    for (name, _) in documents.iter().filter(|(_, document)| !is_bounded(document)) {
-        faults.push(format!("{name} is too large (maximum is {} KiB)", DOCUMENT / 1024));
-    }
+    faults.bound("content_attributes", &new.content_attributes);
+    faults.bound("additional_attributes", &new.additional_attributes);
     let echo_id = new.echo_id.as_ref();
     if echo_id.is_some_and(|id| !(id.is_number() || id.as_str().is_some_and(is_short))) {
-        faults.push("Echo id must be a text of at most 255 characters, or a number".to_owned());
+        faults.add("echo_id", "must be a text of at most 255 characters, or a number");
     }
     items(new, &mut faults);
     template_params(&new.additional_attributes, &mut faults);
-    refuse(&faults)
+    faults.check()
 }
 
 fn is_short(text: &str) -> bool {
     text.chars().nth(255).is_none()
 }
 
-/// Refuses a message for its faults, where it has any.
-pub(super) fn refuse(faults: &[String]) -> Result<()> {
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unprocessable(format!("Validation failed: {}", faults.join(", "))))
-}
-
-fn items(new: &NewMessage, faults: &mut Vec<String>) {
+fn items(new: &NewMessage, faults: &mut Invalid) {
     let allowed = match new.content_type {
         ContentType::InputSelect => SELECT_ITEM,
         ContentType::Cards => CARD_ITEM,
@@ -76,7 +63,7 @@ fn items(new: &NewMessage, faults: &mut Vec<String>) {
         ContentType::Article => ARTICLE_ITEM,
         _ => return,
     };
-    let mut fault = |text: String| faults.push(format!("Content attributes {text}"));
+    let mut fault = |text: String| faults.add("content_attributes", text);
     let list = match new.content_attributes.get("items") {
         Some(Value::Array(list)) if !list.is_empty() => list,
         _ => return fault("At least one item is required.".to_owned()),
@@ -131,26 +118,21 @@ fn stray_keys<'a>(
 }
 
 /// Parameters of a channel's message template: `name` must be there, and each of its type.
-fn template_params(additional: &Value, faults: &mut Vec<String>) {
+fn template_params(additional: &Value, faults: &mut Invalid) {
     let params = match additional.get("template_params") {
         None => return,
         Some(Value::Object(params)) => params,
-        Some(_) => return faults.push("Template params must be of type hash".to_owned()),
+        Some(_) => return faults.add("template_params", "must be of type hash"),
     };
     if !params.contains_key("name") {
-        faults.push("Name is required".to_owned());
+        faults.add("name", "is required");
     }
     for key in ["name", "category", "language", "namespace"] {
         if params.get(key).is_some_and(|value| !value.is_string()) {
-            faults.push(format!("{} must be of type string", capitalised(key)));
+            faults.add(key, "must be of type string");
         }
     }
     if params.get("processed_params").is_some_and(|value| !value.is_object()) {
-        faults.push("Processed params must be of type hash".to_owned());
+        faults.add("processed_params", "must be of type hash");
     }
-}
-
-fn capitalised(key: &str) -> String {
-    let mut letters = key.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -231,6 +231,7 @@ async fn insert(
     }
     if message.message_type == MessageType::Incoming {
         c.row.unread_count += 1;
+        c.beside.heard_at = Some(message.created_at);
     }
     crate::meters::message(tx, c, message.message_type);
     Ok(sent)
@@ -262,6 +263,7 @@ fn announce(
     let announced = Event::new(event, audience).by(by).context(json!({
         "message_id": message.id, "conversation_id": c.row.id, "assignee_id": c.row.assignee_id,
         "user_id": user, "public": contact_too, "notifiable": notifiable, "mentioned": mentioned,
+        "followed": c.beside.followed,
     }));
     events::emit(tx, scope, &announced, push);
 }
@@ -302,7 +304,7 @@ pub(super) fn announce_updated(
 /// is to, and everybody who must hear of it does; all of it in the caller's transaction.
 ///
 /// # Errors
-/// [`Error::Unprocessable`] for what a message may not hold, or a conversation that is flooded.
+/// [`Error::Invalid`] for what a message may not hold, or a conversation that is flooded.
 pub async fn create(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -331,7 +333,9 @@ pub async fn create(
                 c.row.status = Status::Open;
                 c.row.snoozed_until = None;
             }
-            Status::Resolved if sql::has_active_bot(tx, scope, c.row.inbox_id).await? => {
+            Status::Resolved
+                if conversations::sql::active_bot(tx, scope, c.row.inbox_id).await?.is_some() =>
+            {
                 c.row.status = Status::Pending;
             }
             Status::Resolved => {
@@ -402,7 +406,7 @@ fn guard_against_floods(tx: &WriteTx<'_>, c: &mut Conversation) -> Result<()> {
         c.row.burst_count = 0;
     }
     if c.row.burst_count >= desk(tx).messages_per_minute {
-        return Err(Error::Unprocessable("Validation failed: Too many messages".to_owned()));
+        return Err(Error::invalid("base", "Too many messages"));
     }
     c.row.burst_count += 1;
     Ok(())

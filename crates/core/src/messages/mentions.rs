@@ -3,7 +3,7 @@
 use chatwarden_db::{WriteTx, args, statements};
 
 use super::Message;
-use crate::conversations::{Conversation, ConversationPush};
+use crate::conversations::{Conversation, ConversationPush, participants};
 use crate::error::Result;
 use crate::events::{self, Audience, Event, Performer};
 use crate::ids::UserId;
@@ -69,6 +69,8 @@ pub(super) async fn note(
     }
     let ids: Vec<i64> = named.iter().map(|(id, _)| id.0).collect();
     tx.run(&NOTE, args![account, c.row.id, ids, now]).await?;
+    let users: Vec<UserId> = named.iter().map(|(id, _)| *id).collect();
+    participants::add(tx, scope, c, &users).await?;
     let audience = Audience::tokens(named.iter().map(|(_, token)| token.clone()));
     let last = match c.row.last_public_message_id {
         Some(id) => super::get(tx, scope, id).await?,
@@ -76,7 +78,7 @@ pub(super) async fn note(
     };
     let push = ConversationPush::of(tx, c, last.as_ref());
     events::emit(tx, scope, &Event::new("conversation.mentioned", audience).by(by), &push);
-    Ok(named.into_iter().map(|(id, _)| id).collect())
+    Ok(users)
 }
 
 #[cfg(test)]

@@ -57,9 +57,6 @@ statements! {
         "select id, source_id from messages where account_id = $1 and conversation_id = $2 and source_id = $3
          order by id limit 1";
     /// $1 account, $2 inbox
-    HAS_ACTIVE_BOT: (i64,) = "messages.has_active_bot",
-        "select count(*) from agent_bot_inboxes where account_id = $1 and inbox_id = $2 and status = 0";
-    /// $1 account, $2 inbox
     PLACE: Place = "messages.place",
         "select a.name, i.name, i.business_name, i.avatar, ch.settings
          from accounts a join inboxes i on i.account_id = a.id
@@ -210,15 +207,6 @@ pub async fn reference_by_source(
     source_id: &str,
 ) -> Result<Option<(MessageId, Option<String>)>, DbError> {
     tx.opt(&REFERENCE_BY_SOURCE, args![scope.account_id(), conversation, source_id]).await
-}
-
-/// Whether a bot answers in an inbox.
-pub async fn has_active_bot(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    inbox: InboxId,
-) -> Result<bool, DbError> {
-    tx.one(&HAS_ACTIVE_BOT, args![scope.account_id(), inbox]).await.map(|(n,)| n > 0)
 }
 
 /// Writes what may change of a message.

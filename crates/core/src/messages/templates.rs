@@ -95,7 +95,7 @@ pub async fn survey(tx: &mut WriteTx<'_>, scope: &Scope, c: &mut Conversation) -
     if surveyed > 0 || !rules_allow(config, &c.row.labels.0) {
         return Ok(());
     }
-    if !c.can_reply() {
+    if !c.can_reply(tx.now()) {
         let text = "CSAT survey not sent due to outgoing message restrictions";
         return activity(tx, scope, c, text, json!({})).await;
     }

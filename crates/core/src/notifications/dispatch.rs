@@ -48,11 +48,11 @@ pub fn jobs_for(stored: &Stored) -> Option<NewJob> {
             let flag = |key: &str| context.get(key) == Some(&Value::Bool(true));
             let others = id("assignee_id").is_some_and(|assignee| Some(assignee) != id("user_id"));
             let named = context.get("mentioned").and_then(Value::as_array);
-            (flag("notifiable") && (others || flag("watched")))
+            (flag("notifiable") && (others || flag("followed")))
                 || named.is_some_and(|named| !named.is_empty())
         }
         "assignee.changed" => id("assignee_id").is_some_and(|assignee| Some(assignee) != id("by")),
-        "conversation.created" => true,
+        "conversation.created" | "conversation.bot_handoff" => true,
         _ => false,
     };
     somebody.then(|| {
@@ -100,7 +100,11 @@ async fn tell(tx: &mut WriteTx<'_>, scope: &Scope, payload: &Value) -> Result<()
         let assignee = c.row.assignee_id.map(|id| id.0).filter(|id| Some(*id) != sender);
         let kind = Kind::AssignedConversationNewMessage;
         notify(tx, scope, &c, assignee.into_iter().collect(), kind, Some(sent)).await?;
-        return Ok(());
+        // Each is told once.
+        let told: Vec<i64> = assignee.into_iter().chain(sender).collect();
+        let followers = sql::following(tx, scope, &c, &told).await?;
+        let kind = Kind::ParticipatingConversationNewMessage;
+        return create(tx, scope, &c, followers, kind, Some(sent)).await;
     }
     if c.contact.blocked || c.row.status == Status::Pending {
         return Ok(());
@@ -110,7 +114,7 @@ async fn tell(tx: &mut WriteTx<'_>, scope: &Scope, payload: &Value) -> Result<()
             let assignee = id("assignee_id").into_iter().collect();
             notify(tx, scope, &c, assignee, Kind::ConversationAssignment, None).await
         }
-        "conversation.created" => {
+        "conversation.created" | "conversation.bot_handoff" => {
             let kind = Kind::ConversationCreation;
             let members = sql::wanting(tx, scope, c.row.inbox_id, kind).await?;
             create(tx, scope, &c, members, kind, None).await
@@ -167,7 +171,8 @@ async fn create(
                 template: Template::Notification,
                 to: member.email.clone(),
                 locale: desk(tx).default_locale.clone(),
-                args: json!({"notification_id": notification.id, "user_id": member.id}),
+                args: json!({"notification_id": notification.id, "user_id": member.id, "kind": kind,
+                    "conversation_id": c.row.id, "message_id": message_id}),
             });
         }
     }
@@ -194,7 +199,7 @@ pub(super) fn announce(
     let form = push::form(tx, notification, c, quoted, member, push::Titles::OfSockets);
     let data = json!({"notification": form, "unread_count": unread, "count": unread});
     let audience = Audience::tokens([member.pubsub_token.clone()]);
-    events::emit(tx, scope, &Event::new(event, audience), &data);
+    events::emit(tx, scope, &Event::new(event, audience).by_the_scope(), &data);
 }
 
 /// Tells a member's sockets that a notification of theirs is gone.
@@ -207,5 +212,5 @@ pub(super) fn announce_deleted(
 ) {
     let data = json!({"notification": {"id": id}, "unread_count": unread, "count": unread});
     let audience = Audience::tokens([token.to_owned()]);
-    events::emit(tx, scope, &Event::new("notification.deleted", audience), &data);
+    events::emit(tx, scope, &Event::new("notification.deleted", audience).by_the_scope(), &data);
 }

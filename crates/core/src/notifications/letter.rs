@@ -8,28 +8,34 @@ use super::{Kind, sql};
 use crate::conversations::{self, Status};
 use crate::desk::desk;
 use crate::error::Result;
-use crate::ids::MessageId;
+use crate::ids::{ConversationId, MessageId};
 use crate::mail::{Filled, said_in};
 use crate::markdown;
 use crate::messages;
 use crate::scope::Scope;
 use crate::users::Member;
 
-/// What the mail of a notification says; nothing where the member has read it, may not see it, sits in front
-/// of it, or does not want it any more.
+/// What the mail of a notification says; nothing where the member has read or removed it, may not see it, sits in
+/// front of it, or does not want it any more. That something newer took its place in the list is no reason: who
+/// wants to know of assignments is not told of them by a message.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) async fn letter(tx: &mut Tx<'_>, scope: &Scope, args: &Value) -> Result<Option<Filled>> {
     let id = |key: &str| args.get(key).and_then(Value::as_i64);
-    let (Some(notification), Some(user)) = (id("notification_id"), id("user_id")) else {
+    let (Some(notification), Some(user), Some(conversation)) =
+        (id("notification_id"), id("user_id"), id("conversation_id").map(ConversationId))
+    else {
         return Ok(None);
     };
-    let found = tx.opt(&sql::GET, args![scope.account_id(), user, notification]).await?;
-    let Some(notification) = found.filter(|n| n.read_at.is_none()) else { return Ok(None) };
-    let kind = notification.notification_type;
-    let c = conversations::sql::get(tx, scope, notification.primary_actor_id).await?;
-    let Some(c) = c else { return Ok(None) };
+    let kind = args.get("kind").and_then(Value::as_str).and_then(Kind::named);
+    let Some(kind) = kind else { return Ok(None) };
+    let account = scope.account_id();
+    let (news,) = tx.one(&sql::NEWS, args![account, user, conversation, notification]).await?;
+    if !news {
+        return Ok(None);
+    }
+    let Some(c) = conversations::sql::get(tx, scope, conversation).await? else { return Ok(None) };
     let recipient = sql::recipients(tx, scope, &c, &[user]).await?.into_iter().next();
     let Some(Recipient { member, wishes }) = recipient else { return Ok(None) };
     let member = Member::from(member);
@@ -40,7 +46,7 @@ pub(crate) async fn letter(tx: &mut Tx<'_>, scope: &Scope, args: &Value) -> Resu
         kind,
         Kind::AssignedConversationNewMessage | Kind::ParticipatingConversationNewMessage
     );
-    let present = desk(tx).presence.user_online(scope.account_id(), member.id, tx.now());
+    let present = desk(tx).presence.user_online(account, member.id, tx.now());
     if wishes.email_flags & kind.flag() == 0
         || !member.confirmed
         || (c.contact.blocked && !mention)
@@ -54,7 +60,7 @@ pub(crate) async fn letter(tx: &mut Tx<'_>, scope: &Scope, args: &Value) -> Resu
     let link = format!(
         "{}/app/accounts/{}/conversations/{}",
         desk(tx).frontend_url,
-        scope.account_id(),
+        account,
         c.row.display_id
     );
     let mut context = json!({
@@ -71,7 +77,7 @@ pub(crate) async fn letter(tx: &mut Tx<'_>, scope: &Scope, args: &Value) -> Resu
         put("messages", said_in(tx, &c, &recent, Some(member.id), None));
     }
     if mention {
-        let note = match notification.secondary_actor_id {
+        let note = match id("message_id") {
             Some(id) => messages::get(tx, scope, MessageId(id)).await?,
             None => None,
         };

@@ -37,6 +37,16 @@ statements! {
             where im.account_id = au.account_id and im.inbox_id = $2 and im.user_id = au.user_id)
             or exists (select 1 from team_members tm
                 where tm.account_id = au.account_id and tm.team_id = $4 and tm.user_id = au.user_id))"));
+    /// $1 account, $2 inbox, $3 conversation, $4 team, $5 those who are told otherwise: who follows a conversation
+    /// and may see it
+    FOLLOWING: Recipient = "notifications.following", (concat!(recipients!(),
+        "au.user_id in (select p.user_id from conversation_participants p
+            where p.account_id = $1 and p.conversation_id = $3)
+         and au.user_id @not_in($5)
+         and (au.role = 1 or exists (select 1 from inbox_members im
+            where im.account_id = au.account_id and im.inbox_id = $2 and im.user_id = au.user_id)
+            or exists (select 1 from team_members tm
+                where tm.account_id = au.account_id and tm.team_id = $4 and tm.user_id = au.user_id))"));
     /// $1 account, $2 inbox, $3 the kind's bit: members of the inbox who want to be told of the kind
     WANTING: Recipient = "notifications.wanting", (concat!(recipients!(),
         "((ns.email_flags & $3) <> 0 or (ns.push_flags & $3) <> 0) and exists (select 1 from inbox_members im
@@ -86,15 +96,16 @@ statements! {
     /// $1 account, $2 user, $3 notification
     LOCK: Notification = "notifications.lock", (concat!("select ", notification_columns!(),
         " from notifications n where n.account_id = $1 and n.user_id = $2 and n.id = $3 @lock(n)"));
-    /// $1 account, $2 user, $3 notification
-    GET: Notification = "notifications.get", (concat!("select ", notification_columns!(),
-        " from notifications where account_id = $1 and user_id = $2 and id = $3"));
     /// $1 account, $2 notification, $3 read at, $4 snoozed until, $5 last snoozed at, $6 now
     UPDATE: () = "notifications.update",
         "update notifications set read_at = $3, snoozed_until = $4, last_snoozed_at = $5, updated_at = $6
          where account_id = $1 and id = $2";
     /// $1 account, $2 user, $3 notification
     DELETE: () = "notifications.delete", "delete from notifications where account_id = $1 and user_id = $2 and id = $3";
+    /// $1 account, $2 user, $3 conversation, $4 notification: whether it, or what took its place, is unread
+    NEWS: (bool,) = "notifications.news",
+        "select count(*) > 0 from notifications
+         where account_id = $1 and user_id = $2 and primary_actor_id = $3 and id >= $4 and read_at is null";
     /// $1 account, $2 user, $3 now
     READ_ALL: () = "notifications.read_all",
         "update notifications set read_at = $3 where account_id = $1 and user_id = $2 and read_at is null";
@@ -162,6 +173,17 @@ pub async fn recipients(
         return Ok(Vec::new());
     }
     tx.all(&RECIPIENTS, args![scope.account_id(), c.row.inbox_id, users, c.row.team_id]).await
+}
+
+/// Those who follow a conversation and may see it, but for `told`.
+pub async fn following(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    c: &Conversation,
+    told: &[i64],
+) -> Result<Vec<Recipient>, DbError> {
+    let (inbox, team) = (c.row.inbox_id, c.row.team_id);
+    tx.all(&FOLLOWING, args![scope.account_id(), inbox, c.row.id, team, told]).await
 }
 
 /// Conversations by the ids of their rows, in no order.
