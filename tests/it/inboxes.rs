@@ -1,5 +1,8 @@
 //! Inboxes, who sits at them, and what serves them (`behaviours.md §13`).
 
+use std::time::Duration;
+
+use chatwarden_db::{UsageScope, args, usage_scope};
 use chatwarden_testkit::{Actor, App};
 use serde_json::{Value, json};
 
@@ -254,4 +257,41 @@ async fn a_closed_day_has_hours_of_a_day_all_the_same() {
     let body = json!({"working_hours": [day]});
     let kept = admin.patch(&format!("/inboxes/{}", made["id"]), body).await.ok();
     assert_eq!(kept["working_hours"][1]["open_hour"], json!(9));
+}
+
+#[tokio::test]
+async fn an_inbox_found_lately_saves_a_statement_until_it_changes() {
+    chatwarden_db::statements! {
+        RENAME: () = "test.rename_inboxes", "update inboxes set name = $1";
+    }
+    let (app, admin) = App::start().await;
+    let inbox = json!({"name": "Desk", "channel": {"type": "api"}});
+    let inbox = admin.post("/inboxes", inbox).await.ok();
+    let own = format!("/inboxes/{}", inbox["id"]);
+    let door = format!("/public/api/v1/inboxes/{}", inbox["inbox_identifier"].as_str().unwrap());
+    let ask = async || {
+        let scope = UsageScope::default();
+        let reply = usage_scope(scope.clone(), app.anyone().get(&door)).await;
+        (reply.json()["name"].clone(), scope.usage().statements)
+    };
+    let hits = async || {
+        let path = "/actuator/metrics/chatwoot.cache.hits?tag=cache:inboxes";
+        app.operator().get(path).await.json()["measurements"][0]["value"].as_f64().unwrap_or(0.0)
+    };
+
+    let (name, looked) = ask().await;
+    let before = hits().await;
+    assert_eq!((name.as_str(), ask().await), (Some("Desk"), (json!("Desk"), looked - 1)));
+    assert!(hits().await > before);
+
+    admin.patch(&own, json!({"name": "Front desk"})).await.ok();
+    assert_eq!(ask().await, (json!("Front desk"), looked), "changed here");
+    let renamed = app.db().write(async |tx| tx.run(&RENAME, args!["Elsewhere"]).await);
+    renamed.await.expect("another node renames it");
+    assert_eq!(ask().await, (json!("Front desk"), looked - 1), "changed elsewhere");
+    app.advance(Duration::from_secs(2));
+    assert_eq!(ask().await, (json!("Elsewhere"), looked), "two seconds later");
+
+    admin.delete(&own).await.ok();
+    app.anyone().get(&door).await.status(404);
 }

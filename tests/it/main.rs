@@ -63,6 +63,8 @@ mod notifications;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod page_costs;
+#[cfg(test)]
 mod public_api;
 #[cfg(test)]
 mod realtime;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use chatwarden_api::routes::Route;
 use chatwarden_api::table;
@@ -230,6 +231,20 @@ impl Tenant {
                 self.known.insert(what.to_owned(), id.to_string());
             }
         }
+    }
+
+    /// Makes all of [`RECORDS`] again for each of these numbers, with marks of their own: those marks.
+    pub async fn make_more(&mut self, numbers: Range<usize>) -> Vec<String> {
+        let (admin, mark, known) = (self.admin().clone(), self.mark, self.known.clone());
+        let mut marks = Vec::new();
+        for n in numbers {
+            self.mark = format!("{mark}{n}").leak();
+            marks.push(self.mark.to_owned());
+            self.make_records(&admin).await;
+            self.known.clone_from(&known);
+        }
+        self.mark = mark;
+        marks
     }
 
     /// What has a table of its name.

@@ -12,7 +12,7 @@ pub struct Bench {
     /// Seconds a rate is measured over
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Only the runs whose name contains this: postgres, sqlite, fanout, idle, start
+    /// Only the runs whose name contains this: postgres, sqlite, lists, telemetry, fanout, idle, start
     #[arg(default_value = "")]
     only: String,
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -72,6 +72,15 @@ pub struct Load {
 }
 
 impl Load {
+    /// Answers that came one after the other.
+    pub fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let whole: Duration = times.iter().sum();
+        #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
+        let rate = times.len() as f64 / whole.as_secs_f64();
+        Self { rate, times }
+    }
+
     /// The time that `share` of the answers stayed under.
     pub fn quantile(&self, share: f64) -> Duration {
         #[expect(
@@ -101,10 +110,7 @@ pub async fn load(port: u16, requests: Vec<Vec<u8>>, lasting: Duration) -> Resul
                 if sent >= end {
                     return anyhow::Ok(times);
                 }
-                let (status, body) = client.send(&request).await?;
-                if !(200..300).contains(&status) {
-                    bail!("{status}: {}", String::from_utf8_lossy(&body));
-                }
+                success(client.send(&request).await?)?;
                 if sent >= begin {
                     times.push(sent.elapsed());
                 }
@@ -116,4 +122,37 @@ pub async fn load(port: u16, requests: Vec<Vec<u8>>, lasting: Duration) -> Resul
     #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
     let rate = times.len() as f64 / lasting.as_secs_f64();
     Ok(Load { rate, times })
+}
+
+/// Sends each of `requests` in turn over one connection, so many times after a tenth more; how each went.
+pub async fn in_turn(port: u16, requests: &[Vec<u8>], times: usize) -> Result<Vec<Load>> {
+    let mut client = Client::connect(port).await?;
+    let mut taken = vec![Vec::new(); requests.len()];
+    for round in 0..times + times / 10 {
+        for (request, taken) in requests.iter().zip(&mut taken) {
+            let sent = Instant::now();
+            success(client.send(request).await?)?;
+            if round >= times / 10 {
+                taken.push(sent.elapsed());
+            }
+        }
+    }
+    Ok(taken.into_iter().map(Load::of).collect())
+}
+
+/// Sends each of `requests` so many times, each on a connection of its own.
+pub async fn work(port: u16, requests: &[Vec<u8>], times: usize) -> Result<()> {
+    let running = requests.iter().map(async |request| {
+        let mut client = Client::connect(port).await?;
+        for _ in 0..times {
+            success(client.send(request).await?)?;
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(running).await.map(drop)
+}
+
+fn success((status, body): (u16, Vec<u8>)) -> Result<()> {
+    ensure!((200..300).contains(&status), "{status}: {}", String::from_utf8_lossy(&body));
+    Ok(())
 }

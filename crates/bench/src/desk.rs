@@ -15,6 +15,8 @@ pub struct Desks<'a> {
 pub struct Desk {
     /// The account.
     pub account: i64,
+    /// Its API inbox.
+    pub inbox: i64,
     /// The administrator.
     pub user: i64,
     /// The administrator's API token.
@@ -98,11 +100,17 @@ impl<'a> Desks<'a> {
                 "id",
             )?);
         }
-        Ok(Desk { account, user, token, pubsub_token, conversations: numbers })
+        Ok(Desk { account, inbox, user, token, pubsub_token, conversations: numbers })
     }
 }
 
 impl Desk {
+    /// The bytes of a request that reads a path of the account.
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        let path = format!("/api/v1/accounts/{}{path}", self.account);
+        crate::client::request("GET", &path, &self.token, "")
+    }
+
     /// The bytes of a request that sends a message in a conversation.
     pub fn message(&self, conversation: i64) -> Vec<u8> {
         let path =

@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 16;
 /// On SQLite: two of its groups of transactions, so that one fills while the other is committed.
 const CONNECTIONS_SQLITE: usize = 64;
 
-fn per_cent(of: f64, whole: f64) -> f64 {
+pub fn per_cent(of: f64, whole: f64) -> f64 {
     100.0 * of / whole
 }
 
@@ -29,7 +29,7 @@ fn shown(load: &Load) -> String {
     )
 }
 
-fn ms(time: Duration) -> f64 {
+pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
@@ -118,7 +118,7 @@ pub fn sqlite(
 }
 
 /// Without limits by address, and with the log of every request left out, as where load is measured.
-const SETTINGS: [(&str, &str); 3] = [
+pub const SETTINGS: [(&str, &str); 3] = [
     ("RACK_ATTACK_ALLOWED_IPS", "127.0.0.1"),
     ("LOG_LEVEL", "warn"),
     ("CONVERSATION_MESSAGE_PER_MINUTE_LIMIT", "100000000"),

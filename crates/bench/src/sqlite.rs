@@ -15,14 +15,15 @@ use tokio::runtime::Runtime;
 
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn told(text: &str) {
+/// Keeps a statement that a server in process begins.
+pub fn told(text: &str) {
     if let Ok(mut told) = TOLD.lock() {
         told.push(text.to_owned());
     }
 }
 
 /// Whether a statement is of a transaction's frame, which the loop has its own of.
-fn frames(text: &str) -> bool {
+pub fn frames(text: &str) -> bool {
     let frames = ["begin", "commit", "rollback", "savepoint", "release", "pragma", "--"];
     frames.iter().any(|frame| text.trim_start().starts_with(frame))
 }
@@ -59,7 +60,8 @@ async fn capture(path: &Path, conversations: usize) -> Result<Vec<Vec<String>>> 
     Ok(scripts)
 }
 
-fn take() -> Result<Vec<String>> {
+/// The statements since the last call.
+pub fn take() -> Result<Vec<String>> {
     let mut told = TOLD.lock().map_err(|_| anyhow::anyhow!("a statement's hook panicked"))?;
     Ok(std::mem::take(&mut *told))
 }

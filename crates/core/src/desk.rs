@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chatwarden_db::{Timestamp, Tx};
 
 use crate::ids::{AccountId, ContactId, UserId};
+use crate::inboxes::doors::Doors;
 
 /// The installation, as operations know it.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Desk {
     pub signup: Signup,
     /// Who is present.
     pub presence: Arc<dyn Presence>,
+    /// The inboxes that were found lately by what the outside shows.
+    pub doors: Doors,
 }
 
 /// Who may open an account without being asked.
@@ -97,6 +100,7 @@ impl Default for Desk {
             messages_per_minute: 200,
             signup: Signup::Closed,
             presence: Arc::new(NobodyPresent),
+            doors: Doors::default(),
         }
     }
 }

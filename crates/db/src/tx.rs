@@ -33,6 +33,7 @@ pub struct Tx<'a> {
     /// After a failed statement PostgreSQL refuses all others until the savepoint is left; so do we
     /// on SQLite, or code that tries on would work on one engine only.
     failed: Option<&'static str>,
+    writes: bool,
 }
 
 /// What runs once a transaction is committed.
@@ -93,7 +94,15 @@ impl<'a> std::ops::DerefMut for WriteTx<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(conn: Conn<'a>, ambient: &'a Ambient, slow: Duration) -> Self {
-        Self { conn, ambient, now: ambient.now(), usage: Usage::default(), slow, failed: None }
+        Self {
+            conn,
+            ambient,
+            now: ambient.now(),
+            usage: Usage::default(),
+            slow,
+            failed: None,
+            writes: false,
+        }
     }
 
     /// The transaction's time: the same for all that happens in it.
@@ -104,6 +113,11 @@ impl<'a> Tx<'a> {
     /// The clock and the randomness.
     pub fn ambient(&self) -> &Ambient {
         self.ambient
+    }
+
+    /// Whether this is a [`WriteTx`] underneath: what is read in it is written by.
+    pub fn writes(&self) -> bool {
+        self.writes
     }
 
     /// Which engine this runs on.
@@ -263,6 +277,7 @@ impl<'a> Tx<'a> {
 
 impl<'a> WriteTx<'a> {
     pub(crate) fn new(tx: Tx<'a>) -> Self {
+        let tx = Tx { writes: true, ..tx };
         Self { tx, locals: Vec::new(), after_commit: Vec::new(), depth: 0 }
     }
 

@@ -88,7 +88,9 @@ where
     }
     // Before any statement runs: meters keep their handles from the first use.
     let meters = Registry::new(options::meters(config), SystemClock::shared());
-    meters.install().context("setting up the meters")?;
+    if config.management.metrics_enabled {
+        meters.install().context("setting up the meters")?;
+    }
     let secrets = Secrets::load(config)?;
     let board = Arc::new(board(config)?);
     let desk =

@@ -165,6 +165,7 @@ pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
     }
     tx.run(&sql::DELETE_MEMBERS, args![account]).await?;
     tx.run(&sql::DELETE_CHANNELS, args![account]).await?;
+    crate::inboxes::doors::forget(tx);
     tx.run(&sql::DELETE, args![account]).await?;
     purge::enqueue_for(tx, scope).await
 }

@@ -327,6 +327,7 @@ pub async fn delete(
         // Websites that ask for one attribute are few: those alone are written.
         if forget_field(&mut settings.0, &found) {
             tx.run(&sql::SET_SETTINGS, args![account, channel, settings, now]).await?;
+            crate::inboxes::doors::forget(tx);
         }
     }
     Ok(())

@@ -3,7 +3,9 @@
 use chatwarden_db::{Json, OnConflict as _, WriteTx, args};
 use serde_json::{Map, Value, json};
 
-use super::{Channel, EMAIL, Inbox, InboxWithChannel, SenderName, changed, channel, hours, sql};
+use super::{
+    Channel, EMAIL, Inbox, InboxWithChannel, SenderName, changed, channel, doors, hours, sql,
+};
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{ChannelId, InboxId};
 use crate::scope::{Admin, Scope};
@@ -305,6 +307,7 @@ pub async fn reset_secret(
     found.channel.secret = tx.ambient().token(24);
     let now = tx.now();
     tx.run(&sql::SET_SECRET, args![account, id, found.channel.secret, now]).await?;
+    doors::forget(tx);
     Ok(found)
 }
 

@@ -2,6 +2,7 @@
 
 mod bot;
 mod channel;
+pub mod doors;
 mod draft;
 pub mod hours;
 pub mod members;
@@ -97,11 +98,26 @@ pub struct Door {
     pub channel: Channel,
 }
 
-/// The inbox of an API channel's identifier or a website's token.
+/// The inbox of an API channel's identifier or a website's token. In a transaction that reads it comes first: what
+/// was [found lately](doors) is no older than what is read after it.
 ///
 /// # Errors
 /// [`Error::NotFound`] where no channel of that type has the token.
 pub async fn door(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Door> {
+    if tx.writes() {
+        return look_for(tx, channel_type, token).await;
+    }
+    let doors = crate::desk::desk(tx).doors.clone();
+    if let Some(door) = doors.find(tx.now(), channel_type, token) {
+        return Ok(door);
+    }
+    let changes = doors.changes();
+    let door = look_for(tx, channel_type, token).await?;
+    doors.keep(tx.now(), token, changes, &door);
+    Ok(door)
+}
+
+async fn look_for(tx: &mut Tx<'_>, channel_type: &str, token: &str) -> Result<Door> {
     let found = tx
         .opt(&sql::BY_TOKEN, chatwarden_db::args![channel_type, token])
         .await?
@@ -122,6 +138,7 @@ impl Inbox {
 
 /// Tells dashboards that their list of inboxes is out of date (`behaviours.md §15`).
 async fn changed(tx: &mut WriteTx<'_>, scope: &Scope) -> Result<()> {
+    doors::forget(tx);
     crate::accounts::touch_cache(tx, scope, "inbox").await
 }
 

@@ -199,6 +199,7 @@ pub async fn run_fetch(store: Store, outside: Outside, job: Job) -> Result<(), J
 async fn tell(tx: &mut WriteTx<'_>, owner: Owner) -> Result<()> {
     match owner {
         Owner::Inbox(account, _) => {
+            crate::inboxes::doors::forget(tx);
             crate::accounts::touch_cache(tx, &Scope::of_job(account), "inbox").await?;
         }
         Owner::Contact(account, id) => {

@@ -168,6 +168,8 @@ section! {
         /// Whether the names of the JVM's metrics that tools ask for are answered by their
         /// counterparts here.
         jvm_aliases: bool = "ACTUATOR_JVM_ALIASES", Text("true"), "false";
+        /// Whether anything is measured; without it there are no metrics to ask for.
+        metrics_enabled: bool = "METRICS_ENABLED", Text("true"), "false";
         /// What the names of business metrics begin with.
         metrics_prefix: String = "METRICS_PREFIX", Text("chatwoot"), "chatwoot";
         /// Label sets a metric may have; more are counted together.

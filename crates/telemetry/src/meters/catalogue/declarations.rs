@@ -13,6 +13,7 @@ pub(super) const ALL: &[Group] = &[
     Group { title: "Product", meters: PRODUCT },
     Group { title: "WebSocket", meters: WEBSOCKET },
     Group { title: "Database", meters: DATABASE },
+    Group { title: "Caches", meters: CACHES },
     Group { title: "Jobs and outbox", meters: JOBS },
     Group { title: "Security edge", meters: EDGE },
     Group { title: "System and process", meters: SYSTEM },
@@ -104,6 +105,19 @@ const DATABASE: &[Meter] = &[
         .buckets(STORE_BUCKETS),
     Meter::counter("db.pool.timeouts", "Callers that got no connection in time").labels(&["pool"]),
     Meter::gauge("chatwoot.database.connections", "Connections of all pools together"),
+];
+
+const CACHES: &[Meter] = &[
+    Meter::counter("chatwoot.cache.hits", "Looks into a cache that found what they wanted")
+        .labels(&["cache"]),
+    Meter::counter(
+        "chatwoot.cache.misses",
+        "Looks into a cache that found nothing, or only what had changed",
+    )
+    .labels(&["cache"]),
+    Meter::counter("cache.gets", "Looks into a cache").labels(&["cache", "result"]),
+    Meter::counter("cache.evictions", "Entries of a cache that ended or had to make room")
+        .labels(&["cache"]),
 ];
 
 const JOBS: &[Meter] = &[

@@ -1,0 +1,99 @@
+//! What logs and meters cost: the processor's time a request, with them and without.
+//!
+//! Two servers get the same load in turn, one of them with all that it has by default (a line a request, every
+//! meter), the other with neither; both have the same work behind them at every moment.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use chatwarden_testkit::services::Server;
+use tokio::runtime::Runtime;
+
+use crate::Measured;
+use crate::client::work;
+use crate::desk::Desks;
+use crate::messages::{SETTINGS, per_cent};
+
+/// How often the servers take turns.
+const ROUNDS: usize = 12;
+/// How often each connection asks in a turn.
+const TIMES: usize = 150;
+/// Connections that send messages, and as many that read the list.
+const EACH: usize = 8;
+
+/// A server with its load.
+struct Side {
+    server: Server,
+    requests: Vec<Vec<u8>>,
+}
+
+impl Side {
+    fn start(program: &Path, level: &str, metrics: &str) -> Result<Self> {
+        let mut settings = SETTINGS.to_vec();
+        settings.push(("LOG_LEVEL", level));
+        settings.push(("METRICS_ENABLED", metrics));
+        let mut server = Server::new(program, &settings)?;
+        server.start()?;
+        let desk = Desks::new(&server)?.desk(EACH)?;
+        let mut requests: Vec<Vec<u8>> =
+            desk.conversations.iter().map(|number| desk.message(*number)).collect();
+        requests.resize(2 * EACH, desk.get("/conversations"));
+        Ok(Self { server, requests })
+    }
+
+    /// The milliseconds of the processor that the server has had.
+    fn used(&self) -> Result<f64> {
+        let id = self.server.id().context("it runs")?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name before the last parenthesis may hold anything; utime and stime are 14 and 15.
+        let (_, rest) = stat.rsplit_once(')').context("a name")?;
+        let ticks: Vec<f64> =
+            rest.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
+        // A hundredth of a second each, on Linux.
+        Ok(ticks.iter().sum::<f64>() * 10.0)
+    }
+
+    /// Works a turn; the milliseconds that it took.
+    fn turn(&self, runtime: &Runtime) -> Result<f64> {
+        let before = self.used()?;
+        runtime.block_on(work(self.server.port(), &self.requests, TIMES))?;
+        // What the requests left to do in the background is theirs.
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
+        Ok(self.used()? - before)
+    }
+}
+
+/// All logs and meters against none.
+pub fn run(runtime: &Runtime, program: &Path) -> Result<Measured> {
+    let mut with = Side::start(program, "info", "true")?;
+    let mut without = Side::start(program, "off", "false")?;
+    let (mut on, mut off) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let (first, then) = (with.turn(runtime)?, without.turn(runtime)?);
+        // The first one warms up.
+        if round > 0 {
+            on.push(first);
+            off.push(then);
+        }
+    }
+    with.server.stop()?;
+    without.server.stop()?;
+    let (on, off) = (median(on), median(off));
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+    let requests = (2 * EACH * TIMES) as f64;
+    let (on, off) = (on / requests * 1e3, off / requests * 1e3);
+    let more = per_cent(on - off, off);
+    println!("telemetry: {on:.0} µs a request with it, {off:.0} µs without");
+    Ok(Measured {
+        what: "processor time a request with logs and meters against without, half messages and half lists, SQLite",
+        value: format!("{on:.0} µs against {off:.0} µs: {more:+.1} %"),
+        wanted: "≤ 5 % more",
+        met: more <= 5.0,
+    })
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
