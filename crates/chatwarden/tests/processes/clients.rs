@@ -1,9 +1,9 @@
-//! Clients that others wrote, against real servers: Rails' Action Cable client and Chatwoot's Python SDK.
+//! Clients that others wrote, against real servers: Rails' Action Cable client and SDKs for Python and Node.
 //! What they do is in `tests/clients`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -186,6 +186,15 @@ fn the_action_cable_client_comes_back_and_misses_nothing() -> Result<()> {
     second.stop()
 }
 
+/// Runs a program to its end, which says what was wrong.
+fn succeed(program: &mut Command) -> Result<()> {
+    let output = program.stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    eprint!("{said}");
+    Ok(())
+}
+
 #[test]
 fn every_method_of_the_python_sdk_gives_what_it_promises() -> Result<()> {
     let python = Python::with(&folder().join("requirements.txt"), &packages())?;
@@ -193,17 +202,26 @@ fn every_method_of_the_python_sdk_gives_what_it_promises() -> Result<()> {
     server.start()?;
     let desk = Desk::make(&server, 0)?;
     let address = format!("http://127.0.0.1:{}", server.port());
-    let output = python
-        .command(&folder().join("chatwoot_sdk.py"))
-        .args([&address, &desk.token, &desk.account.to_string()])
-        .stdin(Stdio::null())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success(),
-        "the SDK fails:\n{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    eprint!("{said}");
+    succeed(python.command(&folder().join("chatwoot_sdk.py")).args([
+        &address,
+        &desk.token,
+        &desk.account.to_string(),
+    ]))?;
+    server.stop()
+}
+
+#[test]
+fn every_method_of_the_node_sdk_gives_what_it_promises() -> Result<()> {
+    let node = Node::with(&folder(), &packages())?;
+    let mut server = Server::new(program(), &SETTINGS)?;
+    server.start()?;
+    let desk = Desk::make(&server, 0)?;
+    let address = format!("http://127.0.0.1:{}", server.port());
+    succeed(node.command(&folder().join("figuro_sdk.js")).args([
+        &address,
+        &desk.token,
+        &desk.account.to_string(),
+        &server.platform_token()?,
+    ]))?;
     server.stop()
 }
