@@ -12,7 +12,6 @@ use chatwarden_db::{
 };
 use chatwarden_testkit::App;
 use chatwarden_testkit::services::Postgres;
-use regex::Regex;
 
 use crate::statements::{all, places};
 
@@ -51,8 +50,8 @@ fn walked(engine: Engine, step: &str, statement: &AnyStatement) -> Option<String
             Some(of.map_or_else(|| name.to_owned(), |place| place.table))
         }
         Engine::Postgres => {
-            let scan = Regex::new(r"\bSeq Scan on (\w+)").expect("a pattern");
-            Some(scan.captures(step)?[1].to_owned())
+            let (_, table) = step.split_once("Seq Scan on ")?;
+            table.split(' ').next().map(str::to_owned)
         }
     }
 }

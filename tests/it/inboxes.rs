@@ -242,7 +242,8 @@ async fn what_two_change_at_once_is_kept_of_both() {
             admin.patch(&path, json!({"channel": {"webhook_url": address}})),
             admin.patch(&path, json!({"channel": {"hmac_mandatory": mandatory}}))
         );
-        (one.ok(), other.ok());
+        one.ok();
+        other.ok();
         let kept = admin.get(&path).await.ok();
         assert_eq!(kept["webhook_url"], json!(address));
         assert_eq!(kept["hmac_mandatory"], json!(mandatory));

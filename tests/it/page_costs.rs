@@ -105,7 +105,7 @@ fn lists(value: &Value, place: &str, into: &mut BTreeMap<String, usize>) {
 /// Makes one more of everything for each of these numbers.
 async fn more(tenant: &mut Tenant, numbers: Range<usize>) {
     let app = tenant.app.clone();
-    let admin = tenant.admin().clone();
+    let admin = tenant.callers["admin"].clone();
     let agent = tenant.callers["agent"].clone();
     let visitor = tenant.callers["visitor"].clone();
     let name = |what: &str| tenant.name(what).to_owned();

@@ -235,7 +235,7 @@ impl Tenant {
 
     /// Makes all of [`RECORDS`] again for each of these numbers, with marks of their own: those marks.
     pub async fn make_more(&mut self, numbers: Range<usize>) -> Vec<String> {
-        let (admin, mark, known) = (self.admin().clone(), self.mark, self.known.clone());
+        let (admin, mark, known) = (self.callers["admin"].clone(), self.mark, self.known.clone());
         let mut marks = Vec::new();
         for n in numbers {
             self.mark = format!("{mark}{n}").leak();

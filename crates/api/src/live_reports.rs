@@ -19,8 +19,13 @@ pub(crate) fn routes() -> Routes {
         .get("/grouped_conversation_metrics", grouped_conversation_metrics)
 }
 
-fn live_json(live: Live) -> Value {
-    json!({"open": live.open, "unattended": live.unattended, "unassigned": live.unassigned})
+fn live_json(live: Live, (key, value): (&str, Option<i64>)) -> Value {
+    json!({
+        "open": live.open,
+        "unattended": live.unattended,
+        "unassigned": live.unassigned,
+        (key): value,
+    })
 }
 
 /// Of the account, or of one team.
@@ -38,9 +43,7 @@ async fn conversation_metrics(
             teams::find(tx, &scope, team).await?;
         }
         let (live, pending) = live::now(tx, &scope, team).await?;
-        let mut out = live_json(live);
-        out["pending"] = json!(pending);
-        Ok(Json(out))
+        Ok(Json(live_json(live, ("pending", Some(pending)))))
     })
     .await
 }
@@ -59,11 +62,7 @@ async fn grouped_conversation_metrics(
     };
     app.read(async move |tx| {
         let rows = live::grouped(tx, &scope, by).await?;
-        let row = |(group, live): (Option<i64>, Live)| {
-            let mut out = live_json(live);
-            out[asked.as_str()] = json!(group);
-            out
-        };
+        let row = |(group, live): (Option<i64>, Live)| live_json(live, (asked.as_str(), group));
         Ok(Json(Value::Array(rows.into_iter().map(row).collect())))
     })
     .await
