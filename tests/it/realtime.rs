@@ -21,6 +21,8 @@ struct Desk {
     /// Where the visitor writes.
     talk: String,
     number: Value,
+    inbox: Value,
+    contact: Value,
     /// What the visitor subscribes to.
     visitor: Value,
 }
@@ -53,6 +55,8 @@ async fn desk() -> Desk {
         outsider,
         address,
         number,
+        inbox: inbox["id"].clone(),
+        contact: contact["id"].clone(),
     }
 }
 
@@ -137,6 +141,22 @@ impl Socket {
 
 fn names(frames: &[Value]) -> Vec<&str> {
     frames.iter().map(|frame| frame["message"]["event"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_that_begins_with_a_message_is_told_of_with_it_and_first() {
+    let desk = desk().await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let place = json!({
+        "inbox_id": desk.inbox, "contact_id": desk.contact, "source_id": "second",
+        "message": {"content": "Good morning"},
+    });
+    desk.admin.post("/conversations", place).await.ok();
+    let heard = agent.until(|frame| frame["message"]["event"] == "message.created").await;
+    let heard: Vec<&Value> =
+        heard.iter().map(|frame| &frame["message"]).filter(|it| it.is_object()).collect();
+    assert_eq!(heard[0]["event"], "conversation.created");
+    assert_eq!(heard[0]["data"]["messages"][0]["content"], "Good morning");
 }
 
 #[tokio::test]

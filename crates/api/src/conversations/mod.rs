@@ -10,6 +10,7 @@ use axum::extract::State;
 use chatwarden_core::conversations::{
     self, AssigneeBot, Conversation, NewConversation, Page, Place, Status,
 };
+use chatwarden_core::events;
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, Sent};
 use chatwarden_core::storage::avatar_url;
@@ -121,9 +122,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         }
         let (mut c, fresh) =
             conversations::create(tx, scope, &inbox, &contact_inbox, contact.blocked, new).await?;
-        if fresh {
-            conversations::announce_created(tx, scope, &c, &by).await?;
-        }
+        let opened = events::position(tx);
         if let Some(first) = first {
             let mut new = first.message(tx, &who, &c).await?;
             new.attachments = carried.attachments(tx, scope).await?;
@@ -131,6 +130,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
             sent.map_err(validation_failed)?;
         }
         if fresh {
+            conversations::announce_created(tx, scope, &c, &by, opened).await?;
             conversations::say_given(tx, scope, &mut c, &by).await?;
         }
         let page = conversations::show(tx, scope, c).await?;

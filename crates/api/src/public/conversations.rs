@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::conversations::{self, NewConversation};
+use chatwarden_core::events;
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::{messages, visitors};
 use serde_json::Value;
@@ -54,7 +55,8 @@ pub(super) async fn create(
         )
         .await?;
         if fresh {
-            conversations::announce_created(tx, scope, &c, &by).await?;
+            let opened = events::position(tx);
+            conversations::announce_created(tx, scope, &c, &by, opened).await?;
             return Ok(Json(conversation_json(tx, &c, &[])));
         }
         let found = visitors::with_messages(tx, &visitor, vec![c]).await?;

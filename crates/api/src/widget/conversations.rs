@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::conversations::{self, Conversation, NewConversation};
+use chatwarden_core::events;
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::visitors::{Identity, Said, Visitor};
 use chatwarden_core::{mail, messages, widget};
@@ -100,11 +101,12 @@ pub(super) async fn create(
             known = visitor.contact.clone();
         }
         let mut c = visitor.open(tx, new).await?;
-        let by = visitor.performer();
-        conversations::announce_created(tx, &visitor.door.scope, &c, &by).await?;
+        let opened = events::position(tx);
         let attachments = carried.attachments(tx, &visitor.door.scope).await?;
         let said = Said { attachments, ..said(&message) };
         let sent = visitor.write(tx, &mut c, said).await?;
+        let (scope, by) = (&visitor.door.scope, visitor.performer());
+        conversations::announce_created(tx, scope, &c, &by, opened).await?;
         let mut out = conversation_json(&c);
         if let Some(object) = out.as_object_mut() {
             let messages = json!([message_json(tx, c.row.display_id, &sent)]);

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::conversations::{self, NewConversation};
+use chatwarden_core::events;
 use chatwarden_core::ids::MessageId;
 use chatwarden_core::labels;
 use chatwarden_core::messages;
@@ -73,7 +74,8 @@ pub(super) async fn create(
                 let mut made = visitor.open(tx, new).await?;
                 made.row.labels.0 = visitor.known_labels(tx, &titles).await?;
                 let (scope, by) = (&visitor.door.scope, visitor.performer());
-                conversations::announce_created(tx, scope, &made, &by).await?;
+                let opened = events::position(tx);
+                conversations::announce_created(tx, scope, &made, &by, opened).await?;
                 made
             }
         };

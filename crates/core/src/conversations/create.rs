@@ -1,6 +1,7 @@
 //! New conversations.
 
 use chatwarden_db::{Timestamp, WriteTx};
+use chatwarden_jobs::outbox::{self, Position};
 use serde_json::{Value, json};
 
 use super::{Conversation, Status, attributes, participants, push, sql};
@@ -144,7 +145,8 @@ pub async fn create(
     Ok((conversation, true))
 }
 
-/// Tells of a new conversation.
+/// Tells of a new conversation, with its first message where that stands (`realtime.md §5`): before anything that
+/// was emitted since `opened`.
 ///
 /// # Errors
 /// What the database says.
@@ -153,7 +155,9 @@ pub async fn announce_created(
     scope: &Scope,
     c: &Conversation,
     by: &Performer,
+    opened: Position,
 ) -> Result<()> {
+    let filled = outbox::position(tx);
     crate::meters::conversation(tx, c);
     push::announce(tx, scope, c, &["conversation.created"], by).await?;
     if let Some(assignee) = c.row.assignee_id {
@@ -163,6 +167,7 @@ pub async fn announce_created(
     if c.row.team_id.is_some() {
         push::announce(tx, scope, c, &["team.changed"], by).await?;
     }
+    outbox::bring_forward(tx, opened, filled);
     Ok(())
 }
 

@@ -154,6 +154,8 @@ struct Data<'a, T> {
     performer: Option<&'a Value>,
 }
 
+pub use chatwarden_jobs::outbox::position;
+
 /// Emits an event: it exists exactly when the transaction's changes do.
 pub fn emit<T: Serialize>(tx: &mut WriteTx<'_>, scope: &Scope, event: &Event<'_>, payload: &T) {
     let of_scope;

@@ -65,6 +65,23 @@ pub fn push(tx: &mut WriteTx<'_>, entry: Entry) {
     tx.local::<Buffer>().0.push(entry);
 }
 
+/// A moment in what a transaction emits.
+#[derive(Debug, Clone, Copy)]
+pub struct Position(usize);
+
+/// After all that was emitted so far.
+pub fn position(tx: &mut WriteTx<'_>) -> Position {
+    Position(tx.local::<Buffer>().0.len())
+}
+
+/// Moves what was emitted since `late` before what was emitted between `early` and then.
+pub fn bring_forward(tx: &mut WriteTx<'_>, early: Position, late: Position) {
+    if let Some(emitted) = tx.local::<Buffer>().0.get_mut(early.0..) {
+        let between = late.0.saturating_sub(early.0).min(emitted.len());
+        emitted.rotate_left(between);
+    }
+}
+
 /// Writes what was emitted, in one statement however much it is; called as the last thing before
 /// the commit.
 ///

@@ -9,7 +9,7 @@ use chatwarden_core::accounts;
 use chatwarden_core::agents::{self, Terms};
 use chatwarden_core::contacts::{self, NewContact};
 use chatwarden_core::conversations::{self, NewConversation, Status};
-use chatwarden_core::events::Performer;
+use chatwarden_core::events::{self, Performer};
 use chatwarden_core::inboxes::{self, API, Draft, WEB_WIDGET};
 use chatwarden_core::messages::{self, MessageType, NewMessage, Sender};
 use chatwarden_core::scope::{Admin, Scope};
@@ -230,7 +230,8 @@ impl Talk {
                 )
                 .await?;
                 let by = Performer::Contact(name);
-                conversations::announce_created(tx, &tenant, &c, &by).await?;
+                let opened = events::position(tx);
+                conversations::announce_created(tx, &tenant, &c, &by, opened).await?;
                 let text = NewMessage::text(
                     MessageType::Incoming,
                     Some(asks.to_owned()),
