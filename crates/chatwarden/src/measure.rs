@@ -109,8 +109,8 @@ pub fn info(config: &Config) -> Info {
     let mut endpoints = json!({
         "api": "/api", "actuator": config.management.base_path.as_str(), "websocket": "/cable",
     });
-    if config.server.api_docs {
-        endpoints["openapi"] = json!("/swagger");
+    if let (true, Some(endpoints)) = (config.server.api_docs, endpoints.as_object_mut()) {
+        endpoints.insert("openapi".to_owned(), json!("/swagger"));
     }
     let app = json!({
         "name": "Chatwarden",
