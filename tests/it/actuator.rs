@@ -51,6 +51,8 @@ async fn the_index_lists_what_the_caller_may_reach() {
             "health",
             "health-path",
             "info",
+            "loggers",
+            "loggers-name",
             "metrics",
             "metrics-requiredMetricName",
             "prometheus",
@@ -113,5 +115,57 @@ async fn basic_credentials_are_compared_whole() {
     for credential in ["Basic", "Basic !!", "Basic b3BlcmF0b3I6", "Digest x", ""] {
         let caller = app.anyone().with_header("authorization", credential);
         caller.get("/actuator/metrics").await.status(401);
+    }
+}
+
+#[tokio::test]
+async fn operators_in_charge_change_levels() {
+    let app = App::empty().await;
+    let (operator, chief) = (app.operator(), app.operator_in_charge());
+    let all = operator.get("/actuator/loggers").await.ok();
+    assert_eq!(all["levels"], json!(["OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]));
+    assert_eq!(all["loggers"]["ROOT"]["configuredLevel"], "INFO");
+    assert!(all["groups"]["sql"]["members"].is_array(), "{all}");
+    operator.get("/actuator/loggers/no.such.logger").await.status(404);
+
+    let debug = json!({"configuredLevel": "DEBUG"});
+    let path = "/actuator/loggers/chatwarden.db";
+    let changed = chief.post(path, debug.clone()).await;
+    assert_eq!((changed.status(204), changed.bytes.len()), (Value::Null, 0));
+    let shown = operator.get(path).await.ok();
+    assert_eq!(shown, json!({"configuredLevel": "DEBUG", "effectiveLevel": "DEBUG"}));
+    assert_eq!(
+        operator.get("/actuator/loggers/chatwarden.db.sqlite").await.status(404)["status"],
+        404
+    );
+    chief
+        .post("/actuator/loggers/web", json!({"configuredLevel": "TRACE", "ttl": "PT10M"}))
+        .await
+        .status(204);
+    let group = operator.get("/actuator/loggers/web").await.ok();
+    assert_eq!(group["configuredLevel"], "TRACE");
+    // Back to what it was at the start.
+    chief.post(path, json!({"configuredLevel": null})).await.status(204);
+    operator.get(path).await.status(404);
+
+    for (path, body) in [
+        (path, json!({"configuredLevel": "LOUD"})),
+        (path, json!({"configuredLevel": "DEBUG", "ttl": "soon"})),
+        (path, json!({"configuredLevel": "DEBUG", "scope": "cluster"})),
+        (path, json!("DEBUG")),
+        ("/actuator/loggers/a%20b", debug.clone()),
+    ] {
+        assert_eq!(chief.post(path, body).await.status(400)["status"], 400);
+    }
+    operator.post(path, debug.clone()).await.status(403);
+    app.anyone().post(path, debug).await.status(401);
+}
+
+#[tokio::test]
+async fn operators_may_ask_for_a_fresh_look() {
+    let app = App::empty().await;
+    for path in ["/actuator/health?fresh=true", "/actuator/health/readiness?fresh=true"] {
+        assert_eq!(app.operator().get(path).await.ok()["status"], "UP", "{path}");
+        assert_eq!(app.anyone().get(path).await.ok()["status"], "UP", "{path}");
     }
 }

@@ -166,7 +166,7 @@ impl Sweep {
             "visitor" => vec![of("visitor")],
             "anyone" => vec![of("visitor"), of("admin")],
             "agent or bot" => vec![of("bot"), of("admin")],
-            name if name.starts_with("operator") => vec![self.tenant.app.operator()],
+            name if name.starts_with("operator") => vec![self.tenant.app.operator_in_charge()],
             _ => vec![of("admin")],
         }
     }

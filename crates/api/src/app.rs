@@ -10,6 +10,7 @@ use chatwarden_core::outside::Outside;
 use chatwarden_core::passwords::{Hashed, Verdict};
 use chatwarden_guard::RateLimiter;
 use chatwarden_telemetry::health::Health;
+use chatwarden_telemetry::logs::Levels;
 use chatwarden_telemetry::meters::Registry;
 
 use crate::actuator;
@@ -54,6 +55,8 @@ pub struct Telemetry {
     pub health: Health,
     /// What is measured.
     pub meters: Registry,
+    /// Which loggers write what.
+    pub levels: Levels,
     /// The endpoints that show it.
     pub actuator: Arc<actuator::Settings>,
 }
@@ -125,6 +128,11 @@ impl App {
     /// How the parts are, as last looked at.
     pub fn health(&self) -> &Health {
         &self.0.telemetry.health
+    }
+
+    /// Which loggers write what.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.0.telemetry.levels
     }
 
     /// What is measured.

@@ -106,6 +106,12 @@ pub fn info(config: &Config) -> Info {
         public.insert("git".to_owned(), json!({"commit": {"id": commit}}));
     }
     let redis = config.redis.url.is_some();
+    let mut endpoints = json!({
+        "api": "/api", "actuator": config.management.base_path.as_str(), "websocket": "/cable",
+    });
+    if let (true, Some(endpoints)) = (config.server.api_docs, endpoints.as_object_mut()) {
+        endpoints.insert("openapi".to_owned(), json!("/swagger"));
+    }
     let app = json!({
         "name": "Chatwarden",
         "environment": config.server.environment.name(),
@@ -116,9 +122,7 @@ pub fn info(config: &Config) -> Info {
             "multiTenancy": true, "webSocketSupport": true, "roleBasedAccess": true,
             "realTimeNotifications": true, "redisCaching": redis, "aiAutomation": false,
         },
-        "endpoints": {
-            "api": "/api", "actuator": config.management.base_path.as_str(), "websocket": "/cable",
-        },
+        "endpoints": endpoints,
         "unavailable": UNMEASURED,
     });
     let operators = move || {

@@ -1,5 +1,6 @@
 //! What the configuration means to the crates that read it: one function for each.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -35,6 +36,12 @@ use crate::web::GuardedWeb;
 
 /// Where stored files are in the folder of data.
 const STORAGE: &str = "storage";
+
+/// Where stored files are.
+#[must_use]
+pub fn storage(config: &Config) -> PathBuf {
+    config.server.data_dir.join(STORAGE)
+}
 
 /// How to open the database.
 #[must_use]
@@ -189,7 +196,7 @@ pub fn desk(config: &Config, secret: &Secret) -> Desk {
 /// # Errors
 /// Where the folder can't be made, or TLS can't be set up.
 pub fn outside(config: &Config) -> anyhow::Result<Outside> {
-    let folder = config.server.data_dir.join(STORAGE);
+    let folder = storage(config);
     let disk = Disk::open(&folder, config.accounts.maximum_file_upload_size.bytes())
         .with_context(|| format!("making the folder of files {} (DATA_DIR)", folder.display()))?;
     let allow_private = config.security.safe_fetch_allow_private_network;
@@ -319,10 +326,8 @@ pub fn actuator(config: &Config, secrets: &Secrets, info: actuator::Info) -> act
         apart: management.listen.is_some(),
         exposed: exposure(&management.exposure_include),
         exposed_to_operators: exposure(&management.exposure_authenticated),
-        tokens: std::iter::once(&secrets.actuator_token)
-            .chain(&management.admin_token)
-            .map(exposed)
-            .collect(),
+        tokens: vec![exposed(&secrets.actuator_token)],
+        admin_tokens: management.admin_token.iter().map(exposed).collect(),
         basic,
         scrapers: management.metrics_allow_cidrs.clone(),
         info,

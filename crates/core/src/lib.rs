@@ -62,6 +62,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
     [
         accounts::purge::STATEMENTS,
         accounts::sql::STATEMENTS,
+        accounts::walls::STATEMENTS,
         agent_bots::sql::STATEMENTS,
         agents::sql::STATEMENTS,
         assignment::sql::STATEMENTS,

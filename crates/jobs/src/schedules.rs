@@ -5,10 +5,11 @@
 
 use std::str::FromStr as _;
 
-use chatwarden_db::{DbError, Timestamp, WriteTx, args, statements};
+use chatwarden_db::{DbError, Timestamp, Tx, WriteTx, args, statements};
 use serde_json::Value;
 
 use crate::queue::{NewJob, enqueue};
+use crate::worker::LEADER;
 
 /// When a schedule fires.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,8 @@ statements! {
     /// When each schedule fires, by which rule, and fired last.
     ALL: (String, String, Timestamp, Option<Timestamp>) = "schedules.all",
         "select name, rule, next_at, last_at from job_schedules order by name";
+    /// $1 the lease of who looks what is due
+    LEADS: (String, Timestamp) = "schedules.leader", "select holder, until from leases where name = $1";
     /// $1 name, $2 rule, $3 next at: a schedule that is new, or has another rule than it had
     ADD: () = "schedules.add",
         "insert into job_schedules (name, rule, next_at) values ($1, $2, $3)
@@ -79,6 +82,29 @@ impl Every {
 /// The schedule's name, where `unique_key` is that of a scheduled job.
 pub(crate) fn named_by(unique_key: &str) -> Option<&str> {
     unique_key.strip_prefix(KEY)
+}
+
+/// Where the schedules stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// When each comes next.
+    pub next: Vec<(String, Timestamp)>,
+    /// Who looks what is due.
+    pub leader: Option<String>,
+    /// Until when, unless they renew it.
+    pub led_until: Timestamp,
+}
+
+/// Where the schedules stand, whoever looks after them.
+///
+/// # Errors
+/// What the database says.
+pub async fn standing(tx: &mut Tx<'_>) -> Result<Standing, DbError> {
+    let next = tx.all(&ALL, []).await?.into_iter().map(|(name, _, next, _)| (name, next)).collect();
+    let led = tx.opt(&LEADS, args![LEADER]).await?;
+    let (leader, led_until) =
+        led.map_or((None, Timestamp::from_micros(0)), |(holder, until)| (Some(holder), until));
+    Ok(Standing { next, leader, led_until })
 }
 
 /// Enqueues what is due. A schedule that was missed for long fires once. Gives back when there may be

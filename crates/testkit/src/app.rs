@@ -26,6 +26,7 @@ use chatwarden_guard::rate_limit::RateLimitConfig;
 use chatwarden_guard::{Edge, EdgeConfig, RateLimiter};
 use chatwarden_telemetry::clock::SystemClock;
 use chatwarden_telemetry::health::{self, HealthRegistry};
+use chatwarden_telemetry::logs::Levels;
 use chatwarden_telemetry::meters::{self, Registry};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
@@ -43,6 +44,8 @@ pub const BEGINNING: Timestamp = Timestamp::from_unix(1_767_603_600);
 
 /// What the operators of the tests show.
 const OPERATOR: &str = "the operators' token";
+/// What those of them show who may change things.
+const IN_CHARGE: &str = "the token of operators in charge";
 
 /// The largest file of tests, in bytes.
 pub const FILE_LIMIT: u64 = 1 << 20;
@@ -263,8 +266,10 @@ impl App {
                 telemetry: Telemetry {
                     health,
                     meters,
+                    levels: Levels::new("info", Vec::new(), SystemClock::shared())?,
                     actuator: Arc::new(actuator::Settings {
                         tokens: vec![OPERATOR.to_owned()],
+                        admin_tokens: vec![IN_CHARGE.to_owned()],
                         ..actuator::Settings::default()
                     }),
                 },
@@ -353,6 +358,11 @@ impl App {
     /// Somebody who runs the server.
     pub fn operator(&self) -> Actor {
         self.anyone().with_header("authorization", &format!("Bearer {OPERATOR}"))
+    }
+
+    /// Somebody who runs the server and may change how.
+    pub fn operator_in_charge(&self) -> Actor {
+        self.anyone().with_header("authorization", &format!("Bearer {IN_CHARGE}"))
     }
 
     /// A new account.

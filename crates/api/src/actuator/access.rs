@@ -19,11 +19,16 @@ use crate::app::App;
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     operator: bool,
+    in_charge: bool,
 }
 
 /// Whoever showed an operator's credential.
 #[derive(Debug, Clone, Copy)]
 pub struct Operator;
+
+/// An operator who may change things.
+#[derive(Debug, Clone, Copy)]
+pub struct InCharge;
 
 /// An operator, or whoever calls from a network that may scrape.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,9 @@ impl Actor for Caller {
 }
 impl Actor for Operator {
     const NAME: &'static str = "operator";
+}
+impl Actor for InCharge {
+    const NAME: &'static str = "operator in charge";
 }
 impl Actor for Scraper {
     const NAME: &'static str = "operator or scraper";
@@ -80,23 +88,28 @@ fn shown(parts: &Parts) -> Option<Shown> {
     })
 }
 
-/// Whether a credential is an operator's; takes as long whatever is shown.
-fn fits(settings: &Settings, shown: &Shown) -> bool {
-    let mut fits = Choice::from(0);
+/// Who shows a credential, if it is an operator's; takes as long whatever is shown.
+fn fits(settings: &Settings, shown: &Shown) -> Option<Caller> {
+    let (mut reads, mut changes) = (Choice::from(0), Choice::from(0));
     match shown {
         Shown::Bearer(token) => {
+            let compare = |known: &String| known.as_bytes().ct_eq(token.as_bytes());
             for known in settings.tokens.iter().filter(|known| !known.is_empty()) {
-                fits |= known.as_bytes().ct_eq(token.as_bytes());
+                reads |= compare(known);
+            }
+            for known in settings.admin_tokens.iter().filter(|known| !known.is_empty()) {
+                changes |= compare(known);
             }
         }
         Shown::Basic(name, password) => {
             if let Some((known, secret)) = &settings.basic {
-                fits |= known.as_bytes().ct_eq(name.as_bytes())
+                reads |= known.as_bytes().ct_eq(name.as_bytes())
                     & secret.as_bytes().ct_eq(password.as_bytes());
             }
         }
     }
-    fits.into()
+    let in_charge = bool::from(changes);
+    (bool::from(reads) || in_charge).then_some(Caller { operator: true, in_charge })
 }
 
 fn unauthenticated(parts: &Parts) -> Response {
@@ -116,13 +129,13 @@ async fn caller(parts: &Parts, app: &App) -> Result<Caller, Box<Response>> {
     if let Some(refusal) = decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
         return Err(Box::new(refusal));
     }
-    match shown {
-        None => Ok(Caller { operator: false }),
-        Some(shown) if fits(app.actuator(), &shown) => {
+    let Some(shown) = shown else { return Ok(Caller { operator: false, in_charge: false }) };
+    match fits(app.actuator(), &shown) {
+        Some(caller) => {
             app.limiter().refund(&decision).await;
-            Ok(Caller { operator: true })
+            Ok(caller)
         }
-        Some(_) => {
+        None => {
             metrics::counter!("chatwoot.auth.attempts", "method" => "operator").increment(1);
             metrics::counter!("chatwoot.auth.failures", "method" => "operator", "reason" => "bad_secret")
                 .increment(1);
@@ -153,8 +166,8 @@ impl FromRequestParts<App> for Operator {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match reach(parts, app).await {
-            Ok(Caller { operator: true }) => Ok(Self),
-            Ok(Caller { operator: false }) => Err(unauthenticated(parts)),
+            Ok(Caller { operator: true, .. }) => Ok(Self),
+            Ok(Caller { operator: false, .. }) => Err(unauthenticated(parts)),
             Err(refusal) => Err(*refusal),
         }
     }
@@ -167,5 +180,19 @@ impl FromRequestParts<App> for Scraper {
             return Ok(Self);
         }
         Operator::from_request_parts(parts, app).await.map(|Operator| Self)
+    }
+}
+
+impl FromRequestParts<App> for InCharge {
+    type Rejection = Response;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        match reach(parts, app).await {
+            Ok(Caller { in_charge: true, .. }) => Ok(Self),
+            Ok(Caller { operator: true, .. }) => {
+                Err(refusal(StatusCode::FORBIDDEN, parts.uri.path()))
+            }
+            Ok(_) => Err(unauthenticated(parts)),
+            Err(refusal) => Err(*refusal),
+        }
     }
 }

@@ -3,9 +3,11 @@
 
 mod access;
 mod answers;
+mod loggers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -18,12 +20,15 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-pub use access::{Caller, Operator, Scraper};
+pub use access::{Caller, InCharge, Operator, Scraper};
 
 use crate::app::App;
 use crate::routes::Routes;
 pub(crate) use answers::refusal;
 use answers::{document, negotiate};
+
+/// How long all checks may take that an operator asked for.
+const FRESHENS: Duration = Duration::from_secs(5);
 
 /// Who may ask for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,8 +77,10 @@ pub struct Settings {
     pub exposed: Exposure,
     /// What operators may ask for besides.
     pub exposed_to_operators: Exposure,
-    /// The bearer tokens of operators. Without any, and without `basic`, nobody is one.
+    /// The bearer tokens of operators who look. Without any, and without `basic`, nobody is one.
     pub tokens: Vec<String>,
+    /// The bearer tokens of operators who change things as well.
+    pub admin_tokens: Vec<String>,
     /// User name and password of operators.
     pub basic: Option<(String, String)>,
     /// Networks that may scrape without a credential.
@@ -93,6 +100,7 @@ impl Default for Settings {
             },
             exposed_to_operators: Exposure { all: true, named: Vec::new() },
             tokens: Vec::new(),
+            admin_tokens: Vec::new(),
             basic: None,
             scrapers: Vec::new(),
             info: Info::default(),
@@ -124,6 +132,9 @@ pub(crate) fn routes(base_path: &str) -> Routes {
         .get("/health", health)
         .get("/health/{*path}", health_below)
         .get("/info", info)
+        .get("/loggers", loggers::index)
+        .get("/loggers/{name}", loggers::show)
+        .post("/loggers/{name}", loggers::set)
         .get("/metrics", names)
         .get("/metrics/{name}", meter)
         .get("/prometheus", scrape)
@@ -151,6 +162,8 @@ async fn index(caller: Caller, State(app): State<App>, parts: Parts) -> Response
         ("health", false, "health", "/health"),
         ("health", false, "health-path", "/health/{*path}"),
         ("info", false, "info", "/info"),
+        ("loggers", true, "loggers", "/loggers"),
+        ("loggers", true, "loggers-name", "/loggers/{name}"),
         ("metrics", true, "metrics", "/metrics"),
         ("metrics", true, "metrics-requiredMetricName", "/metrics/{requiredMetricName}"),
         ("prometheus", true, "prometheus", "/prometheus"),
@@ -165,7 +178,17 @@ async fn index(caller: Caller, State(app): State<App>, parts: Parts) -> Response
 }
 
 async fn health(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
+    freshen(&app, caller, &parts).await;
     shown(&app, &[], &caller, &parts)
+}
+
+/// Looks anew where an operator asks for it with `fresh=true`: everybody else sees what was found last.
+async fn freshen(app: &App, caller: Caller, parts: &Parts) {
+    let asked =
+        parts.uri.query().is_some_and(|query| query.split('&').any(|it| it == "fresh=true"));
+    if asked && caller.is_operator() {
+        app.health().freshen(FRESHENS).await;
+    }
 }
 
 /// A group or a component.
@@ -176,6 +199,7 @@ async fn health_below(
     parts: Parts,
 ) -> Response {
     let path: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    freshen(&app, caller, &parts).await;
     shown(&app, &path, &caller, &parts)
 }
 

@@ -2,6 +2,9 @@
 
 mod jobs;
 mod redis;
+mod scheduler;
+mod storage;
+mod tenants;
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,9 @@ use serde_json::json;
 
 pub use jobs::JobLag;
 pub use redis::Redis;
+pub use scheduler::Scheduler;
+pub use storage::Storage;
+pub use tenants::Tenants;
 
 /// Whether the database answers, and how fast.
 pub struct Database(pub Db);

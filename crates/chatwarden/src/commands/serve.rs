@@ -18,7 +18,7 @@ use chatwarden_telemetry::clock::SystemClock;
 use chatwarden_telemetry::health::{
     Cpu, DiskSpace, Health, HealthRegistry, Liveness, LivenessState, Memory, Readiness, Supervisor,
 };
-use chatwarden_telemetry::logs::{self, RotatingFile, Rotation, Sinks};
+use chatwarden_telemetry::logs::{self, Levels, RotatingFile, Rotation, Sinks};
 use chatwarden_telemetry::meters::Registry;
 use chatwarden_telemetry::system::LatestReadings;
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::checks::{Database, JobLag, Migrations, Redis};
+use crate::checks::{Database, JobLag, Migrations, Redis, Scheduler, Storage, Tenants};
 use crate::config::Config;
 use crate::measure;
 use crate::node::{Node, Parts};
@@ -80,6 +80,7 @@ where
         SystemClock::shared(),
     )
     .context("setting up the log")?;
+    let levels = log.levels().clone();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -113,7 +114,7 @@ where
         None => RateLimiter::local(limits, guard_ambient.clone()),
     };
     let sampler = measure::sampler(config, &db);
-    let (health, readiness, supervisor) = health(config, &db, sampler.readings())?;
+    let (health, readiness, supervisor) = health(config, &db, &instance, sampler.readings())?;
     let actuator = Arc::new(options::actuator(config, &secrets, measure::info(config)));
     let node = Node::assemble(Parts {
         db: db.clone(),
@@ -123,7 +124,7 @@ where
         board,
         around: Around {
             limiter: limiter.clone(),
-            telemetry: Telemetry { health, meters, actuator },
+            telemetry: Telemetry { health, meters, levels: levels.clone(), actuator },
             front_ends: FrontEnds::open(options::front_ends(config))
                 .context("opening the front ends (CHATWARDEN_FRONTEND_DIR)")?,
             api_docs: config.server.api_docs,
@@ -178,6 +179,7 @@ where
     node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
     let measuring = measure::measure(sampler, SystemClock::shared());
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(measuring));
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(expire(levels)));
     node.work();
     if let Some(news) = news {
         node.listen(news);
@@ -187,6 +189,15 @@ where
     match serve::serve(listeners, Limits::default(), lifecycle).await {
         Ok(_) => Ok(()),
         Err(Aborted) => bail!("stopped without draining"),
+    }
+}
+
+/// Takes levels back that an operator changed for a time.
+async fn expire(levels: Levels) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        levels.expire();
     }
 }
 
@@ -239,6 +250,7 @@ async fn epoch(db: &Db) -> anyhow::Result<String> {
 fn health(
     config: &Config,
     db: &Db,
+    instance: &str,
     readings: LatestReadings,
 ) -> anyhow::Result<(Health, Readiness, Supervisor)> {
     let mut registry = HealthRegistry::new(options::health(config), SystemClock::shared());
@@ -256,9 +268,13 @@ fn health(
             ("database", &["db", "migrations"]),
             ("redis", &["redis"]),
             ("system", &["memory", "cpu", "diskSpace"]),
+            ("tenants", &["tenants"]),
         ],
     );
     registry.register(Box::new(Database(db.clone())));
+    registry.register(Box::new(Scheduler::new(db.clone())));
+    registry.register(Box::new(Storage::new(options::storage(config), instance)));
+    registry.register(Box::new(Tenants(db.clone())));
     registry.register(Box::new(Migrations(db.clone())));
     registry.register(Box::new(DiskSpace::new(
         vec![config.server.data_dir.clone()],

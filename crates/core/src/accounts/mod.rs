@@ -5,6 +5,7 @@ pub mod features;
 pub mod purge;
 pub mod settings;
 pub mod sql;
+pub mod walls;
 
 pub use create::{NewAccount, SignUp, create, open_for, sign_up};
 

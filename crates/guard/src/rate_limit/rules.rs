@@ -256,7 +256,7 @@ pub(super) const RULES: &[Rule] = &[
     same(
         "signup",
         KeyKind::Ip,
-        &[(POST, PathPattern("/api/v1/accounts"))],
+        &[(POST, PathPattern("/api/v1/accounts")), (POST, PathPattern("/api/v2/accounts"))],
         &[Quota::new(5, 30 * MINUTE)],
     ),
     Rule {

@@ -5,6 +5,8 @@ mod perform;
 mod running;
 mod turns;
 mod upkeep;
+
+pub(crate) use upkeep::LEADER;
 mod wake;
 
 use std::collections::HashMap;

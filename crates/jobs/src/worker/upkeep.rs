@@ -12,7 +12,7 @@ use crate::schedules::{self, Schedule};
 use crate::{leases, outbox};
 
 /// The name of the leader's lease.
-pub(super) const LEADER: &str = "jobs.leader";
+pub(crate) const LEADER: &str = "jobs.leader";
 /// A leader that was not heard of for so long is none.
 const LEADING: Duration = Duration::from_secs(15);
 /// How often the leader renews, and the others ask whether there is one.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
@@ -226,6 +226,7 @@ impl HealthRegistry {
             views: self.views,
             requested: watch::Sender::new(0),
             finished: watch::Sender::new(()),
+            freshened: Mutex::new(None),
         });
         let health = Health { shared };
         let supervisor = Supervisor::new(health.clone(), self.checks);
@@ -249,6 +250,8 @@ struct Shared {
     requested: watch::Sender<u64>,
     /// Says that a run has ended.
     finished: watch::Sender<()>,
+    /// When a run was asked for from outside.
+    freshened: Mutex<Option<Duration>>,
 }
 
 struct LiveComponent {
@@ -370,6 +373,19 @@ impl Health {
             }
         };
         tokio::time::timeout(limit, all_ran).await.is_ok()
+    }
+
+    /// As [`Health::refresh`], but not more than once a second: what was found since then is as good.
+    pub async fn freshen(&self, limit: Duration) {
+        {
+            let now = self.shared.clock.monotonic();
+            let mut last = self.shared.freshened.lock();
+            if last.is_some_and(|last| now.saturating_sub(last) < Duration::from_secs(1)) {
+                return;
+            }
+            *last = Some(now);
+        }
+        self.refresh(limit).await;
     }
 
     fn ran(&self, wanted: u64) -> bool {

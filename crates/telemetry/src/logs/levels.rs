@@ -51,6 +51,19 @@ impl Level {
     pub const ALL: [Self; 6] =
         [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "OFF",
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
+
     fn filter(self) -> LevelFilter {
         match self {
             Self::Off => LevelFilter::OFF,
@@ -191,7 +204,11 @@ impl Table {
 }
 
 impl Levels {
-    pub(super) fn new(
+    /// The levels that `text` says, as `info,chatwarden.db=debug`; `forbidden` loggers stay off.
+    ///
+    /// # Errors
+    /// Where a level is none.
+    pub fn new(
         text: &str,
         forbidden: Vec<String>,
         clock: SharedClock,
