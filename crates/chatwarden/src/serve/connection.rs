@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::patience::{Exchange, Exchanges, Patient};
+use super::unread::{self, Rest};
 
 /// A connection that is open but has not asked yet when the drain begins may still ask for this
 /// long: its request may be on its way.
@@ -130,9 +131,13 @@ impl Connections {
                 let router = router.clone();
                 let closing = closing.clone();
                 let old = request.version() < Version::HTTP_2;
+                // Asked for, the rest would come: whoever waits to be told has not sent it.
+                let waits = request.headers().contains_key(header::EXPECT);
                 async move {
+                    let (request, rest) = lend(request);
                     let mut answer = answer(router, request, peer, exchange).await;
-                    if old && closing.is_cancelled() {
+                    let whole = !old || if waits { rest.is_empty() } else { rest.read().await };
+                    if old && (closing.is_cancelled() || !whole) {
                         announce_end(&mut answer);
                     }
                     Ok::<_, Infallible>(answer)
@@ -185,13 +190,18 @@ impl Connections {
     }
 }
 
+fn lend(request: Request<Incoming>) -> (Request<Body>, Rest) {
+    let (head, body) = request.into_parts();
+    let (body, rest) = unread::lend(body);
+    (Request::from_parts(head, body), rest)
+}
+
 async fn answer(
     router: Router,
-    request: Request<Incoming>,
+    mut request: Request<Body>,
     peer: SocketAddr,
     exchange: Exchange,
 ) -> Response {
-    let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = match router.oneshot(request).await {
         Ok(response) => response,

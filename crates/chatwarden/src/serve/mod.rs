@@ -8,6 +8,7 @@ mod connection;
 mod lifecycle;
 mod patience;
 mod signals;
+mod unread;
 
 #[cfg(test)]
 mod tests;

@@ -58,7 +58,7 @@ impl Fixture {
         };
         let router = Router::new()
             .route("/", get(|| async { "fast" }))
-            .route("/slow", get(slow))
+            .route("/slow", get(slow.clone()).post(slow))
             .route(
                 "/peer",
                 get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
@@ -119,8 +119,11 @@ struct Client(TcpStream);
 
 impl Client {
     async fn ask(&mut self, path: &str) {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-        self.0.write_all(head.as_bytes()).await.expect("sent");
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.expect("sent");
     }
 
     /// Reads an answer whose body ends with `end`.
@@ -286,5 +289,36 @@ async fn more_headers_than_allowed_are_refused() {
         let mut start = [0; 12];
         client.0.read_exact(&mut start).await.expect("an answer");
         assert_eq!(String::from_utf8_lossy(&start), status);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_does_not_end_the_connection() {
+    let fixture = Fixture::patient().await;
+    let mut client = fixture.client().await;
+    client.send("POST /slow HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n").await;
+    fixture.begun.acquire().await.expect("begun").forget();
+    // The body comes after the answer is ready, as from clients that send it by itself.
+    fixture.gate.add_permits(1);
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    client.send("hello").await;
+    let answer = client.answer("slow").await;
+    assert!(!answer.contains("connection: close"), "{answer}");
+    client.ask("/").await;
+    client.answer("fast").await;
+}
+
+#[tokio::test]
+async fn the_end_is_announced_where_a_body_is_not_read() {
+    let fixture = Fixture::patient().await;
+    for more in ["Content-Length: 9000000", "Content-Length: 5\r\nExpect: 100-continue"] {
+        let mut client = fixture.client().await;
+        client.send(&format!("POST /nowhere HTTP/1.1\r\nHost: test\r\n{more}\r\n\r\n")).await;
+        let answer = client.answer("\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{more}: {answer}");
+        assert!(answer.contains("connection: close"), "{more}: {answer}");
+        client.closed().await;
     }
 }
