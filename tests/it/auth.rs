@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use chatwarden_core::ids::AccountId;
+use chatwarden_core::mail;
 use chatwarden_db::{DbError, Json};
 use chatwarden_testkit::{Actor, App, Reply};
 use hmac::{Hmac, KeyInit, Mac as _};
@@ -14,21 +16,30 @@ const PASSWORD: &str = "Passw0rd!23";
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
 chatwarden_db::statements! {
-    MAILS: (Json<Value>,) = "test.mails", "select payload from jobs where kind = 'mail.deliver' order by id";
+    JOBS: (String, Json<Value>) = "test.jobs", "select kind, payload from jobs order by id";
     TOKENS: (String,) = "test.session_hashes", "select token_hash from user_sessions";
+}
+
+/// What is queued: of which kind, and with what.
+async fn jobs(app: &App) -> Vec<(String, Value)> {
+    let found: Result<_, DbError> = app.db().read(async |tx| tx.all(&JOBS, []).await).await;
+    found.expect("the jobs").into_iter().map(|(kind, Json(payload))| (kind, payload)).collect()
 }
 
 /// The mails that wait to be sent.
 async fn mails(app: &App) -> Vec<Value> {
-    let found = app.db().read(async |tx| tx.all(&MAILS, []).await).await;
-    found.expect("the jobs").into_iter().map(|(Json(mail),)| mail).collect()
+    app.settle().await;
+    let found = jobs(app).await.into_iter().filter(|(kind, _)| kind == mail::DELIVER);
+    found.map(|(_, mail)| mail).collect()
 }
 
-/// The token at the end of the last mail's link.
+/// The token of the last mail's link, as whoever gets the mail reads it.
 async fn token_of_last_mail(app: &App) -> String {
-    let mails = mails(app).await;
-    let link = mails.last().expect("a mail")["args"]["link"].as_str().expect("a link").to_owned();
-    link.rsplit_once('=').expect("a token").1.to_owned()
+    let queued = serde_json::from_value(mails(app).await.pop().expect("a mail")).expect("a mail");
+    let letter = app.db().read(async move |tx| mail::compose(tx, AccountId(0), &queued).await);
+    let letter = letter.await.expect("composed").expect("a letter");
+    let (_, rest) = letter.html.split_once("_token=").expect("a link");
+    rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 async fn sign_in(who: &Actor, email: &str, password: &str) -> Reply {
@@ -280,6 +291,8 @@ async fn an_invited_person_chooses_a_password_before_signing_in() {
 async fn a_new_address_counts_once_it_is_confirmed() {
     let (app, admin) = App::start().await;
     let email = admin.email.clone().unwrap();
+    app.anyone().post("/auth/password", json!({"email": email})).await.ok();
+    let sent_before = token_of_last_mail(&app).await;
     let body = json!({"profile": {"email": "New@Example.com"}});
     assert_eq!(admin.put("/api/v1/profile", body).await.ok()["email"], json!(email));
     assert_eq!(mails(&app).await.pop().unwrap()["to"], json!("new@example.com"));
@@ -292,6 +305,158 @@ async fn a_new_address_counts_once_it_is_confirmed() {
     assert_eq!(again["message"], json!("Already confirmed"));
     sign_in(&app.anyone(), &email, PASSWORD).await.status(401);
     sign_in(&app.anyone(), "new@example.com", PASSWORD).await.ok();
+    // Who reads the mails of the old address is nobody now.
+    let body = json!({"reset_password_token": sent_before, "password": "N3w!secret"});
+    app.anyone().put("/auth/password", body).await.status(422);
+}
+
+#[tokio::test]
+async fn a_link_to_a_new_password_ends_with_the_address_it_was_sent_to() {
+    let (app, admin) = App::start().await;
+    let path = format!("/platform/api/v1/users/{}", admin.id.unwrap());
+    let follow = async |token: String| {
+        let body = json!({"reset_password_token": token, "password": "N3w!secret"});
+        app.anyone().put("/auth/password", body).await
+    };
+    app.anyone().post("/auth/password", json!({"email": admin.email})).await.ok();
+    let token = token_of_last_mail(&app).await;
+    app.platform().patch(&path, json!({"email": "new@example.com"})).await.ok();
+    follow(token).await.status(422);
+    app.anyone().post("/auth/password", json!({"email": "new@example.com"})).await.ok();
+    let token = token_of_last_mail(&app).await;
+    app.platform().patch(&path, json!({"email": "new@example.com", "name": "Ada L"})).await.ok();
+    follow(token).await.ok();
+}
+
+/// Somebody who signed up with `email` and never confirmed it: the session, and the API token.
+async fn squatter(app: &App, email: &str) -> [Actor; 2] {
+    let body = json!({"email": email, "password": PASSWORD});
+    let opened = app.anyone().post("/api/v2/accounts", body).await;
+    let token = opened.ok()["data"]["access_token"].as_str().expect("a token").to_owned();
+    [session(app, &opened), app.anyone().with_header("api_access_token", &token)]
+}
+
+#[tokio::test]
+async fn who_is_invited_is_not_whoever_signed_up_with_the_address() {
+    let (app, admin) = App::open_to_all().await;
+    let email = "grace@example.com";
+    let [squatter, by_token] = squatter(&app, email).await;
+    // With all that would let them in again.
+    let mfa = "/api/v1/profile/mfa";
+    let secret = squatter.post(mfa, Value::Null).await.ok()["secret"].clone();
+    squatter.post(&format!("{mfa}/verify"), json!({"otp_code": code(&app, &secret)})).await.ok();
+    let elsewhere = json!({"profile": {"email": "eve@example.com"}});
+    squatter.put("/api/v1/profile", elsewhere).await.ok();
+    let to_eve = json!({"confirmation_token": token_of_last_mail(&app).await});
+
+    admin.post("/agents", json!({"name": "Grace", "email": email, "role": "agent"})).await.ok();
+    let agents = format!("/api/v1/accounts/{}/agents", admin.account.unwrap());
+    for who in [&squatter, &by_token] {
+        who.get(&agents).await.status(401);
+        who.get("/api/v1/profile").await.status(401);
+    }
+    app.anyone().post("/auth/confirmation", to_eve).await.status(422);
+    sign_in(&app.anyone(), email, PASSWORD).await.status(401);
+
+    let body =
+        json!({"reset_password_token": token_of_last_mail(&app).await, "password": "N3w!secret"});
+    let grace = session(&app, &app.anyone().put("/auth/password", body).await);
+    grace.get(&agents).await.ok();
+    sign_in(&app.anyone(), email, PASSWORD).await.status(401);
+    sign_in(&app.anyone(), email, "N3w!secret").await.status(200);
+}
+
+#[tokio::test]
+async fn who_confirmed_the_address_stays_who_they_are_when_invited() {
+    let (app, admin) = App::start().await;
+    let other = app.member(app.account("Elsewhere").await, "Mallory", "administrator").await;
+    let email = other.email.clone().unwrap();
+    let me = session(&app, &sign_in(&app.anyone(), &email, PASSWORD).await);
+    admin.post("/agents", json!({"email": email, "role": "agent"})).await.ok();
+    let agents = format!("/api/v1/accounts/{}/agents", admin.account.unwrap());
+    for who in [&me, &other] {
+        who.get(&agents).await.ok();
+    }
+    sign_in(&app.anyone(), &email, PASSWORD).await.ok();
+    assert_eq!(mails(&app).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_platform_app_takes_an_address_over_from_whoever_signed_up_with_it() {
+    let (app, _) = App::open_to_all().await;
+    let adopt = async |email: &str, password: Value| {
+        let body = json!({"name": "Grace", "email": email, "password": password});
+        app.platform().post("/platform/api/v1/users", body).await
+    };
+    let [squatter_, by_token] = squatter(&app, "grace@example.com").await;
+    adopt("grace@example.com", json!("weak")).await.status(422);
+    squatter_.get("/api/v1/profile").await.ok();
+    adopt("grace@example.com", json!("N3w!secret")).await.ok();
+    for who in [&squatter_, &by_token] {
+        who.get("/api/v1/profile").await.status(401);
+    }
+    sign_in(&app.anyone(), "grace@example.com", PASSWORD).await.status(401);
+    sign_in(&app.anyone(), "grace@example.com", "N3w!secret").await.ok();
+    // By now the password is somebody's.
+    adopt("grace@example.com", json!("0ther!secret")).await.ok();
+    sign_in(&app.anyone(), "grace@example.com", "N3w!secret").await.ok();
+
+    let [squatter_, _] = squatter(&app, "zoe@example.com").await;
+    adopt("zoe@example.com", Value::Null).await.ok();
+    squatter_.get("/api/v1/profile").await.status(401);
+    sign_in(&app.anyone(), "zoe@example.com", PASSWORD).await.status(401);
+}
+
+#[tokio::test]
+async fn who_confirms_the_address_by_a_new_password_ends_what_was_there_before() {
+    let (app, _) = App::open_to_all().await;
+    let email = "grace@example.com";
+    let [squatter, by_token] = squatter(&app, email).await;
+    app.anyone().post("/auth/password", json!({"email": email})).await.ok();
+    let body =
+        json!({"reset_password_token": token_of_last_mail(&app).await, "password": "N3w!secret"});
+    let grace = session(&app, &app.anyone().put("/auth/password", body).await);
+    grace.get("/api/v1/profile").await.ok();
+    for who in [&squatter, &by_token] {
+        who.get("/api/v1/profile").await.status(401);
+    }
+}
+
+#[tokio::test]
+async fn asking_for_a_link_does_the_same_whoever_is_there() {
+    let (app, admin) = App::start().await;
+    app.settle().await;
+    let invited = json!({"email": "zoe@example.com", "role": "agent"});
+    admin.post("/agents", invited).await.ok();
+    let before = jobs(&app).await.len();
+    for path in ["/auth/password", "/resend_confirmation"] {
+        for email in ["nobody@example.com", "zoe@example.com", &admin.email.clone().unwrap()] {
+            app.anyone().post(path, json!({"email": email})).await.ok();
+        }
+        app.anyone().post(path, json!({"email": "no address"})).await.ok();
+    }
+    let queued = jobs(&app).await.split_off(before);
+    let kinds: Vec<&str> = queued.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["users.send_link"; 6]);
+    let sent: Vec<Value> = mails(&app).await.iter().map(|mail| mail["template"].clone()).collect();
+    let expected = ["invitation", "reset_password", "reset_password", "confirmation"];
+    assert_eq!(sent, expected.map(Value::from));
+}
+
+#[tokio::test]
+async fn the_queue_gives_no_link_away() {
+    let (app, admin) = App::open_to_all().await;
+    squatter(&app, "grace@example.com").await;
+    admin.post("/agents", json!({"email": "zoe@example.com", "role": "agent"})).await.ok();
+    app.anyone().post("/auth/password", json!({"email": admin.email})).await.ok();
+    let mails = mails(&app).await;
+    let kinds: Vec<Value> = mails.iter().map(|mail| mail["template"].clone()).collect();
+    assert_eq!(kinds, ["confirmation", "invitation", "reset_password"].map(Value::from));
+    for mail in mails {
+        let text = mail.to_string();
+        assert!(!text.contains("token=") && !text.contains("http"), "{text}");
+    }
+    assert_eq!(token_of_last_mail(&app).await.len(), 22);
 }
 
 #[tokio::test]

@@ -139,8 +139,28 @@ async fn several_are_invited_at_once_but_those_who_cant_be() {
     let listed = admin.get("/agents").await.ok();
     let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|row| &row["name"]).collect();
     assert_eq!(names, [&json!("Ada"), &json!("una")]);
+    let named = json!({"email": "ivo@example.com", "name": " ", "role": "agent"});
+    assert_eq!(admin.post("/agents", named).await.ok()["name"], json!("ivo"));
     let many: Vec<String> = (0..101).map(|n| format!("{n}@example.com")).collect();
     admin.post("/agents/bulk_create", json!({"emails": many})).await.status(422);
+}
+
+#[tokio::test]
+async fn inviting_several_is_the_last_step_of_the_set_up() {
+    let (app, admin) = App::start().await;
+    let path = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+    let attributes = json!({"onboarding_step": "invite_team", "industry": "Shipping"});
+    app.platform().patch(&path, json!({"custom_attributes": attributes})).await.ok();
+    let onboarding = async || {
+        let me = admin.get("/api/v1/profile").await.ok();
+        me["accounts"][0]["onboarding_step"].clone()
+    };
+    admin.post("/agents", json!({"email": "una@example.com", "role": "agent"})).await.ok();
+    assert_eq!(onboarding().await, json!("invite_team"));
+    admin.post("/agents/bulk_create", json!({"emails": ["no-address"]})).await.ok();
+    assert_eq!(onboarding().await, Value::Null);
+    let shown = app.platform().get(&path).await.ok();
+    assert_eq!(shown["custom_attributes"]["industry"], json!("Shipping"), "{shown}");
 }
 
 #[tokio::test]

@@ -375,3 +375,64 @@ async fn what_a_request_causes_has_its_trace() {
     let trace = found.0.expect("a trace");
     assert!(trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()), "{trace}");
 }
+
+/// A job that its transaction ended is not done again, whatever became of whoever did it.
+#[tokio::test]
+async fn a_job_may_end_with_the_transaction_that_does_it() {
+    let app = App::empty().await;
+    let done = Done::default();
+    let (db, noted) = (app.db().clone(), done.clone());
+    let registry = noting(&done).on("once", move |job: Job| {
+        let (db, noted) = (db.clone(), noted.clone());
+        async move {
+            let attempt = job.attempt;
+            let wanted = db
+                .write(async move |tx| {
+                    enqueue(tx, &NewJob::new(1, "note", json!(attempt))).await?;
+                    let ours = job.finish(tx).await?;
+                    if attempt == 1 { Err(DbError::refused("given up")) } else { Ok(ours) }
+                })
+                .await;
+            noted.lock().push((0, json!(wanted.is_ok())));
+            // What comes after the commit changes nothing.
+            Err(JobError::Retry("the process went away".to_owned()))
+        }
+    });
+    let worker = worker(&app, "one", registry, &[]);
+    add(&app, NewJob::new(1, "once", json!(null))).await;
+    for _ in 0..3 {
+        worker.settle().await.expect("settled");
+        app.advance(Duration::from_secs(60));
+    }
+    assert_eq!(*done.lock(), [(0, json!(false)), (0, json!(true)), (1, json!(2))]);
+}
+
+/// Who lost the lease must not change anything any more.
+#[tokio::test]
+async fn a_job_is_not_ended_by_whoever_lost_it() {
+    let app = App::empty().await;
+    let done = Done::default();
+    let (inner, noted) = (app.clone(), done.clone());
+    let registry = Registry::new().on("once", move |job: Job| {
+        let (app, noted) = (inner.clone(), noted.clone());
+        async move {
+            if job.attempt == 1 {
+                // Another worker finds the lease run out, and does the job meanwhile.
+                app.advance(Duration::from_secs(31));
+                let again = noted.clone();
+                let registry = Registry::new().on("once", move |job: Job| {
+                    again.lock().push((job.attempt, job.payload));
+                    std::future::ready(Ok(()))
+                });
+                worker(&app, "two", registry, &[]).settle().await.expect("settled");
+            }
+            let (db, attempt) = (app.db().clone(), job.attempt);
+            let ours = db.write(async move |tx| job.finish(tx).await).await?;
+            noted.lock().push((attempt, json!(ours)));
+            Ok(())
+        }
+    });
+    add(&app, NewJob::new(1, "once", json!("again"))).await;
+    worker(&app, "one", registry, &[]).settle().await.expect("settled");
+    assert_eq!(*done.lock(), [(2, json!("again")), (1, json!(false))]);
+}

@@ -38,6 +38,65 @@ async fn a_visitor_has_a_limit_of_their_own() {
     visitor.get(&path).await.ok();
 }
 
+/// Signs in from an address; the answer's status.
+async fn guess(app: &App, from: &str, email: &str, ticket: Option<&str>) -> u16 {
+    let mut body = json!({"email": email, "password": "Wr0ng!word"});
+    if let Some(ticket) = ticket {
+        body["mfa_token"] = json!(ticket);
+    }
+    let far = app.anyone().with_header("x-forwarded-for", from);
+    far.post("/auth/sign_in", body).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_blank_ticket_is_none_to_the_limits_of_guessing() {
+    let (app, admin) = App::start().await;
+    let email = admin.email.clone().unwrap();
+    let mut expected = vec![401; 10];
+    expected.push(429);
+    for (from, ticket) in [("203.0.113.1", None), ("203.0.113.2", Some(" "))] {
+        let mut answers = Vec::new();
+        for n in 0..11 {
+            answers.push(guess(&app, from, &format!("{n}{from}@example.com"), ticket).await);
+        }
+        assert_eq!(answers, expected, "by address, {ticket:?}");
+    }
+    let mut answers = Vec::new();
+    for n in 0..11 {
+        let blank = " ".repeat(n);
+        answers.push(guess(&app, &format!("198.51.100.{n}"), &email, Some(&blank)).await);
+    }
+    assert_eq!(answers, expected, "by identity");
+}
+
+#[tokio::test]
+async fn who_signs_up_is_counted_by_either_route() {
+    let (app, _) = App::open_to_all().await;
+    let sign_up = async |path: &str, from: &str, email: &str| {
+        let body = json!({
+            "account_name": "New", "user_full_name": "New", "email": email, "password": "Passw0rd!23",
+        });
+        let far = app.anyone().with_header("x-forwarded-for", from);
+        far.post(path, body).await.status.as_u16()
+    };
+    for (path, from) in [("/api/v1/accounts", "203.0.113.1"), ("/api/v2/accounts", "203.0.113.2")] {
+        for n in 0..5 {
+            assert_eq!(
+                sign_up(path, from, &format!("{n}@{from}.example.com")).await,
+                200,
+                "{path}"
+            );
+        }
+        assert_eq!(sign_up(path, from, "late@example.com").await, 429, "{path}");
+    }
+    let mut answers = Vec::new();
+    for (n, version) in [1, 2, 1, 2, 1, 2].into_iter().enumerate() {
+        let (path, from) = (format!("/api/v{version}/accounts"), format!("198.51.100.{n}"));
+        answers.push(sign_up(&path, &from, "grace@example.com").await);
+    }
+    assert_eq!(answers, [200, 403, 403, 403, 403, 429]);
+}
+
 #[tokio::test]
 async fn operators_guessing_are_turned_away() {
     let app = App::empty().await;

@@ -1,28 +1,10 @@
 //! Who is told of what, and what they do with it (`behaviours.md §23`, `resources.md §14`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use chatwarden_core::Store;
-use chatwarden_core::notifications;
-use chatwarden_core::store::Publisher;
-use chatwarden_db::{DbError, UsageScope, usage_scope};
-use chatwarden_jobs::outbox::Stored;
-use chatwarden_jobs::{Job, JobId};
+use chatwarden_db::{UsageScope, usage_scope};
 use chatwarden_testkit::{Actor, App};
 use serde_json::{Value, json};
-
-chatwarden_db::statements! {
-    NEWEST: (i64, i64) = "test.newest_conversation", "select account_id, id from conversations order by id desc limit 1";
-}
-
-/// Nobody listens.
-struct Nobody;
-
-impl Publisher for Nobody {
-    fn publish(&self, _: Vec<Stored>) {}
-    fn refresh(&self, _: Vec<String>) {}
-}
 
 /// An account with an API inbox, its agent and somebody who writes to it.
 struct Desk {
@@ -289,22 +271,16 @@ async fn statements_for(members: usize, followed: bool) -> u64 {
         ids.push(member.id);
     }
     desk.admin.post("/inbox_members", json!({"inbox_id": desk.inbox, "user_ids": ids})).await.ok();
+    desk.app.settle().await;
     let c = desk.conversation(json!({})).await;
-    let found: Result<(i64, i64), DbError> =
-        desk.app.db().read(async |tx| tx.one(&NEWEST, []).await).await;
-    let (account_id, id) = found.unwrap();
-    let mut payload = json!({"event": "conversation.created", "context": {"conversation_id": id}});
     if followed {
         desk.admin.post(&format!("{c}/participants"), json!({"user_ids": ids})).await.ok();
+        desk.app.settle().await;
         let said = json!({"content": "Hello", "message_type": "incoming"});
-        let said = desk.admin.post(&format!("{c}/messages"), said).await.ok();
-        payload = json!({"event": "message.created", "context":
-            {"conversation_id": id, "message_id": said["id"], "notifiable": true}});
+        desk.admin.post(&format!("{c}/messages"), said).await.ok();
     }
-    let job = Job { id: JobId(1), account_id, attempt: 1, payload, trace_id: None };
-    let store = Store::new(desk.app.db().clone(), Arc::new(Nobody));
     let used = UsageScope::default();
-    usage_scope(used.clone(), notifications::dispatch(store, job)).await.expect("done");
+    usage_scope(used.clone(), desk.app.settle()).await;
     used.usage().statements
 }
 

@@ -70,7 +70,7 @@ async fn create(
     let sent = params.record("agent", FIELDS)?;
     let invitation = Invitation {
         email: address::normalised(&sent.text("email").unwrap_or_default()),
-        name: sent.text("name").unwrap_or_default(),
+        name: sent.text("name"),
         terms: terms(&sent)?,
     };
     app.write(async move |tx| {

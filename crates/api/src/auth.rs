@@ -7,6 +7,7 @@ use chatwarden_core::error::{Error, Invalid};
 use chatwarden_core::ids::SessionId;
 use chatwarden_core::passwords::{self, Hashed, Verdict};
 use chatwarden_core::sessions::{self, AppHeaders, Device, Opened, Room, Session};
+use chatwarden_core::users::asked::{self, Link};
 use chatwarden_core::users::links::{self, Confirmation};
 use chatwarden_core::users::{self, Profile, User, address};
 use chatwarden_core::{platform, second_factor as factor};
@@ -421,11 +422,7 @@ async fn forgot_password(
     if let Err(refusal) = client.throttle(&app, &email, None).await {
         return Ok(*refusal);
     }
-    app.write(async move |tx| match users::by_email(tx, &email).await? {
-        Some(user) => links::send_reset(tx, &user).await,
-        None => Ok(()),
-    })
-    .await?;
+    app.write(async move |tx| asked::ask(tx, email, Link::NewPassword).await).await?;
     let text = "Request for password reset is successful. A email with instructions will be sent to \
                 your email if it exists.";
     Ok(Json(json!({"message": text})).into_response())
@@ -481,9 +478,10 @@ async fn reset_password(
                 .ok_or_else(|| bad_link("Invalid token"))?;
             if user.confirmed_at.is_none() {
                 user.confirmed_at = Some(tx.now());
-                users::save(tx, &mut user).await?;
+                users::reclaim(tx, &mut user, hashed).await?;
+            } else {
+                users::set_password(tx, &mut user, hashed, None).await?;
             }
-            users::set_password(tx, &mut user, hashed, None).await?;
             enter_once_proved(tx, user, device, Room::default()).await
         })
         .await?;
@@ -515,10 +513,6 @@ async fn resend_confirmation(
     if let Err(refusal) = client.throttle(&app, &email, None).await {
         return Ok(*refusal);
     }
-    app.write(async move |tx| match users::by_email(tx, &email).await? {
-        Some(user) if user.confirmed_at.is_none() => links::send_confirmation(tx, &user).await,
-        _ => Ok(()),
-    })
-    .await?;
+    app.write(async move |tx| asked::ask(tx, email, Link::Confirmation).await).await?;
     Ok(done())
 }

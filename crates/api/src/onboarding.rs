@@ -35,9 +35,7 @@ async fn update(
                 apply(&mut account, &params)?;
             }
             // An installation of one's own has no further step.
-            if let Some(attributes) = account.custom_attributes.0.as_object_mut() {
-                attributes.remove("onboarding_step");
-            }
+            account.end_onboarding();
             accounts::save(tx, &scope, &mut account).await?;
         }
         Ok(Json(account_json(tx, &account)))

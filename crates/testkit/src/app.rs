@@ -16,7 +16,7 @@ use chatwarden_api::front_ends::FrontEnds;
 use chatwarden_api::presence::{Board, Windows};
 use chatwarden_api::{Around, ListedOrigins, RequestLineSettings, Telemetry, actuator};
 use chatwarden_cable::InProcess;
-use chatwarden_core::desk::Desk;
+use chatwarden_core::desk::{Desk, Signup};
 use chatwarden_core::outside::{Outside, Post};
 use chatwarden_db::{
     Ambient, Clock, Db, Engine, Entropy, Options, PostgresOptions, SqliteOptions, Timestamp,
@@ -219,6 +219,16 @@ impl App {
             .expect("a server in process starts")
     }
 
+    /// A server with an account and its administrator, at which everybody may sign up.
+    pub async fn open_to_all() -> (Self, Actor) {
+        let edge = EdgeConfig::default();
+        let app = Self::open_for(Signup::Open, database, FrontEnds::default(), None, edge);
+        let app = app.await.expect("a server in process starts");
+        let account = app.account("Acme").await;
+        let admin = app.member(account, "Ada", "administrator").await;
+        (app, admin)
+    }
+
     /// A server with an account and its administrator, and with a mail server.
     pub async fn start_with_mail(mailer: chatwarden_mail::Mailer) -> (Self, Actor) {
         let app = Self::open(database, FrontEnds::default(), Some(mailer), EdgeConfig::default());
@@ -232,6 +242,16 @@ impl App {
         database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
         front_ends: FrontEnds,
         mailer: Option<chatwarden_mail::Mailer>,
+        edge: EdgeConfig,
+    ) -> anyhow::Result<Self> {
+        Self::open_for(Signup::Closed, database, front_ends, mailer, edge).await
+    }
+
+    async fn open_for(
+        signup: Signup,
+        database: impl AsyncFnOnce(Ambient) -> anyhow::Result<(Db, Held)>,
+        front_ends: FrontEnds,
+        mailer: Option<chatwarden_mail::Mailer>,
         mut edge: EdgeConfig,
     ) -> anyhow::Result<Self> {
         // Before any statement runs: meters keep their handles from the first use.
@@ -241,6 +261,7 @@ impl App {
         let desk = Arc::new(Desk {
             presence: board.clone(),
             secret: Arc::from("a secret of the tests, long enough to sign with"),
+            signup,
             ..Desk::default()
         });
         let ambient = Ambient {
@@ -252,6 +273,8 @@ impl App {
         let files = tempfile::tempdir()?;
         let around = chatwarden_guard::Ambient::system();
         let limiter = RateLimiter::local(RateLimitConfig::default(), around.clone());
+        // Who is far away comes through a proxy of ours.
+        edge.client_ip.trusted_proxies = "127.0.0.1".parse()?;
         let (health, readiness, _) =
             HealthRegistry::new(health::Settings::default(), SystemClock::shared()).build();
         readiness.accept();

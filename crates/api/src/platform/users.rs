@@ -39,23 +39,38 @@ async fn answer(tx: &mut Tx<'_>, user: User) -> Answer<Json<Value>> {
     Ok(Json(platform_user_json(tx, &profile)))
 }
 
-/// Makes a user, or gives the app the one there is; that one stays as it is.
+/// Makes a user, or gives the app the one there is. That one stays as it is; who never confirmed the address has the
+/// password that is sent.
 pub(super) async fn create(
     Platform(app_id): Platform,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let email = address::normalised(&params.text("email").unwrap_or_default());
-    let adopted = {
-        let email = email.clone();
-        app.write(async move |tx| match platform::adopt_user(tx, app_id, &email).await? {
-            Some(user) => answer(tx, user).await.map(Some),
-            None => Ok(None),
-        })
-        .await?
-    };
-    if let Some(adopted) = adopted {
-        return Ok(adopted);
+    let asked = email.clone();
+    let known = app.read(async move |tx| users::by_email(tx, &asked).await).await?;
+    if let Some(known) = known {
+        let password = match params.present("password").filter(|_| known.confirmed_at.is_none()) {
+            Some(password) => {
+                let mut faults = Invalid::default();
+                passwords::check(&mut faults, "password", &password);
+                faults.check()?;
+                Some(app.hash_password(password).await?)
+            }
+            None => None,
+        };
+        let asked = email.clone();
+        let adopted = app
+            .write(async move |tx| {
+                match platform::adopt_user(tx, app_id, &asked, password.as_ref()).await? {
+                    Some(user) => answer(tx, user).await.map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await?;
+        if let Some(adopted) = adopted {
+            return Ok(adopted);
+        }
     }
     let password = params.text("password").unwrap_or_default();
     let mut new = NewUser {

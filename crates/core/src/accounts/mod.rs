@@ -115,6 +115,13 @@ impl Account {
     pub fn onboarding_step(&self) -> Option<&str> {
         self.custom_attributes.0.get("onboarding_step").and_then(Value::as_str)
     }
+
+    /// Notes that the first set-up is over.
+    pub fn end_onboarding(&mut self) {
+        if let Some(attributes) = self.custom_attributes.0.as_object_mut() {
+            attributes.remove("onboarding_step");
+        }
+    }
 }
 
 /// An account, for changing: nobody else changes the row until the transaction ends.

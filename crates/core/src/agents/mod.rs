@@ -2,9 +2,11 @@
 
 pub mod sql;
 
+use std::collections::BTreeSet;
+
 use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 
-use crate::accounts::Account;
+use crate::accounts::{self, Account};
 use crate::conversations::{self, Holder};
 use crate::custom_filters;
 use crate::error::{Error, Result};
@@ -167,13 +169,14 @@ pub async fn join_or_change(
 pub struct Invitation {
     /// The address, normalised.
     pub email: String,
-    /// The name, where the person is new.
-    pub name: String,
+    /// The name, where the person is new; the local part of the address where none is given.
+    pub name: Option<String>,
     /// As what.
     pub terms: Terms,
 }
 
-/// Invites somebody: who is new, or never confirmed the address, gets a mail to choose a password.
+/// Invites somebody: who is new, or never confirmed the address, gets a mail to choose a password. Whoever signed
+/// up with an address that is not confirmed comes in by that mail alone.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the address is none, or the person is a member already.
@@ -183,12 +186,18 @@ pub async fn invite(
     account: &Account,
     invitation: Invitation,
 ) -> Result<Member> {
-    let user = match users::by_email(tx, &invitation.email).await? {
-        Some(user) => user,
+    let user = match users::lock_by_email(tx, &invitation.email).await? {
+        Some(mut user) => {
+            if user.confirmed_at.is_none() {
+                users::reclaim(tx, &mut user, Hashed::unusable()).await?;
+            }
+            user
+        }
         None => {
+            let name = invitation.name.filter(|name| !name.trim().is_empty());
             let new = NewUser {
+                name: name.unwrap_or_else(|| address::local(&invitation.email).to_owned()),
                 email: invitation.email,
-                name: invitation.name,
                 display_name: None,
                 password: Hashed::unusable(),
                 custom_attributes: serde_json::json!({}),
@@ -205,7 +214,7 @@ pub async fn invite(
 }
 
 /// Invites several by their addresses alone; those that can't be invited are left out. They begin
-/// as offline, whatever they do.
+/// as offline, whatever they do. It is the last step of an account's set-up.
 ///
 /// # Errors
 /// What the database says.
@@ -215,21 +224,28 @@ pub async fn invite_all(
     account: &Account,
     emails: &[String],
 ) -> Result<()> {
+    // In order: two who invite the same people at once wait for each other, once.
+    let mut emails: BTreeSet<String> = emails
+        .iter()
+        .map(|email| address::normalised(email))
+        .filter(|email| address::is_address(email))
+        .collect();
+    let asked: Vec<String> = emails.iter().cloned().collect();
+    for (known,) in tx.all(&sql::MEMBERS_AT, args![scope.account_id(), asked]).await? {
+        emails.remove(&known);
+    }
     for email in emails {
-        let email = address::normalised(email);
-        let skipped = match users::by_email(tx, &email).await? {
-            Some(user) => users::sql::member(tx, scope, user.id).await?.is_some(),
-            None => !address::is_address(&email),
+        let terms = Terms {
+            role: None,
+            availability: Some(Availability::Offline),
+            auto_offline: Some(false),
         };
-        if !skipped {
-            let name = email.split('@').next().unwrap_or_default().to_owned();
-            let terms = Terms {
-                role: None,
-                availability: Some(Availability::Offline),
-                auto_offline: Some(false),
-            };
-            invite(tx, scope, account, Invitation { email, name, terms }).await?;
-        }
+        invite(tx, scope, account, Invitation { email, name: None, terms }).await?;
+    }
+    if account.onboarding_step().is_some() {
+        let mut account = accounts::lock(tx, scope).await?;
+        account.end_onboarding();
+        accounts::save(tx, scope, &mut account).await?;
     }
     Ok(())
 }

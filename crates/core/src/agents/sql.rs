@@ -9,6 +9,10 @@ statements! {
     /// $1 account
     LIST: MemberRow = "agents.list", (concat!("select ", crate::member_columns!(),
         " from account_users au join users u on u.id = au.user_id where au.account_id = $1"));
+    /// $1 account, $2 addresses: those of members
+    MEMBERS_AT: (String,) = "agents.members_at",
+        "select u.email from users u join account_users au on au.user_id = u.id
+         where au.account_id = $1 and u.email @in($2)";
     /// $1 account
     ROWS: AccountUser = "agents.rows",
         "select id, account_id, user_id, role, inviter_id, availability, auto_offline, active_at, created_at, updated_at

@@ -11,6 +11,7 @@ use crate::accounts::purge;
 use crate::contacts::removal;
 use crate::outside::Outside;
 use crate::storage::{owner, purge as files};
+use crate::users::asked;
 use crate::{Store, assignment, bulk_actions, conversations, inboxes, labels, mail, notifications};
 
 /// Turns events into jobs.
@@ -59,6 +60,7 @@ pub fn registry(store: &Store, outside: &Outside) -> Registry {
         .on(removal::JOB, on(store, removal::purge))
         .on(labels::JOB, on(store, labels::retag))
         .on(notifications::JOB, on(store, notifications::dispatch))
+        .on(asked::JOB, on(store, asked::send))
         .on(owner::FETCH, beyond(store, outside, owner::run_fetch))
         .on(files::PURGE, beyond(store, outside, files::purge))
         .on(files::SWEEP, beyond(store, outside, files::sweep));

@@ -6,7 +6,7 @@ use chatwarden_db::Tx;
 use minijinja::Environment;
 use serde_json::{Value, json};
 
-use super::{Queued, Template, transcript};
+use super::{Queued, Template, opened, transcript};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
@@ -91,23 +91,24 @@ pub async fn compose(
     queued: &Queued,
 ) -> Result<Option<Letter>> {
     let (mail, desk) = (&queued.mail, desk(tx));
-    let of_link = |template, subject: &str| Filled {
-        template,
-        from: None,
-        reply_to: Some(desk.sender_email.clone()),
-        subject: subject.to_owned(),
-        context: mail.args.clone(),
+    let of_link = |template, subject: &str| {
+        let other_key = || Error::Unprocessable("SECRET_KEY_BASE was another one".to_owned());
+        Ok::<_, Error>(Some(Filled {
+            template,
+            from: None,
+            reply_to: Some(desk.sender_email.clone()),
+            subject: subject.to_owned(),
+            context: opened(tx, &mail.args).ok_or_else(other_key)?,
+        }))
     };
     let scope = Scope::of_job(account);
     let filled = match mail.template {
-        Template::Confirmation => Some(of_link("confirmation.html", "Confirmation Instructions")),
-        Template::Invitation => Some(of_link("invitation.html", "Confirmation Instructions")),
+        Template::Confirmation => of_link("confirmation.html", "Confirmation Instructions")?,
+        Template::Invitation => of_link("invitation.html", "Confirmation Instructions")?,
         Template::AlreadyConfirmed => {
-            Some(of_link("already_confirmed.html", "Confirmation Instructions"))
+            of_link("already_confirmed.html", "Confirmation Instructions")?
         }
-        Template::ResetPassword => {
-            Some(of_link("reset_password.html", "Reset password instructions"))
-        }
+        Template::ResetPassword => of_link("reset_password.html", "Reset password instructions")?,
         Template::Notification => notifications::letter(tx, &scope, &mail.args).await?,
         Template::Transcript => transcript::fill(tx, &scope, &mail.args).await?,
     };

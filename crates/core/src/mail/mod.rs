@@ -13,31 +13,35 @@ pub use deliver::delivery;
 pub use said::said_in;
 pub use transcript::send_transcript;
 
-use chatwarden_db::WriteTx;
+use chatwarden_db::{Tx, WriteTx};
 use chatwarden_jobs::{NewJob, enqueue_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::desk::desk;
 use crate::error::Result;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, UserId};
+use crate::sealed;
 
 /// The kind of the job that sends a [`Queued`] mail, its payload.
 pub const DELIVER: &str = "mail.deliver";
 /// The queue of mails: a slow mail server holds up nothing else.
 pub const QUEUE: &str = "mail";
+/// What links are sealed for.
+const LINK: &str = "mail: link";
 
-/// Which mail it is (`mail.md §1.2`). Arguments are the keys of [`Mail::args`].
+/// Which mail it is (`mail.md §1.2`). Arguments are the keys of [`Mail::args`]; a `link` is [sealed](sealed_link),
+/// for the person `user_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Template {
-    /// Somebody signed up, or changed the address: `name`, `email`, `link`.
+    /// Somebody signed up, or changed the address: `name`, `email`, `user_id`, `link`.
     Confirmation,
-    /// Somebody was invited into an account: `name`, `inviter`, `account`, `link`.
+    /// Somebody was invited into an account: `name`, `inviter`, `account`, `user_id`, `link`.
     Invitation,
-    /// A confirmed person asked for a confirmation again: `name`, `link`.
+    /// A confirmed person asked for a confirmation again: `name`, `email`, `user_id`, `link`.
     AlreadyConfirmed,
-    /// A password was forgotten: `email`, `link`.
+    /// A password was forgotten: `email`, `user_id`, `link`.
     ResetPassword,
     /// A member was told of something: `notification_id`, `user_id`.
     Notification,
@@ -67,6 +71,20 @@ pub struct Queued {
     /// The mail.
     #[serde(flatten)]
     pub mail: Mail,
+}
+
+/// A link as it waits to be sent: it lets somebody in, and a mail that can't be handed over stays in the queue for long.
+pub fn sealed_link(tx: &Tx<'_>, user: UserId, link: &str) -> String {
+    sealed::seal(tx, LINK, user.0, link)
+}
+
+/// Arguments with their [sealed](sealed_link) link opened; none where it was sealed with another key.
+fn opened(tx: &Tx<'_>, args: &Value) -> Option<Value> {
+    let mut args = args.clone();
+    let user = args.get("user_id")?.as_i64()?;
+    let link = sealed::open(tx, LINK, user, args.get("link")?.as_str()?)?;
+    args.as_object_mut()?.insert("link".to_owned(), json!(link));
+    Some(args)
 }
 
 /// Has a mail sent once the transaction is committed.

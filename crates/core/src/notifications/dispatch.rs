@@ -61,14 +61,20 @@ pub fn jobs_for(stored: &Stored) -> Option<NewJob> {
     })
 }
 
-/// Makes the notifications of an event.
+/// Makes the notifications of an event, once: a second time they would take the place of the first, read or not, and
+/// be mailed again.
 ///
 /// # Errors
 /// [`JobError::Retry`] where the database is away.
 pub async fn dispatch(store: Store, job: Job) -> Result<(), JobError> {
     let scope = Scope::of_job(AccountId(job.account_id));
     store
-        .write(async move |tx| tell(tx, &scope, &job.payload).await)
+        .write(async move |tx| {
+            if !job.finish(tx).await? {
+                return Err(Error::NotFound);
+            }
+            tell(tx, &scope, &job.payload).await
+        })
         .await
         .map_err(|error: Error| JobError::Retry(error.to_string()))
 }

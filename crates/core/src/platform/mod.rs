@@ -1,5 +1,6 @@
 //! The platform API: programs that run an installation's accounts, users and bots
-//! (`behaviours.md §25`). An app reaches what it made, and what it was given.
+//! (`behaviours.md §25`). An app reads and changes what it made, and what it was given; into its accounts it takes
+//! anybody, by the id, and their names are read there. It is a program of whoever runs the installation.
 
 pub mod sql;
 
@@ -9,6 +10,7 @@ use crate::accounts::{self, Account, NewAccount};
 use crate::agent_bots::{self, AgentBot, Draft};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AgentBotId, PlatformAppId, UserId};
+use crate::passwords::Hashed;
 use crate::scope::Scope;
 use crate::sessions;
 use crate::tokens::{self, Owner};
@@ -137,7 +139,7 @@ pub async fn lock_user(tx: &mut WriteTx<'_>, app: PlatformAppId, id: UserId) -> 
 /// # Errors
 /// [`Error::Invalid`] where a rule is broken.
 pub async fn create_user(tx: &mut WriteTx<'_>, app: PlatformAppId, new: NewUser) -> Result<User> {
-    if let Some(user) = adopt_user(tx, app, &new.email).await? {
+    if let Some(user) = adopt_user(tx, app, &new.email, Some(&new.password)).await? {
         return Ok(user);
     }
     let made = users::create(tx, new).await?;
@@ -145,7 +147,8 @@ pub async fn create_user(tx: &mut WriteTx<'_>, app: PlatformAppId, new: NewUser)
     Ok(made)
 }
 
-/// Gives the app the user with an address, where there is one; the address counts as confirmed.
+/// Gives the app the user with an address, where there is one. The address counts as confirmed; where it was not
+/// before, the user's password is `password`, and whoever signed up with the address is out.
 ///
 /// # Errors
 /// What the database says.
@@ -153,12 +156,13 @@ pub async fn adopt_user(
     tx: &mut WriteTx<'_>,
     app: PlatformAppId,
     email: &str,
+    password: Option<&Hashed>,
 ) -> Result<Option<User>> {
-    let Some(found) = users::by_email(tx, email).await? else { return Ok(None) };
-    let mut user = users::lock(tx, found.id).await?;
+    let Some(mut user) = users::lock_by_email(tx, email).await? else { return Ok(None) };
     if user.confirmed_at.is_none() {
         user.confirmed_at = Some(tx.now());
-        users::save(tx, &mut user).await?;
+        let password = password.cloned().unwrap_or(Hashed::unusable());
+        users::reclaim(tx, &mut user, password).await?;
     }
     permit(tx, app, Thing::User(user.id)).await?;
     Ok(Some(user))

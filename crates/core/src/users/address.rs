@@ -7,6 +7,11 @@ pub fn normalised(address: &str) -> String {
     address.trim().to_lowercase()
 }
 
+/// What stands before the `@`: the name of whoever has said no other.
+pub fn local(address: &str) -> &str {
+    address.split_once('@').map_or(address, |(local, _)| local)
+}
+
 /// Adds what is wrong with a normalised address, as faults of `email`.
 pub fn check(faults: &mut Invalid, address: &str) {
     if address.is_empty() {

@@ -1,5 +1,5 @@
 //! Links that prove an address: confirming it, choosing a new password, accepting an invitation.
-//! Only the hash of a link's token is kept.
+//! Only the hash of a link's token is kept, and the link itself sealed until its mail is sent.
 
 use chatwarden_db::{WriteTx, args};
 use serde_json::json;
@@ -35,7 +35,11 @@ pub async fn send_reset(tx: &mut WriteTx<'_>, user: &User) -> Result<()> {
         template: Template::ResetPassword,
         to: user.email.clone(),
         locale: desk(tx).default_locale.clone(),
-        args: json!({"email": user.email, "link": password_link(tx, &token)}),
+        args: json!({
+            "email": user.email,
+            "user_id": user.id,
+            "link": mail::sealed_link(tx, user.id, &password_link(tx, &token)),
+        }),
     };
     mail::send(tx, None, &mail).await
 }
@@ -59,7 +63,8 @@ pub async fn send_invitation(
             "name": user.name,
             "inviter": inviter,
             "account": account.name,
-            "link": password_link(tx, &token),
+            "user_id": user.id,
+            "link": mail::sealed_link(tx, user.id, &password_link(tx, &token)),
         }),
     };
     mail::send(tx, Some(account.id), &mail).await
@@ -83,7 +88,8 @@ pub async fn send_confirmation(tx: &mut WriteTx<'_>, user: &User) -> Result<()> 
             (Template::Confirmation, waiting.as_ref().unwrap_or(&user.email), link)
         }
     };
-    let args = json!({"name": user.name, "email": to, "link": link});
+    let link = mail::sealed_link(tx, user.id, &link);
+    let args = json!({"name": user.name, "email": to, "user_id": user.id, "link": link});
     mail::send(tx, None, &Mail { template, to: to.clone(), locale, args }).await
 }
 

@@ -1,16 +1,20 @@
 //! People, and their memberships of accounts.
 
 pub mod address;
+pub mod asked;
 pub mod links;
 mod profile;
 pub mod push;
+mod reclaim;
 pub mod sql;
 mod user;
 
 pub use profile::{Membership, Profile, memberships};
 pub use push::UserPush;
+pub use reclaim::reclaim;
 pub use user::{
-    NewUser, User, by_email, check_name, create, delete, get, lock, renew_hash, save, set_password,
+    NewUser, User, by_email, check_name, create, delete, get, lock, lock_by_email, renew_hash,
+    save, set_password,
 };
 
 use chatwarden_db::{Timestamp, Tx};

@@ -37,10 +37,16 @@ statements! {
     LOCK: User = "users.lock", (concat!("select ", user_columns!(), " from users u where u.id = $1 @lock(u)"));
     /// $1 email
     BY_EMAIL: User = "users.by_email", (concat!("select ", user_columns!(), " from users u where u.email = $1"));
-    /// Everything that may change but the password, from the row in hand: it is locked.
+    /// $1 email. Locked by the address: somebody whose address changed meanwhile is not found.
+    LOCK_BY_EMAIL: User = "users.lock_by_email",
+        (concat!("select ", user_columns!(), " from users u where u.email = $1 @lock(u)"));
+    /// Everything that may change but the password, from the row in hand: it is locked. A link to a new password
+    /// was sent to the address before, and is void with it.
     UPDATE: () = "users.update",
         "update users set email = $2, uid = $2, name = $3, display_name = $4, confirmed_at = $5, unconfirmed_email = $6,
-            message_signature = $7, ui_settings = $8, custom_attributes = $9, updated_at = $10
+            message_signature = $7, ui_settings = $8, custom_attributes = $9, updated_at = $10,
+            reset_password_token = case when email = $2 then reset_password_token end,
+            reset_password_sent_at = case when email = $2 then reset_password_sent_at end
          where id = $1";
     /// $1 user, $2 password, $3 socket token, $4 now
     SET_PASSWORD: () = "users.set_password",
@@ -59,6 +65,9 @@ statements! {
     /// $1 user, $2 hash, $3 now
     SET_CONFIRMATION_TOKEN: () = "users.set_confirmation_token",
         "update users set confirmation_token = $2, confirmation_sent_at = $3 where id = $1";
+    /// $1 user
+    DROP_CONFIRMATION_TOKEN: () = "users.drop_confirmation_token",
+        "update users set confirmation_token = null, confirmation_sent_at = null where id = $1";
     /// $1 hash. Locked by the token: one that was replaced meanwhile finds nobody.
     BY_CONFIRMATION_TOKEN: User = "users.by_confirmation_token", (concat!("select ", user_columns!(),
         " from users u where u.confirmation_token = $1 @lock(u)"));

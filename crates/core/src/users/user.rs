@@ -174,6 +174,14 @@ pub async fn by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<User>> {
     Ok(tx.opt(&sql::BY_EMAIL, args![email]).await?)
 }
 
+/// The person with a [normalised](address::normalised) address, for changing: as [`lock`].
+///
+/// # Errors
+/// What the database says.
+pub async fn lock_by_email(tx: &mut WriteTx<'_>, email: &str) -> Result<Option<User>> {
+    Ok(tx.opt(&sql::LOCK_BY_EMAIL, args![email]).await?)
+}
+
 /// Stores what was changed of a [locked](lock) person, apart from the password.
 ///
 /// # Errors

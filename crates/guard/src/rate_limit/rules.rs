@@ -152,6 +152,8 @@ const SIGN_IN: &[(&[Method], PathPattern)] = &[(POST, PathPattern("/auth/sign_in
 const ADMIN_SIGN_IN: &[(&[Method], PathPattern)] = &[(POST, PathPattern("/super_admin/sign_in"))];
 const PASSWORD: &[(&[Method], PathPattern)] = &[(POST, PathPattern("/auth/password"))];
 const RESEND: &[(&[Method], PathPattern)] = &[(POST, PathPattern("/resend_confirmation"))];
+const SIGN_UP: PathPattern = PathPattern("/api/v1/accounts");
+const SIGN_UP_BY_ADDRESS: PathPattern = PathPattern("/api/v2/accounts");
 const WEBHOOKS: &[(&[Method], PathPattern)] =
     &[(POST, PathPattern("/webhooks/**")), (POST, PathPattern("/twilio/**"))];
 const REPORTS: &[(&[Method], PathPattern)] =
@@ -253,12 +255,21 @@ pub(super) const RULES: &[Rule] = &[
     ),
     same("confirm-resend-ip", KeyKind::Ip, RESEND, &[Quota::new(5, 30 * MINUTE)]),
     same("confirm-resend-identity", KeyKind::Email, RESEND, &[Quota::new(5, HOUR)]),
-    same(
-        "signup",
-        KeyKind::Ip,
-        &[(POST, PathPattern("/api/v1/accounts")), (POST, PathPattern("/api/v2/accounts"))],
-        &[Quota::new(5, 30 * MINUTE)],
-    ),
+    same("signup", KeyKind::Ip, &[(POST, SIGN_UP)], &[Quota::new(5, 30 * MINUTE)]),
+    Rule {
+        class: "signup-by-address",
+        on: &[(POST, SIGN_UP_BY_ADDRESS)],
+        balanced: &[Quota::new(5, 30 * MINUTE)],
+        ..OFF
+    },
+    Rule {
+        // Each sends a mail, perhaps to somebody who never asked for one.
+        class: "signup-identity",
+        key: KeyKind::Email,
+        on: &[(POST, SIGN_UP), (POST, SIGN_UP_BY_ADDRESS)],
+        balanced: &[Quota::new(5, HOUR)],
+        ..OFF
+    },
     Rule {
         widget: true,
         key: KeyKind::Ip,

@@ -63,6 +63,7 @@ async fn the_upstreams_limits_by_address() {
         ("POST", "/resend_confirmation", 5),
         ("POST", "/api/v1/accounts", 5),
         ("POST", "/api//v1/accounts.json//", 5),
+        ("POST", "/api/v2/accounts", 3000),
         ("GET", "/api/v1/accounts/1", 3000),
         ("POST", "/api/v1/widget/conversations?website_token=a", 6),
         ("PATCH", "/api/v1/widget/contact", 3000),
@@ -95,6 +96,9 @@ async fn the_default_limits_by_address() {
         (Profile::Balanced, "GET", "/cable", 60),
         (Profile::Balanced, "POST", "/csp-reports", 60),
         (Profile::Balanced, "POST", "/webhooks/telegram/1", 1300),
+        (Profile::Balanced, "POST", "/api/v1/accounts", 5),
+        (Profile::Balanced, "POST", "/api/v2/accounts", 5),
+        (Profile::Strict, "POST", "/api//v2/accounts.json/", 5),
         (Profile::Strict, "GET", "/hc/x", 100),
         (Profile::Strict, "GET", "/api/v1/profile", 200),
     ] {

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chatwarden_db::DbError;
+use chatwarden_db::{DbError, WriteTx, args};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use crate::queue::JobId;
+use crate::queue::{JobId, sql};
 
 /// Why a job was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +32,8 @@ impl From<DbError> for JobError {
     }
 }
 
-/// A job as its handler sees it. Handlers must bear being run twice for one job.
+/// A job as its handler sees it. Handlers must bear being run twice for one job, or [end](Job::finish) it with the
+/// transaction that does it.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The job; the same in every attempt.
@@ -44,6 +46,24 @@ pub struct Job {
     pub payload: Value,
     /// The trace of the request that caused it.
     pub trace_id: Option<String>,
+    pub(super) holder: String,
+    /// Whether a transaction ended it.
+    pub(super) finished: Arc<AtomicBool>,
+}
+
+impl Job {
+    /// Ends the job with the transaction: for a handler whose whole work it is, and who could not bear being run
+    /// again after the commit. `false` where somebody else has the job by now: the transaction must be given up then.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn finish(&self, tx: &mut WriteTx<'_>) -> Result<bool, DbError> {
+        let args = args![self.id, self.holder, self.attempt];
+        let ours = tx.run(&sql::FINISH, args).await? > 0;
+        let finished = self.finished.clone();
+        tx.after_commit(move || finished.store(ours, Ordering::Relaxed));
+        Ok(ours)
+    }
 }
 
 /// Does one kind of job.

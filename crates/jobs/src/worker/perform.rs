@@ -1,7 +1,8 @@
 //! One job, done: from the lease to its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chatwarden_db::{Ambient, DbError, Statement, Value, args};
@@ -70,10 +71,16 @@ impl Worker {
         let waited = self.0.db.ambient().now().micros().saturating_sub(job.run_at.micros());
         metrics::histogram!("jobs.wait", "queue" => queue.clone(), "job" => kind.clone())
             .record(Duration::from_micros(u64::try_from(waited).unwrap_or(0)));
-        let ending = self.attempt(lease).await;
+        let finished = Arc::new(AtomicBool::new(false));
+        let mut ending = self.attempt(lease, finished.clone()).await;
+        let finished = finished.load(Ordering::Relaxed);
+        if finished {
+            // Whatever came after the commit, it is done.
+            ending = Ending::Done;
+        }
         let label = ending.label();
         tracing::debug!(job = job.id.0, kind, outcome = label, "a job ended");
-        if let Err(error) = self.conclude(job, ending).await {
+        if !finished && let Err(error) = self.conclude(job, ending).await {
             // Its lease will run out and it will be done again: handlers bear that.
             tracing::warn!(%error, job = job.id.0, kind, "the end of a job can't be written");
         }
@@ -92,7 +99,7 @@ impl Worker {
     }
 
     /// Has the handler try.
-    async fn attempt(&self, lease: &Lease) -> Ending {
+    async fn attempt(&self, lease: &Lease, finished: Arc<AtomicBool>) -> Ending {
         let Claimed { id, account_id, attempts, max_attempts, trace_id, kind, .. } = &lease.job;
         let (attempt, last) = (*attempts, attempts >= max_attempts);
         let Some(handler) = self.0.registry.get(kind) else {
@@ -105,6 +112,8 @@ impl Worker {
             attempt,
             payload: lease.job.payload.0.clone(),
             trace_id: trace_id.clone(),
+            holder: self.0.holder.clone(),
+            finished,
         };
         // A handler may panic before it gives a future at all.
         let work = AssertUnwindSafe(async { handler(job).await }).catch_unwind();
