@@ -24,7 +24,7 @@ impl Bench {
             build(release.args(["--package", package, kind, name]), |_| true)
         };
         let server = program("chatwarden", "--bin", "chatwarden")?;
-        let bare = program("chatwarden-db", "--bench", "sqlite_loop")?;
+        let bare = program("chatwarden-bench", "--bin", "sqlite_loop")?;
         run(Command::new(program("chatwarden-bench", "--bin", "chatwarden-bench")?)
             .arg("--server")
             .arg(server)

@@ -29,7 +29,7 @@ struct Arguments {
     /// The release build of the server
     #[arg(long)]
     server: PathBuf,
-    /// The release build of SQLite's bare loop (crates/db/benches/sqlite_loop.rs)
+    /// The release build of SQLite's bare loop (crates/bench/src/bin/sqlite_loop.rs)
     #[arg(long)]
     sqlite_loop: PathBuf,
     /// Seconds a rate is measured over

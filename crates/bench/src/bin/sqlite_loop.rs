@@ -17,9 +17,7 @@ const GROUP: usize = 32;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [database, scripts, seconds] = arguments.as_slice() else {
-        // `cargo bench` runs every bench, and has nothing to hand to this one.
-        println!("sqlite_loop DATABASE SCRIPTS SECONDS");
-        return Ok(());
+        return Err("sqlite_loop DATABASE SCRIPTS SECONDS".into());
     };
     let scripts: Vec<Vec<String>> = serde_json::from_slice(&std::fs::read(scripts)?)?;
     let lasting = Duration::from_secs(seconds.parse()?);
