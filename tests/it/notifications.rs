@@ -326,3 +326,17 @@ async fn who_leaves_an_inbox_forgets_what_was_told_of_it() {
     desk.admin.patch("/inbox_members", nobody).await.ok();
     assert_eq!(desk.agent.get("/notifications").await.ok()["data"]["payload"], json!([]));
 }
+
+#[tokio::test]
+async fn two_messages_at_once_leave_one_notification() {
+    let desk = desk().await;
+    let c = desk.conversation(json!({"assignee_id": desk.agent.id})).await;
+    let path = format!("{c}/messages");
+    for _ in 0..5 {
+        for text in ["One", "Two"] {
+            desk.admin.post(&path, json!({"content": text})).await.ok();
+        }
+        tokio::join!(desk.app.settle(), desk.app.settle());
+        assert_eq!(desk.told("").await.len(), 1);
+    }
+}

@@ -83,8 +83,11 @@ async fn tell(tx: &mut WriteTx<'_>, scope: &Scope, payload: &Value) -> Result<()
     let context = payload.get("context").unwrap_or(&Value::Null);
     let id = |key: &str| context.get(key).and_then(Value::as_i64);
     let Some(conversation) = id("conversation_id").map(ConversationId) else { return Ok(()) };
-    // Gone meanwhile: there is nothing to tell of.
-    let Some(c) = conversations::sql::get(tx, scope, conversation).await? else { return Ok(()) };
+    // Locked, so that two events of it leave each member one notification. Gone meanwhile: there is nothing to
+    // tell of.
+    let Some(c) = conversations::sql::lock_row(tx, scope, conversation).await? else {
+        return Ok(());
+    };
     let event = payload.get("event").and_then(Value::as_str).unwrap_or_default();
     let message = match id("message_id") {
         Some(id) => messages::get(tx, scope, MessageId(id)).await?,
