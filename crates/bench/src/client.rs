@@ -124,20 +124,26 @@ pub async fn load(port: u16, requests: Vec<Vec<u8>>, lasting: Duration) -> Resul
     Ok(Load { rate, times })
 }
 
-/// Sends each of `requests` in turn over one connection, so many times after a tenth more; how each went.
+/// Sends each of `requests` in turn over one connection, there and back, so many times after a tenth more; how each
+/// went.
 pub async fn in_turn(port: u16, requests: &[Vec<u8>], times: usize) -> Result<Vec<Load>> {
     let mut client = Client::connect(port).await?;
-    let mut taken = vec![Vec::new(); requests.len()];
+    let mut asked: Vec<(&Vec<u8>, Vec<Duration>)> =
+        requests.iter().map(|request| (request, Vec::new())).collect();
     for round in 0..times + times / 10 {
-        for (request, taken) in requests.iter().zip(&mut taken) {
+        for (request, taken) in &mut asked {
             let sent = Instant::now();
             success(client.send(request).await?)?;
             if round >= times / 10 {
                 taken.push(sent.elapsed());
             }
         }
+        asked.reverse();
     }
-    Ok(taken.into_iter().map(Load::of).collect())
+    if (times + times / 10) % 2 == 1 {
+        asked.reverse();
+    }
+    Ok(asked.into_iter().map(|(_, taken)| Load::of(taken)).collect())
 }
 
 /// Sends each of `requests` so many times, each on a connection of its own.
