@@ -10,6 +10,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// How many lines are written at once.
 const BATCH: usize = 1024;
+/// How long an ordinary line waits for others: to wake a thread and to write costs more than the line itself.
+const GATHERS: Duration = Duration::from_millis(10);
 
 /// The buffer; a clone is the same buffer.
 #[derive(Clone)]
@@ -89,8 +91,14 @@ impl Writer {
     /// Takes a line in. A full buffer drops its oldest ordinary line; only
     /// when it holds nothing but important ones, the new line is lost.
     pub(super) fn push(&self, line: String, important: bool) {
-        let lost = self.shared.queue.lock().push(line, important, self.shared.capacity);
-        self.shared.work.notify_one();
+        let (lost, wakes) = {
+            let mut queue = self.shared.queue.lock();
+            let lost = queue.push(line, important, self.shared.capacity);
+            (lost, important || queue.len() == 1 || queue.len() == self.shared.capacity / 2)
+        };
+        if wakes {
+            self.shared.work.notify_one();
+        }
         if lost {
             dropped("full", 1);
         }
@@ -100,6 +108,7 @@ impl Writer {
         let deadline = Instant::now() + limit;
         let mut queue = self.shared.queue.lock();
         let target = queue.accepted;
+        self.shared.work.notify_one();
         while queue.written < target {
             if self.shared.progress.wait_until(&mut queue, deadline).timed_out() {
                 return queue.written >= target;
@@ -128,6 +137,10 @@ impl Shared {
                         return;
                     }
                     self.work.wait(&mut queue);
+                }
+                let hurries = queue.closed || !queue.important.is_empty();
+                if !hurries && queue.len() < self.capacity / 2 {
+                    self.work.wait_for(&mut queue, GATHERS);
                 }
                 while lines < BATCH
                     && let Some(line) = queue.pop()
@@ -196,6 +209,18 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn an_ordinary_line_is_written_unasked() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Writer::start(Box::new(Gate(Arc::clone(&written))), 10).unwrap();
+        writer.push("one\n".to_owned(), false);
+        let mut queue = writer.shared.queue.lock();
+        let progress = &writer.shared.progress;
+        let until = Instant::now() + Duration::from_secs(60);
+        while queue.written == 0 && !progress.wait_until(&mut queue, until).timed_out() {}
+        assert_eq!(written.lock().as_slice(), b"one\n");
     }
 
     #[test]
