@@ -23,6 +23,7 @@ const SMALL: [&str; 3] = ["jobs_dead_idx", "jobs_running_idx", "outbox_waiting_i
 
 /// Statements that walk a whole table and may.
 const WALKERS: &[(&str, &str)] = &[
+    ("accounts.samples", "it stops at the twentieth row"),
     ("assignment.waited_at", "a schedule asks for all accounts at once"),
     ("conversations.deltas_to_fold", "it stops at the thousandth row"),
     (

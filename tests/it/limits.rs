@@ -124,16 +124,3 @@ async fn nodes_count_each_other() {
         assert_eq!(alive, expected, "{name}");
     }
 }
-
-#[tokio::test]
-async fn both_ways_to_sign_up_share_a_limit() {
-    let app = App::empty().await;
-    let far = app.anyone().with_header("x-forwarded-for", "203.0.113.9");
-    let paths = ["/api/v1/accounts", "/api/v2/accounts"];
-    for path in paths.iter().cycle().take(5) {
-        assert_ne!(far.post(path, json!({})).await.status, 429, "{path}");
-    }
-    for path in paths {
-        far.post(path, json!({})).await.status(429);
-    }
-}

@@ -8,8 +8,6 @@ use crate::ids::{AccountId, ContactId};
 use crate::scope::Scope;
 
 statements! {
-    /// Of every account: how many there are
-    COUNT: (i64,) = "accounts.count", "select count(*) from accounts";
     /// $1 limit: of every account, the newest with a contact each, for the check of the walls between them
     SAMPLES: (AccountId, Option<i64>) = "accounts.samples",
         "select a.id, (select max(c.id) from contacts c where c.account_id = a.id)
@@ -22,8 +20,6 @@ const LOOKED_AT: i64 = 20;
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walls {
-    /// How many accounts there are.
-    pub accounts: i64,
     /// Whether there were two to compare.
     pub compared: bool,
     /// Whether one could see what is the other's.
@@ -35,17 +31,16 @@ pub struct Walls {
 /// # Errors
 /// What the database says.
 pub async fn look(tx: &mut Tx<'_>) -> Result<Walls> {
-    let (accounts,) = tx.one(&COUNT, []).await?;
     let samples = tx.all(&SAMPLES, args![LOOKED_AT]).await?;
     let mut samples =
         samples.into_iter().filter_map(|(account, id)| Some((account, ContactId(id?))));
     let (Some(one), Some(other)) = (samples.next(), samples.next()) else {
-        return Ok(Walls { accounts, compared: false, breached: false });
+        return Ok(Walls { compared: false, breached: false });
     };
     let mut breached = false;
     for ((account, _), (_, contact)) in [(one, other), (other, one)] {
         let scope = Scope::of_account(account);
         breached |= contacts::sql::get(tx, &scope, contact).await?.is_some();
     }
-    Ok(Walls { accounts, compared: true, breached })
+    Ok(Walls { compared: true, breached })
 }
