@@ -261,10 +261,9 @@ pub fn postgres(runtime: &Runtime, program: &Path) -> Result<Vec<Measured>> {
 /// statements that a server in process runs for each, repeated on one connection.
 fn counts(runtime: &Runtime, path: &Path, filled: &Filled) -> Result<Measured> {
     let mut worst = (0.0, String::new());
-    for (desk, size) in
-        [(&filled.small, "1,000"), (&filled.large, "10,000"), (&filled.other, "49,450")]
-    {
-        let (list, meta) = runtime.block_on(captured(path, desk))?;
+    let desks = [&filled.small, &filled.large, &filled.other];
+    let told = runtime.block_on(captured(path, desks))?;
+    for ((list, meta), size) in told.into_iter().zip(["1,000", "10,000", "49,450"]) {
         let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         conn.execute_batch("pragma cache_size = -8192; pragma mmap_size = 268435456;")?;
         let p95 = |texts: &[String]| -> Result<Vec<f64>> {
@@ -296,19 +295,22 @@ fn counts(runtime: &Runtime, path: &Path, filled: &Filled) -> Result<Measured> {
 }
 
 /// The statements of a page of the list, and of the counts alone, without those that let the caller in.
-async fn captured(path: &Path, desk: &Desk) -> Result<(Vec<String>, Vec<String>)> {
+async fn captured(path: &Path, desks: [&Desk; 3]) -> Result<Vec<(Vec<String>, Vec<String>)>> {
     let (app, _) = App::told(path, told).await?;
-    let caller = app.anyone().with_header("api_access_token", &desk.token);
-    let own = async |path: &str| -> Result<Vec<String>> {
-        let path = format!("/api/v1/accounts/{}{path}", desk.account);
-        take()?;
-        caller.get(&path).await.ok();
-        let told = take()?;
-        // The last transaction is the handler's.
-        let from = told.iter().rposition(|text| text == "begin").context("a transaction")?;
-        Ok(told.into_iter().skip(from).filter(|text| !frames(text)).collect())
-    };
-    let found = (own("/conversations").await?, own("/conversations/meta").await?);
+    let mut found = Vec::new();
+    for desk in desks {
+        let caller = app.anyone().with_header("api_access_token", &desk.token);
+        let own = async |path: &str| -> Result<Vec<String>> {
+            let path = format!("/api/v1/accounts/{}{path}", desk.account);
+            take()?;
+            caller.get(&path).await.ok();
+            let told = take()?;
+            // The last transaction is the handler's.
+            let from = told.iter().rposition(|text| text == "begin").context("a transaction")?;
+            Ok(told.into_iter().skip(from).filter(|text| !frames(text)).collect())
+        };
+        found.push((own("/conversations").await?, own("/conversations/meta").await?));
+    }
     app.db().close().await;
     Ok(found)
 }
