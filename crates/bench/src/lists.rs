@@ -247,11 +247,14 @@ pub fn postgres(runtime: &Runtime, program: &Path) -> Result<Vec<Measured>> {
     let mut server = Server::new(program, &settings)?;
     server.start()?;
     let (filled, script) = accounts(&server)?;
+    // It adds up counts by itself, while they are filled in.
+    server.stop()?;
     for statement in &script {
         postgres.sql(statement)?;
     }
     // As its own cleaner does some minutes later.
     postgres.sql("vacuum analyze")?;
+    server.start()?;
     let lines = ask(runtime, &server, &filled, POSTGRES)?;
     server.stop()?;
     Ok(lines)

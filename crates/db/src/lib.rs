@@ -16,6 +16,7 @@
 
 mod ambient;
 mod check;
+mod checkpoints;
 mod composed;
 mod db;
 mod error;

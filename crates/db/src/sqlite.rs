@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,11 +9,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use crate::checkpoints::{self, Checkpoints};
 use crate::tx::{Conn, call_back};
 use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
 
@@ -22,10 +23,6 @@ use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
 const GROUP: usize = 32;
 /// How many steps of SQLite's machine pass between two looks at the clock: some tens of microseconds.
 const STEPS: i32 = 10_000;
-/// The log is written back into the file once it is larger than this.
-const CHECKPOINT_AT: u64 = 4 << 20;
-/// Beyond this the writer waits for readers and starts the log over itself.
-const RESTART_AT: u64 = 256 << 20;
 
 /// The writer and the checkpointer: the first threads.
 const WRITING_THREADS: usize = 2;
@@ -247,19 +244,14 @@ impl Sqlite {
         }
         let (writer, writes) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (readers, reads) = flume::bounded::<Box<dyn Shipped>>(options.queue);
-        let (wake, checkpoints) = flume::bounded::<()>(1);
         let mut threads = Vec::new();
 
         // The writer first: it creates the file and switches it to WAL.
+        let mut conn = connect(options, true)?;
+        let (checkpoints, copier) = checkpoints::of(&mut conn)?;
+        threads.push(spawn("db-writer", move || write_loop(conn, &writes, checkpoints))?);
         let conn = connect(options, true)?;
-        let log = log_path(&options.path);
-        threads.push(spawn("db-writer", move || write_loop(conn, &writes, &log, &wake))?);
-        let conn = connect(options, true)?;
-        threads.push(spawn("db-checkpoint", move || {
-            while checkpoints.recv().is_ok() {
-                checkpoint(&conn, "passive");
-            }
-        })?);
+        threads.push(spawn("db-checkpoint", move || copier.run(&conn))?);
         for index in 0..options.readers {
             let mut conn = connect(options, false)?;
             let reads = reads.clone();
@@ -374,12 +366,6 @@ fn spawn(
         .map_err(|e| DbError::unavailable(format!("no thread for {name}: {e}")))
 }
 
-pub(crate) fn log_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
 fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError> {
     let mut conn = Connection::open_with_flags(
         &options.path,
@@ -389,6 +375,9 @@ fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError>
     )
     .map_err(|e| DbError::unavailable(format!("{}: {e}", options.path.display())))?;
     conn.set_prepared_statement_cache_capacity(1024);
+    // Otherwise SQLite plans a statement again whenever a value is bound that its plan could depend on (a partial
+    // index's condition is enough), which costs more than running it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     let synchronous = if options.full_sync { "full" } else { "normal" };
     // The checkpoint thread writes the log back; the writer must not stop for it.
@@ -430,18 +419,11 @@ fn connect(options: &SqliteOptions, writes: bool) -> Result<Connection, DbError>
     Ok(conn)
 }
 
-fn checkpoint(conn: &Connection, mode: &str) {
-    if let Err(error) = conn.query_row(&format!("pragma wal_checkpoint({mode})"), [], |_| Ok(())) {
-        tracing::warn!(%error, mode, "checkpoint failed");
-    }
-}
-
 /// Drains the queue in groups: one savepoint a closure, one commit a group.
 fn write_loop(
     mut conn: Connection,
     jobs: &flume::Receiver<Box<dyn Shipped>>,
-    log: &Path,
-    wake: &flume::Sender<()>,
+    mut checkpoints: Checkpoints,
 ) {
     let grouped = metrics::histogram!("db.commit.group");
     let mut finishes: Vec<Finish> = Vec::with_capacity(GROUP);
@@ -474,12 +456,28 @@ fn write_loop(
         for finish in finishes.drain(..) {
             finish(committed.clone());
         }
-        if let Ok(meta) = std::fs::metadata(log) {
-            if meta.len() > RESTART_AT {
-                checkpoint(&conn, "truncate");
-            } else if meta.len() > CHECKPOINT_AT {
-                let _ = wake.try_send(());
-            }
+        checkpoints.committed(&conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound() {
+        let conn = connect(&SqliteOptions::new(":memory:"), true).unwrap();
+        conn.execute_batch(
+            "create table t (a integer, b integer);
+             create index t_of_one on t (a) where b = 1;",
+        )
+        .unwrap();
+        let mut statement = conn.prepare("select a from t where b = ?1").unwrap();
+        for b in [0, 1, 2] {
+            statement.query_map([b], |row| row.get::<_, i64>(0)).unwrap().for_each(drop);
         }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 }
