@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 /// How many lines are written at once.
 const BATCH: usize = 1024;
 /// How long an ordinary line waits for others: to wake a thread and to write costs more than the line itself.
-const GATHERS: Duration = Duration::from_millis(10);
+const GATHERS: Duration = Duration::from_millis(40);
 
 /// The buffer; a clone is the same buffer.
 #[derive(Clone)]
