@@ -93,6 +93,22 @@ async fn no_statement_walks_a_large_table() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+#[tokio::test]
+async fn a_stretch_of_messages_is_cut_before_its_senders_are_joined() {
+    let database = Postgres::shared().expect("a server").database().expect("a database");
+    let options = PostgresOptions::new(database.url());
+    let db = Db::open(Options::Postgres(options), Ambient::default()).expect("a database");
+    migrate(&db).await.expect("migrations apply");
+    for name in ["messages.before", "messages.between"] {
+        let statement = all().into_iter().find(|statement| statement.name() == name);
+        let steps = plan(&db, statement.expect("a statement")).await.expect("a plan").0;
+        let limit = steps.iter().position(|step| step.contains("Limit")).expect("a limit");
+        let below = steps.iter().skip(limit);
+        let joins = below.filter(|step| step.contains("Join") || step.contains("Nested Loop"));
+        assert_eq!(joins.count(), 0, "{name}:\n{}", steps.join("\n"));
+    }
+}
+
 /// Lists of one status, in every order, and what narrows them.
 fn filters() -> Vec<Filter> {
     let orders = [

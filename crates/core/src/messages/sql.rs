@@ -8,15 +8,21 @@ use super::{Message, NewMessage, Sent};
 use crate::ids::{ConversationId, InboxId, MessageId};
 use crate::scope::Scope;
 
+/// What is read of messages `m`, and of who sent them.
 macro_rules! sent_select {
     () => {
+        sent_select!("messages")
+    };
+    // Of a stretch of them. It is cut before who sent them is joined: PostgreSQL plans a prepared statement for a
+    // conversation of few messages, where it may join all of a long one and sort them.
+    ($messages:expr) => {
         concat!(
             "select m.id, m.account_id, m.conversation_id, m.inbox_id, m.message_type, m.content_type, m.content, \
              m.processed_content, m.private, m.status, m.sender_type, m.sender_id, m.source_id, \
              m.content_attributes, m.additional_attributes, m.attachments, m.created_at, m.updated_at, ",
             $crate::contact_columns!(),
             ", su.id, su.name, su.display_name, sau.availability, sau.auto_offline, su.avatar, sb.id, sb.name, sb.avatar \
-             from messages m \
+             from ", $messages, " m \
              left join contacts ct on m.sender_type = 'Contact' and ct.account_id = m.account_id and ct.id = m.sender_id \
              left join users su on m.sender_type = 'User' and su.id = m.sender_id \
              left join account_users sau on sau.account_id = m.account_id and sau.user_id = su.id \
@@ -40,15 +46,15 @@ statements! {
     /// $1 account, $2 conversation, $3 id
     FIND: Sent = "messages.find", (concat!(sent_select!(), "where m.account_id = $1 and m.conversation_id = $2 and m.id = $3"));
     /// $1 account, $2 conversation, $3 before, $4 limit, $5 without notes and activities; newest first
-    BEFORE: Sent = "messages.before", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id < $3
-            and not ($5 and (m.private or m.message_type = 2))
-         order by m.id desc limit $4"));
+    BEFORE: Sent = "messages.before", (concat!(
+        sent_select!("(select * from messages where account_id = $1 and conversation_id = $2 and id < $3
+            and not ($5 and (private or message_type = 2)) order by id desc limit $4)"),
+        "order by m.id desc"));
     /// $1 account, $2 conversation, $3 from, $4 before, $5 limit, $6 without notes and activities; oldest first
-    BETWEEN: Sent = "messages.between", (concat!(sent_select!(),
-        "where m.account_id = $1 and m.conversation_id = $2 and m.id >= $3 and m.id < $4
-            and not ($6 and (m.private or m.message_type = 2))
-         order by m.id limit $5"));
+    BETWEEN: Sent = "messages.between", (concat!(
+        sent_select!("(select * from messages where account_id = $1 and conversation_id = $2 and id >= $3 and id < $4
+            and not ($6 and (private or message_type = 2)) order by id limit $5)"),
+        "order by m.id"));
     /// $1 account, $2 conversation, $3 id
     REFERENCE: (MessageId, Option<String>) = "messages.reference",
         "select id, source_id from messages where account_id = $1 and conversation_id = $2 and id = $3";
