@@ -47,6 +47,25 @@ async fn attributes(admin: &Actor) {
 }
 
 #[tokio::test]
+async fn activity_tells_of_a_contact_as_it_is_stored() {
+    use chatwarden_core::contacts::{self, Draft};
+    use chatwarden_core::ids::{AccountId, ContactId, UserId};
+    let (app, admin) = App::start().await;
+    let id = ContactId(contact(&admin, json!({"name": "Vera"})).await.as_i64().unwrap());
+    let (account, user) = (AccountId(admin.account.unwrap()), UserId(admin.id.unwrap()));
+    // Somebody changes the contact between the moment a message reads it and the one it notes the activity.
+    let told = app.db().write(async move |tx| {
+        let (_, scope) = chatwarden_core::accounts::enter(tx, account, user).await?;
+        let mut read = contacts::lock(tx, &scope, id).await?;
+        let draft = Draft { name: Some("Vera Vale".to_owned()), ..Draft::default() };
+        contacts::update(tx, &scope, id, draft).await?;
+        contacts::touch(tx, &scope, &mut read).await?;
+        Ok::<_, chatwarden_core::Error>((read.name, read.last_activity_at))
+    });
+    assert_eq!(told.await.unwrap(), ("Vera Vale".to_owned(), Some(app.now())));
+}
+
+#[tokio::test]
 async fn attributes_are_merged_and_taken_off() {
     let (_, admin) = App::start().await;
     let id = contact(

@@ -81,15 +81,14 @@ chatwarden_db::row! {
     }
 }
 
-/// Notes that a contact was active, and tells the account.
+/// Notes that a contact was active, and tells the account of the contact as it is stored: somebody may
+/// have changed it since it was read.
 ///
 /// # Errors
 /// What the database says.
 pub async fn touch(tx: &mut WriteTx<'_>, scope: &Scope, contact: &mut Contact) -> Result<()> {
-    let now = tx.now();
-    sql::touch(tx, scope, contact.id).await?;
-    contact.last_activity_at = Some(now);
-    contact.updated_at = now;
+    let Some(stored) = sql::touch(tx, scope, contact.id).await? else { return Ok(()) };
+    *contact = stored;
     announce(tx, scope, "contact.updated", contact);
     Ok(())
 }

@@ -15,6 +15,12 @@ macro_rules! contact_columns {
          ct.location, ct.country_code, ct.contact_type, ct.blocked, ct.additional_attributes, \
          ct.custom_attributes, ct.labels, ct.avatar, ct.last_activity_at, ct.created_at, ct.updated_at"
     };
+    // SQLite gives nothing back by another name of the table.
+    (returned) => {
+        "id, account_id, name, middle_name, last_name, email, phone_number, identifier, location, country_code, \
+         contact_type, blocked, additional_attributes, custom_attributes, labels, avatar, last_activity_at, \
+         created_at, updated_at"
+    };
 }
 
 /// The columns of [`ContactInbox`], for `contact_inboxes ci`.
@@ -105,21 +111,22 @@ statements! {
     /// $1 pubsub token: the account is what is looked for
     BY_PUBSUB_TOKEN: (i64, i64) = "contacts.by_pubsub_token", "select account_id, contact_id from contact_inboxes where pubsub_token = $1";
     /// $1 account, $2 contact, $3 now
-    TOUCH: () = "contacts.touch",
-        "update contacts set last_activity_at = $3, updated_at = $3 where account_id = $1 and id = $2";
+    TOUCH: Contact = "contacts.touch", (concat!(
+        "update contacts set last_activity_at = $3, updated_at = $3 where account_id = $1 and id = $2 returning ",
+        contact_columns!(returned)));
     /// $1 account, $2 contact
     VERIFIED_TOKENS: (String,) = "contacts.verified_tokens",
         "select pubsub_token from contact_inboxes where account_id = $1 and contact_id = $2 and hmac_verified order by id";
 }
 
-/// Notes activity.
+/// Notes activity; the contact as it is then.
 pub async fn touch(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     contact: ContactId,
-) -> Result<u64, DbError> {
+) -> Result<Option<Contact>, DbError> {
     let now = tx.now();
-    tx.run(&TOUCH, args![scope.account_id(), contact, now]).await
+    tx.opt(&TOUCH, args![scope.account_id(), contact, now]).await
 }
 
 /// Notes that whoever writes from a contact inbox has proved who they are.
