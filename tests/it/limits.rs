@@ -98,6 +98,23 @@ async fn who_signs_up_is_counted_by_either_route() {
 }
 
 #[tokio::test]
+async fn a_changed_address_is_counted_and_the_rest_of_a_profile_is_not() {
+    let (_, admin) = App::start().await;
+    let far = admin.clone().with_header("x-forwarded-for", "203.0.113.9");
+    let changed = async |email: &str| {
+        let profile = json!({"profile": {"name": "Ada", "email": email}});
+        far.patch("/api/v1/profile", profile).await.status.as_u16()
+    };
+    let own = admin.email.clone().unwrap();
+    for n in 0..5 {
+        assert_eq!(changed(&format!("stranger{n}@example.com")).await, 200);
+        assert_eq!(changed(&own).await, 200);
+    }
+    assert_eq!(changed("stranger5@example.com").await, 429);
+    assert_eq!(changed(&own.to_uppercase()).await, 200);
+}
+
+#[tokio::test]
 async fn operators_guessing_are_turned_away() {
     let app = App::empty().await;
     let far = app.anyone().with_header("x-forwarded-for", "203.0.113.9");

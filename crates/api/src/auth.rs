@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::error::{Error, Invalid};
-use chatwarden_core::ids::SessionId;
+use chatwarden_core::ids::{SessionId, UserId};
 use chatwarden_core::passwords::{self, Hashed, Verdict};
 use chatwarden_core::sessions::{self, AppHeaders, Device, Opened, Room, Session};
 use chatwarden_core::users::asked::{self, Link};
@@ -109,6 +109,17 @@ impl Client {
         match decision.refusal(&self.headers, self.request.as_ref()) {
             Some(refusal) => Err(Box::new(refusal)),
             None => Ok(decision),
+        }
+    }
+
+    /// Counts what `user` does against a limit that is named, whatever the request.
+    pub(crate) async fn limit(&self, app: &App, class: &str, user: UserId) -> Result<(), ApiError> {
+        let subject =
+            Subject { client: Some(&self.address), user: Some(user.0), ..Subject::default() };
+        let decision = app.limiter().check(class, &subject).await;
+        match decision.refusal(&self.headers, self.request.as_ref()) {
+            Some(refusal) => Err(ApiError::throttled(refusal)),
+            None => Ok(()),
         }
     }
 }
@@ -477,8 +488,9 @@ async fn reset_password(
                 .await?
                 .ok_or_else(|| bad_link("Invalid token"))?;
             if user.confirmed_at.is_none() {
-                user.confirmed_at = Some(tx.now());
                 users::reclaim(tx, &mut user, hashed).await?;
+                user.confirmed_at = Some(tx.now());
+                users::save(tx, &mut user).await?;
             } else {
                 users::set_password(tx, &mut user, hashed, None).await?;
             }

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::actors::Signed;
 use crate::agents::availability;
 use crate::app::App;
-use crate::auth::new_password;
+use crate::auth::{Client, new_password};
 use crate::avatars::Picture;
 use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
@@ -128,8 +128,20 @@ async fn answer(tx: &mut Tx<'_>, user: User) -> Answer<Json<Value>> {
 }
 
 /// Changes oneself. A new address counts once it is confirmed; a new password needs the old one.
-async fn update(signed: Signed, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn update(
+    signed: Signed,
+    State(app): State<App>,
+    client: Client,
+    params: Params,
+) -> Answer<Json<Value>> {
     let sent = params.record("profile", FIELDS)?;
+    if let Some(email) = sent.has("email").then(|| sent_email(&sent)) {
+        let user = signed.user;
+        // Pages send the whole form, mostly with the address as it is: no mail comes of that.
+        if app.read(async move |tx| users::get(tx, user).await).await?.email != email {
+            client.limit(&app, "email-change", user).await?;
+        }
+    }
     let password = match sent.present("password") {
         Some(_) => Some(change_password(&app, signed.user, &sent).await?),
         None => None,
@@ -198,9 +210,14 @@ async fn change_password(
     Ok((stored, app.hash_password(new_password(sent)?).await?))
 }
 
+/// The address that was sent, as it is kept.
+fn sent_email(sent: &Params) -> String {
+    address::normalised(&sent.text("email").unwrap_or_default())
+}
+
 /// Notes a new address until it is confirmed; whether it is another one.
 async fn wait_for_email(tx: &mut WriteTx<'_>, user: &mut User, sent: &Params) -> Answer<bool> {
-    let email = address::normalised(&sent.text("email").unwrap_or_default());
+    let email = sent_email(sent);
     if email == user.email {
         return Ok(false);
     }

@@ -449,6 +449,25 @@ mod tests {
     }
 
     #[test]
+    fn every_class_of_the_limits_has_a_setting() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let ask = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        };
+        RateLimitConfig::default().apply_env(ask).expect("nothing is set");
+        let known = |class: &str| RateClasses::NAMES.contains(&class);
+        let unknown: Vec<String> = asked
+            .into_inner()
+            .iter()
+            .filter_map(|name| name.strip_prefix("RATELIMIT_"))
+            .map(|class| class.to_ascii_lowercase().replace('_', "-"))
+            .filter(|class| !known(class) && class != "headers" && class != "legacy-headers")
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
     fn every_setting_of_the_limits_reaches_them() {
         let secret = Secret::new("key");
         let limits = |pairs: &[_]| rate_limits(&config(pairs), &secret).expect("limits");

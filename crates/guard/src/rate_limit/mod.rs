@@ -371,6 +371,7 @@ impl Inner {
             KeyKind::Email => format!("email:{}", self.hash(&subject.email?.trim().to_lowercase())),
             KeyKind::MfaToken => format!("mfa:{}", self.hash(subject.mfa_token?)),
             KeyKind::Account => format!("account:{}", subject.account?),
+            KeyKind::User => format!("user:{}", subject.user?),
             KeyKind::AccountUser => format!("account:{}:user:{}", subject.account?, subject.user?),
             KeyKind::Token => format!("token:{}", subject.token?),
             KeyKind::Contact => format!("contact:{}", self.hash(subject.contact?)),

@@ -44,6 +44,7 @@ pub(super) enum KeyKind {
     Email,
     MfaToken,
     Account,
+    User,
     AccountUser,
     /// An API token, by its id.
     Token,
@@ -255,6 +256,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     same("confirm-resend-ip", KeyKind::Ip, RESEND, &[Quota::new(5, 30 * MINUTE)]),
     same("confirm-resend-identity", KeyKind::Email, RESEND, &[Quota::new(5, HOUR)]),
+    // Only for changes of the address, which only the handler knows: no path of its own. Each sends a mail to an
+    // address of the sender's choice.
+    Rule { class: "email-change", key: KeyKind::User, balanced: &[Quota::new(5, HOUR)], ..OFF },
     same("signup", KeyKind::Ip, &[(POST, SIGN_UP)], &[Quota::new(5, 30 * MINUTE)]),
     Rule {
         class: "signup-by-address",
