@@ -90,3 +90,5 @@ mod uploads;
 mod widget;
 #[cfg(test)]
 mod workspace;
+#[cfg(test)]
+mod write_costs;

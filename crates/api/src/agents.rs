@@ -71,10 +71,10 @@ async fn create(
     let invitation = Invitation {
         email: address::normalised(&sent.text("email").unwrap_or_default()),
         name: sent.text("name"),
-        terms: terms(&sent)?,
     };
+    let terms = terms(&sent)?;
     app.write(async move |tx| {
-        let member = agents::invite(tx, &scope, &account, invitation).await?;
+        let member = agents::invite(tx, &scope, &account, invitation, terms).await?;
         Ok(Json(agent_json(tx, &member)))
     })
     .await

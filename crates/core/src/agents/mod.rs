@@ -83,14 +83,29 @@ pub async fn join(
     terms: Terms,
     inviter: Option<UserId>,
 ) -> Result<AccountUser> {
+    join_all(tx, scope, &[user], terms, inviter)
+        .await?
+        .pop()
+        .ok_or_else(|| Error::invalid("user", "must exist"))
+}
+
+/// As [`join`], for several, in as many statements as for one; who does not exist is left out.
+async fn join_all(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    users: &[UserId],
+    terms: Terms,
+    inviter: Option<UserId>,
+) -> Result<Vec<AccountUser>> {
     let now = tx.now();
     let role = terms.role.unwrap_or(Role::Agent);
     let availability = terms.availability.unwrap_or(Availability::Online);
     let auto_offline = terms.auto_offline.unwrap_or(true);
+    let ids: Vec<i64> = users.iter().map(|user| user.0).collect();
     let made = tx
-        .one(
+        .all(
             &sql::INSERT,
-            args![scope.account_id(), user, role, inviter, availability, auto_offline, now],
+            args![scope.account_id(), ids, role, inviter, availability, auto_offline, now],
         )
         .await
         .map_err(|error| {
@@ -102,19 +117,8 @@ pub async fn join(
                 error.into()
             }
         })?;
-    notification_settings::begin(tx, scope, user).await?;
-    Ok(AccountUser {
-        id: AccountUserId(made.0),
-        account_id: scope.account_id(),
-        user_id: user,
-        role,
-        inviter_id: inviter,
-        availability,
-        auto_offline,
-        active_at: None,
-        created_at: now,
-        updated_at: now,
-    })
+    notification_settings::begin(tx, scope, users).await?;
+    Ok(made)
 }
 
 /// Changes a membership. A change of the role changes what the member's sockets hear.
@@ -171,8 +175,20 @@ pub struct Invitation {
     pub email: String,
     /// The name, where the person is new; the local part of the address where none is given.
     pub name: Option<String>,
-    /// As what.
-    pub terms: Terms,
+}
+
+impl From<Invitation> for NewUser {
+    fn from(invitation: Invitation) -> Self {
+        let name = invitation.name.filter(|name| !name.trim().is_empty());
+        Self {
+            name: name.unwrap_or_else(|| address::local(&invitation.email).to_owned()),
+            email: invitation.email,
+            display_name: None,
+            password: Hashed::unusable(),
+            custom_attributes: serde_json::json!({}),
+            confirmed: false,
+        }
+    }
 }
 
 /// Invites somebody: who is new, or never confirmed the address, gets a mail to choose a password. Whoever signed
@@ -185,32 +201,39 @@ pub async fn invite(
     scope: &Scope<Admin>,
     account: &Account,
     invitation: Invitation,
+    terms: Terms,
 ) -> Result<Member> {
-    let user = match users::lock_by_email(tx, &invitation.email).await? {
-        Some(mut user) => {
-            if user.confirmed_at.is_none() {
-                users::reclaim(tx, &mut user, Hashed::unusable()).await?;
-            }
-            user
-        }
-        None => {
-            let name = invitation.name.filter(|name| !name.trim().is_empty());
-            let new = NewUser {
-                name: name.unwrap_or_else(|| address::local(&invitation.email).to_owned()),
-                email: invitation.email,
-                display_name: None,
-                password: Hashed::unusable(),
-                custom_attributes: serde_json::json!({}),
-                confirmed: false,
-            };
-            users::create(tx, new).await?
-        }
-    };
-    join(tx, scope, user.id, invitation.terms, Some(scope.user_id())).await?;
-    if user.confirmed_at.is_none() {
-        links::send_invitation(tx, &user, scope.member().available_name(), account).await?;
-    }
-    find(tx, scope, user.id).await
+    let made = invite_each(tx, scope, account, vec![invitation], terms).await?;
+    let member = made.first().ok_or(Error::NotFound)?;
+    find(tx, scope, member.user_id).await
+}
+
+/// As [`invite`], for several of different addresses, in as many statements as for one.
+async fn invite_each(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Admin>,
+    account: &Account,
+    invitations: Vec<Invitation>,
+    terms: Terms,
+) -> Result<Vec<AccountUser>> {
+    let emails: Vec<String> = invitations.iter().map(|invited| invited.email.clone()).collect();
+    let (confirmed, mut strangers): (Vec<User>, Vec<User>) = users::lock_by_emails(tx, &emails)
+        .await?
+        .into_iter()
+        .partition(|user| user.confirmed_at.is_some());
+    users::reclaim_all(tx, &mut strangers, &Hashed::unusable()).await?;
+    let known: BTreeSet<&str> =
+        confirmed.iter().chain(&strangers).map(|user| user.email.as_str()).collect();
+    let new = invitations
+        .into_iter()
+        .filter(|invited| !known.contains(invited.email.as_str()))
+        .map(NewUser::from)
+        .collect();
+    strangers.extend(users::create_all(tx, new).await?);
+    let people: Vec<UserId> = confirmed.iter().chain(&strangers).map(|user| user.id).collect();
+    let made = join_all(tx, scope, &people, terms, Some(scope.user_id())).await?;
+    links::send_invitations(tx, &strangers, scope.member().available_name(), account).await?;
+    Ok(made)
 }
 
 /// Invites several by their addresses alone; those that can't be invited are left out. They begin
@@ -234,13 +257,15 @@ pub async fn invite_all(
     for (known,) in tx.all(&sql::MEMBERS_AT, args![scope.account_id(), asked]).await? {
         emails.remove(&known);
     }
-    for email in emails {
+    let invitations: Vec<Invitation> =
+        emails.into_iter().map(|email| Invitation { email, name: None }).collect();
+    if !invitations.is_empty() {
         let terms = Terms {
             role: None,
             availability: Some(Availability::Offline),
             auto_offline: Some(false),
         };
-        invite(tx, scope, account, Invitation { email, name: None, terms }).await?;
+        invite_each(tx, scope, account, invitations, terms).await?;
     }
     if account.onboarding_step().is_some() {
         let mut account = accounts::lock(tx, scope).await?;

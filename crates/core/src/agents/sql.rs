@@ -17,10 +17,11 @@ statements! {
     ROWS: AccountUser = "agents.rows",
         "select id, account_id, user_id, role, inviter_id, availability, auto_offline, active_at, created_at, updated_at
          from account_users where account_id = $1 order by id";
-    /// $1 account, $2 user, $3 role, $4 inviter, $5 availability, $6 auto offline, $7 now
-    INSERT: (i64,) = "agents.insert",
+    /// $1 account, $2 users, $3 role, $4 inviter, $5 availability, $6 auto offline, $7 now
+    INSERT: AccountUser = "agents.insert",
         "insert into account_users (account_id, user_id, role, inviter_id, availability, auto_offline, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $7) returning id";
+         select $1, u.id, $3, $4, $5, $6, $7, $7 from users u where u.id @in($2) order by u.id
+         returning id, account_id, user_id, role, inviter_id, availability, auto_offline, active_at, created_at, updated_at";
     /// $1 account, $2 user, $3 role, $4 availability, $5 auto offline, $6 now; null leaves as it is
     CHANGE: AccountUser = "agents.change",
         "update account_users set role = coalesce(cast($3 as bigint), role),

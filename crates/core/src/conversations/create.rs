@@ -68,43 +68,50 @@ pub async fn place(
     place: &Place,
     member: Option<UserId>,
 ) -> Result<(Inbox, ContactInbox, Contact)> {
-    let contact_inbox = match (place.inbox, place.contact, &place.source_id) {
-        (Some(inbox), Some(contact), source_id) => {
-            inboxes::sql::get(tx, scope, inbox).await?.ok_or(Error::NotFound)?;
-            contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
-            let known = match source_id {
-                None => contacts::sql::contact_inbox_of(tx, scope, contact, inbox).await?,
-                Some(_) => None,
-            };
-            match known {
-                Some(known) => known,
-                None => contacts::contact_inbox(tx, scope, contact, inbox, source_id.clone())
-                    .await
-                    .map_err(|error| match error {
-                        Error::Invalid(_) => {
-                            Error::Unprocessable("source_id should be unique".to_owned())
-                        }
-                        other => other,
-                    })?,
-            }
-        }
+    let (inbox, contact, known) = match (place.inbox, place.contact, &place.source_id) {
+        (Some(inbox), Some(contact), _) => (inbox, contact, None),
         (inbox, _, Some(source_id)) => {
-            contacts::sql::contact_inbox_anywhere(tx, scope, source_id, inbox)
+            let known = contacts::sql::contact_inbox_anywhere(tx, scope, source_id, inbox)
                 .await?
-                .ok_or(Error::NotFound)?
+                .ok_or(Error::NotFound)?;
+            (known.inbox_id, known.contact_id, Some(known))
         }
         _ => return Err(Error::NotFound),
     };
-    let inbox =
-        inboxes::sql::get(tx, scope, contact_inbox.inbox_id).await?.ok_or(Error::NotFound)?.inbox;
+    let inbox = inboxes::sql::get(tx, scope, inbox).await?.ok_or(Error::NotFound)?.inbox;
+    let contact = contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
+    let contact_inbox = match known {
+        Some(known) => known,
+        None => found_or_made(tx, scope, &inbox, &contact, place.source_id.clone()).await?,
+    };
     if let Some(member) = member
         && !inboxes::sql::is_member(tx, scope, inbox.id, member).await?
     {
         return Err(Error::not_authorized());
     }
-    let contact =
-        contacts::sql::get(tx, scope, contact_inbox.contact_id).await?.ok_or(Error::NotFound)?;
     Ok((inbox, contact_inbox, contact))
+}
+
+/// The contact's place in the inbox: the one it has, unless a source id says which.
+async fn found_or_made(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    inbox: &Inbox,
+    contact: &Contact,
+    source_id: Option<String>,
+) -> Result<ContactInbox> {
+    if source_id.is_none()
+        && let Some(known) =
+            contacts::sql::contact_inbox_of(tx, scope, contact.id, inbox.id).await?
+    {
+        return Ok(known);
+    }
+    contacts::contact_inbox(tx, scope, contact.id, inbox.id, source_id).await.map_err(|error| {
+        match error {
+            Error::Invalid(_) => Error::Unprocessable("source_id should be unique".to_owned()),
+            other => other,
+        }
+    })
 }
 
 /// Opens a conversation of a contact inbox. Where the inbox keeps one conversation a contact, the

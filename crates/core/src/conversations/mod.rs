@@ -25,7 +25,7 @@ pub use lists::{Assigned, Counts, Filter, Kind, Page, Sort, counts_of, page, sho
 pub use mute::{mute, unmute};
 pub use priority::set_priority;
 pub use push::ConversationPush;
-pub use release::{Holder, RELEASE, release};
+pub use release::{Holder, RELEASE, release, release_all};
 pub use seen::{mark_seen, mark_unread};
 pub use snooze::{REOPEN, SNOOZES, reopen};
 pub(crate) use status::events_of;

@@ -51,9 +51,25 @@ pub enum Holder {
 /// # Errors
 /// What the database says.
 pub async fn release(tx: &mut WriteTx<'_>, account: AccountId, holder: Holder) -> Result<()> {
-    let job = NewJob::new(account.0, RELEASE, json!({ "of": holder }));
-    let again = job.clone().at(tx.now().plus_seconds(SETTLED));
-    enqueue_all(tx, &[job, again]).await?;
+    release_all(tx, [account], holder).await
+}
+
+/// As [`release`], in several accounts.
+///
+/// # Errors
+/// What the database says.
+pub async fn release_all(
+    tx: &mut WriteTx<'_>,
+    accounts: impl IntoIterator<Item = AccountId>,
+    holder: Holder,
+) -> Result<()> {
+    let settled = tx.now().plus_seconds(SETTLED);
+    let jobs: Vec<NewJob> = accounts
+        .into_iter()
+        .map(|account| NewJob::new(account.0, RELEASE, json!({ "of": holder })))
+        .flat_map(|job| [job.clone(), job.at(settled)])
+        .collect();
+    enqueue_all(tx, &jobs).await?;
     Ok(())
 }
 

@@ -57,13 +57,14 @@ pub fn flags(prefix: &str, names: &[String]) -> Result<i64> {
     })
 }
 
-/// Gives a new member the settings to begin with.
+/// Gives new members the settings to begin with.
 ///
 /// # Errors
 /// What the database says.
-pub async fn begin(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<()> {
+pub async fn begin(tx: &mut WriteTx<'_>, scope: &Scope, users: &[UserId]) -> Result<()> {
+    let users: Vec<i64> = users.iter().map(|user| user.0).collect();
     let now = tx.now();
-    tx.run(&sql::BEGIN, args![scope.account_id(), user, AT_FIRST, now]).await?;
+    tx.run(&sql::BEGIN, args![scope.account_id(), users, AT_FIRST, now]).await?;
     Ok(())
 }
 

@@ -5,10 +5,11 @@ use chatwarden_db::statements;
 use super::NotificationSettings;
 
 statements! {
-    /// $1 account, $2 user, $3 flags of both kinds, $4 now
+    /// $1 account, $2 users, $3 flags of both kinds, $4 now
     BEGIN: () = "notification_settings.begin",
         "insert into notification_settings (account_id, user_id, email_flags, push_flags, created_at, updated_at)
-         values ($1, $2, $3, $3, $4, $4) on conflict (account_id, user_id) do nothing";
+         select $1, u.id, $3, $3, $4, $4 from users u where u.id @in($2)
+         on conflict (account_id, user_id) do nothing";
     /// $1 account, $2 user
     GET: NotificationSettings = "notification_settings.get",
         "select id, account_id, user_id, email_flags, push_flags from notification_settings

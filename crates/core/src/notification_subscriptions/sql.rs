@@ -18,7 +18,7 @@ statements! {
     /// $1 user, $2 push token
     UNSUBSCRIBE: () = "notification_subscriptions.unsubscribe",
         "delete from notification_subscriptions where user_id = $1 and push_token = $2";
-    /// $1 user
+    /// $1 users
     UNSUBSCRIBE_ALL: () = "notification_subscriptions.unsubscribe_all",
-        "delete from notification_subscriptions where user_id = $1";
+        "delete from notification_subscriptions where user_id @in($1)";
 }

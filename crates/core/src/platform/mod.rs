@@ -160,9 +160,10 @@ pub async fn adopt_user(
 ) -> Result<Option<User>> {
     let Some(mut user) = users::lock_by_email(tx, email).await? else { return Ok(None) };
     if user.confirmed_at.is_none() {
-        user.confirmed_at = Some(tx.now());
         let password = password.cloned().unwrap_or(Hashed::unusable());
         users::reclaim(tx, &mut user, password).await?;
+        user.confirmed_at = Some(tx.now());
+        users::save(tx, &mut user).await?;
     }
     permit(tx, app, Thing::User(user.id)).await?;
     Ok(Some(user))

@@ -23,8 +23,8 @@ statements! {
     /// $1 hash, $2 user, $3 now
     TAKE_TICKET: () = "platform.take_ticket",
         "delete from login_tickets where ticket_hash = $1 and user_id = $2 and expires_at > $3";
-    /// $1 user
-    DROP_TICKETS_OF: () = "platform.drop_tickets_of", "delete from login_tickets where user_id = $1";
+    /// $1 users
+    DROP_TICKETS_OF: () = "platform.drop_tickets_of", "delete from login_tickets where user_id @in($1)";
     /// $1 now
     DROP_TICKETS: () = "platform.drop_tickets", "delete from login_tickets where expires_at <= $1";
 }

@@ -18,4 +18,6 @@ statements! {
         "update second_factors set enabled = $2, backup_codes = $3, last_step = $4, updated_at = $5 where user_id = $1";
     /// $1 user
     DELETE: () = "second_factor.delete", "delete from second_factors where user_id = $1";
+    /// $1 users
+    DELETE_OF: () = "second_factor.delete_of", "delete from second_factors where user_id @in($1)";
 }

@@ -37,6 +37,8 @@ statements! {
     /// $1 user, $2 the one to keep or null
     END_OTHERS: () = "sessions.end_others",
         "delete from user_sessions where user_id = $1 and (cast($2 as bigint) is null or id <> $2)";
+    /// $1 users
+    END_OF: () = "sessions.end_of", "delete from user_sessions where user_id @in($1)";
     /// $1 user, $2 now
     DROP_EXPIRED: () = "sessions.drop_expired", "delete from user_sessions where user_id = $1 and expires_at <= $2";
 }

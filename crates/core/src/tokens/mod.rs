@@ -2,7 +2,8 @@
 
 pub mod sql;
 
-use chatwarden_db::{DbError, Timestamp, Tx, WriteTx, args};
+use chatwarden_db::{DbError, Json, Timestamp, Tx, WriteTx, args};
+use serde::Serialize;
 
 use crate::ids::{AgentBotId, PlatformAppId, UserId};
 
@@ -86,10 +87,39 @@ pub async fn of(tx: &mut Tx<'_>, owner: Owner) -> Result<Option<String>, DbError
 /// # Errors
 /// What the database says.
 pub async fn renew(tx: &mut WriteTx<'_>, owner: Owner) -> Result<String, DbError> {
-    let (kind, id) = owner.parts();
-    let (token, now) = (tx.ambient().token(24), tx.now());
-    tx.run(&sql::RENEW, args![kind, id, token, now]).await?;
-    Ok(token)
+    Ok(renew_all(tx, [owner]).await?.pop().unwrap_or_default())
+}
+
+/// A token as `tokens.renew` reads it.
+#[derive(Serialize)]
+struct Renewed {
+    owner_type: &'static str,
+    owner_id: i64,
+    token: String,
+}
+
+/// As [`renew`], for several in one statement; the tokens in the order of their owners.
+///
+/// # Errors
+/// What the database says.
+pub async fn renew_all(
+    tx: &mut WriteTx<'_>,
+    owners: impl IntoIterator<Item = Owner>,
+) -> Result<Vec<String>, DbError> {
+    let renewed: Vec<Renewed> = owners
+        .into_iter()
+        .map(Owner::parts)
+        .map(|(owner_type, owner_id)| Renewed {
+            owner_type,
+            owner_id,
+            token: tx.ambient().token(24),
+        })
+        .collect();
+    if !renewed.is_empty() {
+        let now = tx.now();
+        tx.run(&sql::RENEW, args![Json(&renewed), now]).await?;
+    }
+    Ok(renewed.into_iter().map(|renewed| renewed.token).collect())
 }
 
 /// Takes an owner's token away.

@@ -13,10 +13,16 @@ statements! {
     RECORD: Record = "tokens.record",
         "select id, owner_type, owner_id, token, created_at, updated_at from access_tokens
          where owner_type = $1 and owner_id = $2";
-    /// $1 owner type, $2 owner, $3 token, $4 now
+    /// $1 owners with their tokens, $2 now. A fork: a list of rows is a document, which each engine reads its own way.
     RENEW: () = "tokens.renew",
-        "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at) values ($1, $2, $3, $4, $4)
-         on conflict (owner_type, owner_id) do update set token = excluded.token, updated_at = excluded.updated_at";
+        sqlite: "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at)
+            select value ->> 'owner_type', value ->> 'owner_id', value ->> 'token', ?2, ?2
+            from json_each(?1) where true order by key
+            on conflict (owner_type, owner_id) do update set token = excluded.token, updated_at = excluded.updated_at",
+        postgres: "insert into access_tokens (owner_type, owner_id, token, created_at, updated_at)
+            select j ->> 'owner_type', (j ->> 'owner_id')::bigint, j ->> 'token', $2, $2
+            from jsonb_array_elements($1::text::jsonb) with ordinality as t(j, n) order by n
+            on conflict (owner_type, owner_id) do update set token = excluded.token, updated_at = excluded.updated_at";
     /// $1 owner type, $2 owner
     REMOVE: () = "tokens.remove", "delete from access_tokens where owner_type = $1 and owner_id = $2";
     /// $1 bots

@@ -1,28 +1,46 @@
 //! Links that prove an address: confirming it, choosing a new password, accepting an invitation.
 //! Only the hash of a link's token is kept, and the link itself sealed until its mail is sent.
 
-use chatwarden_db::{WriteTx, args};
+use chatwarden_db::{Json, WriteTx, args};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{User, save, sql};
 use crate::accounts::Account;
 use crate::desk::desk;
 use crate::error::Result;
+use crate::ids::UserId;
 use crate::mail::{self, Mail, Template};
 use crate::sessions::{digest, secret};
 
 /// How long a link to a new password is good, in seconds (`behaviours.md §2.1`).
 const RESET: i64 = 6 * 3600;
 
-/// A new token that lets the person set a password.
-async fn reset_token(tx: &mut WriteTx<'_>, user: &User) -> Result<String> {
-    let (now, token) = (tx.now(), secret(tx.ambient()));
-    tx.run(&sql::SET_RESET_TOKEN, args![user.id, digest(&token), now]).await?;
-    Ok(token)
+/// A person with their token, as `users.set_reset_tokens` reads them.
+#[derive(Serialize)]
+struct Token {
+    id: UserId,
+    hash: String,
 }
 
-fn password_link(tx: &WriteTx<'_>, token: &str) -> String {
-    format!("{}/app/auth/password/edit?reset_password_token={token}", desk(tx).frontend_url)
+/// New links by which people set their passwords, sealed; in the order of the people.
+async fn password_links(tx: &mut WriteTx<'_>, users: &[User]) -> Result<Vec<String>> {
+    let tokens: Vec<String> = users.iter().map(|_| secret(tx.ambient())).collect();
+    let kept: Vec<Token> = users
+        .iter()
+        .zip(&tokens)
+        .map(|(user, token)| Token { id: user.id, hash: digest(token) })
+        .collect();
+    let now = tx.now();
+    tx.run(&sql::SET_RESET_TOKENS, args![Json(&kept), now]).await?;
+    let base = desk(tx).frontend_url.clone();
+    let link =
+        |token: &String| format!("{base}/app/auth/password/edit?reset_password_token={token}");
+    Ok(users
+        .iter()
+        .zip(&tokens)
+        .map(|(user, token)| mail::sealed_link(tx, user.id, &link(token)))
+        .collect())
 }
 
 /// Sends a link to choose a new password.
@@ -30,44 +48,47 @@ fn password_link(tx: &WriteTx<'_>, token: &str) -> String {
 /// # Errors
 /// What the database says.
 pub async fn send_reset(tx: &mut WriteTx<'_>, user: &User) -> Result<()> {
-    let token = reset_token(tx, user).await?;
+    let link = password_links(tx, std::slice::from_ref(user)).await?.pop();
     let mail = Mail {
         template: Template::ResetPassword,
         to: user.email.clone(),
         locale: desk(tx).default_locale.clone(),
-        args: json!({
-            "email": user.email,
-            "user_id": user.id,
-            "link": mail::sealed_link(tx, user.id, &password_link(tx, &token)),
-        }),
+        args: json!({"email": user.email, "user_id": user.id, "link": link}),
     };
     mail::send(tx, None, &mail).await
 }
 
-/// Invites a person who has no password yet into an account.
+/// Invites people who have no passwords yet into an account.
 ///
 /// # Errors
 /// What the database says.
-pub async fn send_invitation(
+pub async fn send_invitations(
     tx: &mut WriteTx<'_>,
-    user: &User,
+    users: &[User],
     inviter: &str,
     account: &Account,
 ) -> Result<()> {
-    let token = reset_token(tx, user).await?;
-    let mail = Mail {
-        template: Template::Invitation,
-        to: user.email.clone(),
-        locale: account.locale.clone(),
-        args: json!({
-            "name": user.name,
-            "inviter": inviter,
-            "account": account.name,
-            "user_id": user.id,
-            "link": mail::sealed_link(tx, user.id, &password_link(tx, &token)),
-        }),
-    };
-    mail::send(tx, Some(account.id), &mail).await
+    if users.is_empty() {
+        return Ok(());
+    }
+    let links = password_links(tx, users).await?;
+    let mails: Vec<Mail> = users
+        .iter()
+        .zip(links)
+        .map(|(user, link)| Mail {
+            template: Template::Invitation,
+            to: user.email.clone(),
+            locale: account.locale.clone(),
+            args: json!({
+                "name": user.name,
+                "inviter": inviter,
+                "account": account.name,
+                "user_id": user.id,
+                "link": link,
+            }),
+        })
+        .collect();
+    mail::send_all(tx, Some(account.id), &mails).await
 }
 
 /// Sends a link that confirms the address: the new one where one waits.

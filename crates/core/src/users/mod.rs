@@ -11,10 +11,10 @@ mod user;
 
 pub use profile::{Membership, Profile, memberships};
 pub use push::UserPush;
-pub use reclaim::reclaim;
+pub use reclaim::{reclaim, reclaim_all};
 pub use user::{
-    NewUser, User, by_email, check_name, create, delete, get, lock, lock_by_email, renew_hash,
-    save, set_password,
+    NewUser, User, by_email, check_name, create, create_all, delete, get, lock, lock_by_email,
+    lock_by_emails, renew_hash, save, set_password,
 };
 
 use chatwarden_db::{Timestamp, Tx};

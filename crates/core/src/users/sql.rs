@@ -26,11 +26,21 @@ macro_rules! user_columns {
 }
 
 statements! {
-    /// $1 email, $2 name, $3 display name, $4 password, $5 socket token, $6 confirmed at, $7 attributes, $8 now
-    INSERT: (i64,) = "users.insert",
-        "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token, confirmed_at,
-            ui_settings, custom_attributes, created_at, updated_at)
-         values ($1, $1, 'email', $2, $3, $4, $5, $6, '{}', $7, $8, $8) returning id";
+    /// $1 people, $2 now; their ids in the order of the people. A fork: a list of rows is a document, which each engine
+    /// reads its own way.
+    INSERT: (UserId,) = "users.insert",
+        sqlite: "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token,
+                confirmed_at, ui_settings, custom_attributes, created_at, updated_at)
+            select value ->> 'email', value ->> 'email', 'email', value ->> 'name', value ->> 'display_name',
+                value ->> 'encrypted_password', value ->> 'pubsub_token', value ->> 'confirmed_at', '{}',
+                value -> 'custom_attributes', ?2, ?2
+            from json_each(?1) where true order by key returning id",
+        postgres: "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token,
+                confirmed_at, ui_settings, custom_attributes, created_at, updated_at)
+            select j ->> 'email', j ->> 'email', 'email', j ->> 'name', j ->> 'display_name',
+                j ->> 'encrypted_password', j ->> 'pubsub_token', (j ->> 'confirmed_at')::bigint, '{}',
+                j -> 'custom_attributes', $2, $2
+            from jsonb_array_elements($1::text::jsonb) with ordinality as t(j, n) order by n returning id";
     /// $1 user
     GET: User = "users.get", (concat!("select ", user_columns!(), " from users u where u.id = $1"));
     /// $1 user
@@ -40,6 +50,9 @@ statements! {
     /// $1 email. Locked by the address: somebody whose address changed meanwhile is not found.
     LOCK_BY_EMAIL: User = "users.lock_by_email",
         (concat!("select ", user_columns!(), " from users u where u.email = $1 @lock(u)"));
+    /// $1 addresses, locked in their order, as by one address
+    LOCK_BY_EMAILS: User = "users.lock_by_emails",
+        (concat!("select ", user_columns!(), " from users u where u.email @in($1) order by u.email @lock(u)"));
     /// Everything that may change but the password, from the row in hand: it is locked. A link to a new password
     /// was sent to the address before, and is void with it.
     UPDATE: () = "users.update",
@@ -53,21 +66,33 @@ statements! {
         "update users set encrypted_password = $2, pubsub_token = $3, reset_password_token = null,
             reset_password_sent_at = null, updated_at = $4
          where id = $1";
+    /// $1 people with new socket tokens, $2 password, $3 now. A fork: a list of rows is a document, which each engine
+    /// reads its own way.
+    RECLAIM: () = "users.reclaim",
+        sqlite: "update users set encrypted_password = ?2, pubsub_token = taken.value ->> 'pubsub_token',
+                unconfirmed_email = null, confirmation_token = null, confirmation_sent_at = null,
+                reset_password_token = null, reset_password_sent_at = null, updated_at = ?3
+            from json_each(?1) as taken where users.id = taken.value ->> 'id'",
+        postgres: "update users set encrypted_password = $2, pubsub_token = taken.j ->> 'pubsub_token',
+                unconfirmed_email = null, confirmation_token = null, confirmation_sent_at = null,
+                reset_password_token = null, reset_password_sent_at = null, updated_at = $3
+            from jsonb_array_elements($1::text::jsonb) as taken(j) where users.id = (taken.j ->> 'id')::bigint";
     /// $1 user, $2 old hash, $3 new hash: unless the password was changed meanwhile
     RENEW_HASH: () = "users.renew_hash",
         "update users set encrypted_password = $3 where id = $1 and encrypted_password = $2";
-    /// $1 user, $2 hash, $3 now
-    SET_RESET_TOKEN: () = "users.set_reset_token",
-        "update users set reset_password_token = $2, reset_password_sent_at = $3 where id = $1";
+    /// $1 people with the hashes of their tokens, $2 now. A fork: a list of rows is a document, which each engine reads
+    /// its own way.
+    SET_RESET_TOKENS: () = "users.set_reset_tokens",
+        sqlite: "update users set reset_password_token = sent.value ->> 'hash', reset_password_sent_at = ?2
+            from json_each(?1) as sent where users.id = sent.value ->> 'id'",
+        postgres: "update users set reset_password_token = sent.j ->> 'hash', reset_password_sent_at = $2
+            from jsonb_array_elements($1::text::jsonb) as sent(j) where users.id = (sent.j ->> 'id')::bigint";
     /// $1 hash, $2 not sent before. Locked by the token: one that was replaced meanwhile finds nobody.
     BY_RESET_TOKEN: User = "users.by_reset_token", (concat!("select ", user_columns!(),
         " from users u where u.reset_password_token = $1 and u.reset_password_sent_at > $2 @lock(u)"));
     /// $1 user, $2 hash, $3 now
     SET_CONFIRMATION_TOKEN: () = "users.set_confirmation_token",
         "update users set confirmation_token = $2, confirmation_sent_at = $3 where id = $1";
-    /// $1 user
-    DROP_CONFIRMATION_TOKEN: () = "users.drop_confirmation_token",
-        "update users set confirmation_token = null, confirmation_sent_at = null where id = $1";
     /// $1 hash. Locked by the token: one that was replaced meanwhile finds nobody.
     BY_CONFIRMATION_TOKEN: User = "users.by_confirmation_token", (concat!("select ", user_columns!(),
         " from users u where u.confirmation_token = $1 @lock(u)"));

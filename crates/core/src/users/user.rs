@@ -1,9 +1,11 @@
 //! The person behind memberships: who signs in.
 
 use chatwarden_db::{Json, OnConflict as _, Timestamp, Tx, WriteTx, args};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{address, sql};
+use crate::conversations::{self, Holder};
 use crate::error::{Error, Invalid, Result};
 use crate::events;
 use crate::ids::{SessionId, UserId};
@@ -100,54 +102,84 @@ fn taken() -> Error {
     Error::invalid("email", "has already been taken")
 }
 
+/// A person as `users.insert` reads them.
+#[derive(Serialize)]
+struct Inserted<'a> {
+    email: &'a str,
+    name: &'a str,
+    display_name: Option<&'a str>,
+    encrypted_password: &'a str,
+    pubsub_token: &'a str,
+    confirmed_at: Option<Timestamp>,
+    custom_attributes: &'a Value,
+}
+
 /// Makes a person, with an API token.
 ///
 /// # Errors
 /// [`Error::Invalid`] where a rule is broken or the address is somebody's.
 pub async fn create(tx: &mut WriteTx<'_>, new: NewUser) -> Result<User> {
+    create_all(tx, vec![new]).await?.pop().ok_or(Error::NotFound)
+}
+
+/// As [`create`], for several, in as many statements as for one; in their order.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_all(tx: &mut WriteTx<'_>, new: Vec<NewUser>) -> Result<Vec<User>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut faults = Invalid::default();
-    new.check(&mut faults);
+    for new in &new {
+        new.check(&mut faults);
+    }
     faults.check()?;
-    let (now, pubsub_token) = (tx.now(), tx.ambient().token(24));
-    let confirmed_at = new.confirmed.then_some(now);
-    let (id,) = tx
-        .one(
-            &sql::INSERT,
-            args![
-                new.email,
-                new.name,
-                new.display_name,
-                new.password,
-                pubsub_token,
-                confirmed_at,
-                Json(&new.custom_attributes),
-                now
-            ],
-        )
+    let now = tx.now();
+    let pubsub_tokens: Vec<String> = new.iter().map(|_| tx.ambient().token(24)).collect();
+    let rows: Vec<Inserted<'_>> = new
+        .iter()
+        .zip(&pubsub_tokens)
+        .map(|(new, pubsub_token)| Inserted {
+            email: &new.email,
+            name: &new.name,
+            display_name: new.display_name.as_deref(),
+            encrypted_password: new.password.as_str(),
+            pubsub_token,
+            confirmed_at: new.confirmed.then_some(now),
+            custom_attributes: &new.custom_attributes,
+        })
+        .collect();
+    let ids = tx
+        .all(&sql::INSERT, args![Json(&rows), now])
         .await
         .on_conflict("users_email_key", taken)?;
-    let id = UserId(id);
-    tokens::renew(tx, Owner::User(id)).await?;
-    crate::meters::user(tx);
-    Ok(User {
-        id,
-        uid: new.email.clone(),
-        email: new.email,
-        provider: "email".to_owned(),
-        name: new.name,
-        display_name: new.display_name,
-        encrypted_password: new.password.as_str().to_owned(),
-        pubsub_token,
-        kind: None,
-        confirmed_at,
-        unconfirmed_email: None,
-        message_signature: None,
-        ui_settings: Json(Value::Object(serde_json::Map::new())),
-        custom_attributes: Json(new.custom_attributes),
-        avatar: None,
-        created_at: now,
-        updated_at: now,
-    })
+    tokens::renew_all(tx, ids.iter().map(|(id,)| Owner::User(*id))).await?;
+    let made = ids.into_iter().zip(new).zip(pubsub_tokens);
+    Ok(made
+        .map(|(((id,), new), pubsub_token)| {
+            crate::meters::user(tx);
+            User {
+                id,
+                uid: new.email.clone(),
+                email: new.email,
+                provider: "email".to_owned(),
+                name: new.name,
+                display_name: new.display_name,
+                encrypted_password: new.password.as_str().to_owned(),
+                pubsub_token,
+                kind: None,
+                confirmed_at: new.confirmed.then_some(now),
+                unconfirmed_email: None,
+                message_signature: None,
+                ui_settings: Json(Value::Object(serde_json::Map::new())),
+                custom_attributes: Json(new.custom_attributes),
+                avatar: None,
+                created_at: now,
+                updated_at: now,
+            }
+        })
+        .collect())
 }
 
 /// A person.
@@ -180,6 +212,14 @@ pub async fn by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<User>> {
 /// What the database says.
 pub async fn lock_by_email(tx: &mut WriteTx<'_>, email: &str) -> Result<Option<User>> {
     Ok(tx.opt(&sql::LOCK_BY_EMAIL, args![email]).await?)
+}
+
+/// The people with [normalised](address::normalised) addresses, for changing: as [`lock`].
+///
+/// # Errors
+/// What the database says.
+pub async fn lock_by_emails(tx: &mut WriteTx<'_>, emails: &[String]) -> Result<Vec<User>> {
+    Ok(tx.all(&sql::LOCK_BY_EMAILS, args![emails]).await?)
 }
 
 /// Stores what was changed of a [locked](lock) person, apart from the password.
@@ -242,16 +282,15 @@ pub async fn renew_hash(tx: &mut WriteTx<'_>, id: UserId, old: &str, new: &Hashe
     Ok(())
 }
 
-/// Removes a person: memberships, sessions, seats and notifications go along; conversations lose
-/// their assignee.
+/// Removes a person: memberships, sessions, seats and notifications refer to them and go along; conversations
+/// lose their assignee.
 ///
 /// # Errors
 /// What the database says.
 pub async fn delete(tx: &mut WriteTx<'_>, user: &User) -> Result<()> {
-    for membership in super::memberships(tx, user.id).await? {
-        let scope = crate::scope::Scope::of_account(membership.account_id);
-        crate::agents::leave(tx, &scope, user.id).await?;
-    }
+    let memberships = super::memberships(tx, user.id).await?;
+    let accounts = memberships.iter().map(|membership| membership.account_id);
+    conversations::release_all(tx, accounts, Holder::Assignee(user.id)).await?;
     tokens::remove(tx, Owner::User(user.id)).await?;
     tx.run(&sql::DELETE, args![user.id]).await?;
     events::refresh(tx, user.pubsub_token.clone());
