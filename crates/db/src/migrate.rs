@@ -43,6 +43,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0062_fold",
     "0063_answers",
     "0065_reply_windows",
+    "0066_shorter_walks",
 ];
 
 /// A migration that a database has.

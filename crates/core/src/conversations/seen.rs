@@ -11,11 +11,11 @@ statements! {
     /// $1 account, $2 conversation
     LAST_INCOMING: (Timestamp,) = "conversations.last_incoming",
         "select created_at from messages where account_id = $1 and conversation_id = $2 and message_type = 0
-         order by id desc limit 1";
+         order by created_at desc limit 1";
     /// $1 account, $2 conversation, $3 since: as many as are shown
     UNREAD_SINCE: (i64,) = "conversations.unread_since",
         "select count(*) from (select m.id from messages m where m.account_id = $1 and m.conversation_id = $2
-            and m.message_type = 0 and m.created_at > $3 order by m.id desc limit 10) as newest";
+            and m.message_type = 0 and m.created_at > $3 limit 10) as unread";
 }
 
 /// Notes that a member looked: at once where there is something new since, else at most once an

@@ -27,7 +27,7 @@ macro_rules! conversation_columns {
                 and cp.conversation_id = c.id and cp.user_id <> coalesce(c.assignee_id, 0)), \
              case when ib.reply_window is not null then (select m.created_at from messages m \
                 where m.account_id = c.account_id and m.conversation_id = c.id and m.message_type = 0 \
-                order by m.id desc limit 1) end, ",
+                order by m.created_at desc limit 1) end, ",
             $crate::member_columns!(),
             ", ",
             $crate::team_columns!(),

@@ -138,7 +138,7 @@ statements! {
         notification_columns!()));
     /// $1 a month ago, $2 how many a member keeps: whose notifications are too old or too many
     EXCESSIVE: (AccountId,) = "notifications.excessive",
-        "select account_id from notifications where created_at < $1
+        "select +account_id from notifications where created_at < $1
          union select account_id from notifications group by account_id, user_id having count(*) > $2
          order by 1";
     /// $1 account, $2 a month ago, $3 how many a member keeps: some of them
@@ -156,9 +156,9 @@ statements! {
         "select c.id,
             (select m.id from messages m where m.account_id = $1 and m.conversation_id = c.id order by m.id limit 1),
             (select m.id from messages m where m.account_id = $1 and m.conversation_id = c.id and m.message_type = 0
-                order by m.id desc limit 1),
-            (select m.id from messages m where m.account_id = $1 and m.conversation_id = c.id and m.message_type = 1
-                order by m.id desc limit 1)
+                order by m.created_at desc, m.id desc limit 1),
+            (select m.id from messages m where m.account_id = $1 and m.conversation_id = c.id
+                and m.message_type in (1, 3) and m.message_type = 1 order by m.created_at desc, m.id desc limit 1)
          from conversations c where c.account_id = $1 and c.id @in($2)";
 }
 

@@ -37,8 +37,9 @@ statements! {
          order by m.id desc limit $6 offset $7"));
     /// $1 account, $2 conversations: each one's first message
     FIRST_MESSAGES: (ConversationId, MessageId) = "search.first_messages",
-        "select conversation_id, min(id) from messages where account_id = $1 and conversation_id @in($2)
-         group by conversation_id";
+        "select c.id, m.id from conversations c join messages m on m.account_id = c.account_id and m.id =
+            (select f.id from messages f where f.account_id = $1 and f.conversation_id = c.id order by f.id limit 1)
+         where c.account_id = $1 and c.id @in($2)";
     /// $1 account, $2 conversations
     NUMBERS: (ConversationId, DisplayId) = "search.numbers",
         "select id, display_id from conversations where account_id = $1 and id @in($2)";
