@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, FromRequestParts as _, Multipart, RawPathParams, Request};
 use bytes::Bytes;
+use chatwarden_core::values;
 use chatwarden_files::{Disk, Fault, Incoming, tidy};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -199,12 +200,7 @@ impl Params {
 
     /// A text; numbers and truth values count by how they are written, null and containers do not.
     pub fn text(&self, key: &str) -> Option<String> {
-        match self.values.get(key)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }
+        values::text(self.values.get(key)?)
     }
 
     /// A text that says something.
@@ -214,31 +210,12 @@ impl Params {
 
     /// An integer, also as text.
     pub fn integer(&self, key: &str) -> Option<i64> {
-        match self.values.get(key)? {
-            Value::Number(number) =>
-            {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "saturates, as Ruby's to_i has no limit either"
-                )]
-                number.as_i64().or_else(|| number.as_f64().map(|f| f as i64))
-            }
-            Value::String(text) => leading_integer(text),
-            _ => None,
-        }
+        values::integer(self.values.get(key)?)
     }
 
-    /// A truth value: 0, `"0"`, `"f"`, `"false"` and `"off"` are false, what else is there is true (`behaviours.md §1`).
+    /// A [truth value](values::flag).
     pub fn flag(&self, key: &str) -> Option<bool> {
-        match self.values.get(key)? {
-            Value::Bool(flag) => Some(*flag),
-            Value::Number(number) => Some(number.as_f64() != Some(0.0)),
-            Value::String(text) if text.is_empty() => None,
-            Value::String(text) => {
-                Some(!matches!(text.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
-            }
-            _ => None,
-        }
+        values::flag(self.values.get(key)?)
     }
 
     /// The id of a record in the path; what is no number names no record.
@@ -326,7 +303,7 @@ impl Params {
 
     /// A list of integers.
     pub fn integers(&self, key: &str) -> Option<Vec<i64>> {
-        Some(self.texts(key)?.iter().filter_map(|text| leading_integer(text)).collect())
+        Some(self.texts(key)?.iter().filter_map(|text| values::leading_integer(text)).collect())
     }
 
     /// A list as it was sent.
@@ -378,18 +355,6 @@ pub(crate) fn query_values(query: &str) -> Result<Map<String, Value>, ApiError> 
         insert(&mut values, &key, Value::String(value))?;
     }
     Ok(values)
-}
-
-/// The integer a text begins with, as Ruby's `to_i` reads it.
-fn leading_integer(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let count = digits.bytes().take_while(u8::is_ascii_digit).count();
-    if count == 0 {
-        return None;
-    }
-    let sign = text.len() - digits.len();
-    text.get(..sign + count).and_then(|number| number.parse().ok())
 }
 
 /// The pairs of a query or a form, decoded.

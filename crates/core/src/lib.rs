@@ -50,6 +50,7 @@ pub mod store;
 pub mod teams;
 pub mod tokens;
 pub mod users;
+pub mod values;
 pub mod visitors;
 pub mod widget;
 

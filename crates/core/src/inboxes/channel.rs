@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Channel;
 use crate::error::{Error, Invalid, Result};
 use crate::ids::AccountId;
-use crate::{sealed, users};
+use crate::{sealed, users, values};
 
 /// An API client's channel.
 pub const API: &str = "Channel::Api";
@@ -162,27 +162,6 @@ pub(super) fn defaults(channel_type: &str) -> Map<String, Value> {
     }
 }
 
-/// A text; numbers count by how they are written, null is nothing.
-fn text(value: &Value) -> Option<Value> {
-    match value {
-        Value::String(_) | Value::Null => Some(value.clone()),
-        Value::Number(number) => Some(json!(number.to_string())),
-        _ => None,
-    }
-}
-
-fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::Number(number) => Some(number.as_f64() != Some(0.0)),
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => {
-            Some(!matches!(text.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
-        }
-        _ => None,
-    }
-}
-
 /// What may be said of the form before a chat, and of each of its fields.
 fn form(value: &Value) -> Option<Value> {
     const FORM: &[&str] = &["pre_chat_message", "require_email"];
@@ -223,26 +202,23 @@ fn changed(
     sent: &Value,
 ) -> Result<Option<Value>> {
     Ok(match kind {
+        Kind::Text(_) if sent.is_null() => Some(Value::Null),
         Kind::Text(most) => {
-            let text = text(sent);
-            if text.as_ref().and_then(Value::as_str).is_some_and(|it| it.chars().count() > most) {
+            let text = values::text(sent);
+            if text.as_ref().is_some_and(|it| it.chars().count() > most) {
                 let fault = format!("is too long (maximum is {most} characters)");
                 return Err(Error::invalid(key, fault));
             }
-            text
+            text.map(Value::from)
         }
-        Kind::Flag => flag(sent).map(Value::Bool),
+        Kind::Flag => values::flag(sent).map(Value::Bool),
         Kind::Off => {
-            if flag(sent) == Some(true) {
+            if values::flag(sent) == Some(true) {
                 return Err(Error::invalid(key, "is not available on this server"));
             }
             None
         }
-        Kind::Integer => match sent {
-            Value::Number(number) => number.as_i64().map(Value::from),
-            Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
-            _ => None,
-        },
+        Kind::Integer => values::integer(sent).map(Value::from),
         Kind::Object => match sent {
             Value::Object(_) => Some(sent.clone()),
             Value::String(text) => {
@@ -305,7 +281,7 @@ impl Channel {
             }
         }
         if matches!(self.channel_type.as_str(), API | WEB_WIDGET)
-            && let Some(mandatory) = sent.get("hmac_mandatory").and_then(flag)
+            && let Some(mandatory) = sent.get("hmac_mandatory").and_then(values::flag)
         {
             self.hmac_mandatory = mandatory;
         }

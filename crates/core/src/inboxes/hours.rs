@@ -5,6 +5,8 @@ use chrono::{Datelike as _, TimeZone as _, Timelike as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::values;
+
 /// One day of the week.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
@@ -46,14 +48,10 @@ impl Day {
     /// The day with what was sent of it; none where that makes no sense.
     fn changed(&self, sent: &Map<String, Value>) -> Option<Self> {
         let mut day = self.clone();
-        let flag = |key: &str, present: bool| match sent.get(key) {
-            Some(Value::Bool(flag)) => *flag,
-            Some(Value::String(text)) => !matches!(text.as_str(), "" | "0" | "f" | "false"),
-            Some(Value::Number(number)) => number.as_i64() != Some(0),
-            _ => present,
-        };
+        let flag =
+            |key: &str, present: bool| sent.get(key).and_then(values::flag).unwrap_or(present);
         let number = |key: &str, present: Option<i64>| match sent.get(key) {
-            Some(value) => integer(value),
+            Some(value) => values::integer(value),
             None => present,
         };
         day.closed_all_day = flag("closed_all_day", day.closed_all_day);
@@ -96,20 +94,12 @@ impl Day {
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
-
 /// Changes the days that were sent. A day that makes no sense stays as it was: clients send the
 /// whole week, and the other days count.
 pub(super) fn change(week: &mut [Day], sent: &[Value]) {
     for value in sent {
         let Some(fields) = value.as_object() else { continue };
-        let number = fields.get("day_of_week").and_then(integer);
+        let number = fields.get("day_of_week").and_then(values::integer);
         let Some(day) = week.iter_mut().find(|day| Some(day.day_of_week) == number) else {
             continue;
         };
@@ -144,14 +134,15 @@ mod tests {
                 json!({"day_of_week": 2, "open_hour": 18}),
                 json!({"day_of_week": 3, "open_hour": 24}),
                 json!({"day_of_week": 4, "open_all_day": true, "closed_all_day": true}),
-                json!({"day_of_week": "6", "open_all_day": "true", "closed_all_day": false}),
+                json!({"day_of_week": 5, "closed_all_day": "off", "open_all_day": ""}),
+                json!({"day_of_week": "6", "open_all_day": "true", "closed_all_day": "off"}),
                 json!({"day_of_week": 9}),
                 json!("Monday"),
             ],
         );
         let before = ordinary_week();
         assert_eq!((week[1].open_hour, week[1].open_minutes), (Some(8), Some(30)));
-        assert_eq!(week[2..5], before[2..5]);
+        assert_eq!(week[2..6], before[2..6]);
         assert_eq!((week[6].close_hour, week[6].close_minutes), (Some(23), Some(59)));
     }
 
