@@ -7,13 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chatwarden_testkit::services::{
-    Durability, Node, Postgres, Python, Redis, Server, Service, Signal, wait_until,
-};
+use chatwarden_testkit::services::{Node, Python, Server, Service, Signal, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::desk::{Desk, SETTINGS, program};
+use crate::pair::Pair;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Messages that are written while nobody can be told of them.
@@ -126,23 +125,13 @@ impl Visitors<'_> {
 #[test]
 fn the_action_cable_client_comes_back_and_misses_nothing() -> Result<()> {
     let node = Node::with(&folder(), &packages())?;
-    let postgres = Postgres::start(Durability::None)?;
-    let redis = Redis::start()?;
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([
-        ("DATABASE_URL", postgres.url()),
-        ("REDIS_URL", redis.url()),
-        ("SECRET_KEY_BASE", "shared by both nodes, 7Qw2mZ-4xR9v_Lk8"),
-    ]);
-    let mut first = Server::new(program(), &settings)?;
-    let mut second = Server::new(program(), &settings)?;
-    first.start()?;
-    second.start()?;
-    let desk = Desk::make(&first, 2)?;
+    let mut pair = Pair::start(&[])?;
+    let [first, second] = &mut pair.nodes;
+    let desk = Desk::make(first, 2)?;
     // The version that Chatwoot's front ends are built with, and the newest.
     let pages = ["@rails/actioncable", "actioncable-latest"]
         .into_iter()
-        .map(|library| Page::open(&node, library, &first, &desk))
+        .map(|library| Page::open(&node, library, first, &desk))
         .collect::<Result<Vec<_>>>()?;
     wait_until(PATIENCE, || {
         Ok(pages.iter().all(|page| page.times("connected").is_ok_and(|n| n > 0)))
@@ -156,7 +145,7 @@ fn the_action_cable_client_comes_back_and_misses_nothing() -> Result<()> {
             pages.iter().map(|page| page.count(heard)).collect::<Result<_>>()?;
         let least = before.iter().max().copied().unwrap_or_default() + 20;
         visitors.write_until(&pages, "heard nothing", |page| Ok(page.count(heard)? >= least))?;
-        end(&mut first)?;
+        end(first)?;
         for _ in 0..WHILE_AWAY {
             visitors.write()?;
         }
@@ -180,10 +169,9 @@ fn the_action_cable_client_comes_back_and_misses_nothing() -> Result<()> {
         ensure!(missed >= WHILE_AWAY, "{} missed nothing: {missed}", page.library);
     }
     for (conversation, written) in visitors.written.iter().enumerate() {
-        ensure!(desk.written(&second, conversation)? == *written, "other messages stand");
+        ensure!(desk.written(second, conversation)? == *written, "other messages stand");
     }
-    first.stop()?;
-    second.stop()
+    pair.stop()
 }
 
 /// Runs a program to its end, which says what was wrong.

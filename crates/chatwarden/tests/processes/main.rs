@@ -11,6 +11,7 @@ mod clients;
 mod crash;
 mod desk;
 mod nodes;
+mod pair;
 mod prometheus;
 mod rolling;
 mod socket;

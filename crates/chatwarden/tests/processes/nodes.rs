@@ -3,29 +3,19 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use chatwarden_testkit::services::{Durability, Postgres, Redis, Server, wait_until};
+use chatwarden_testkit::services::{Server, wait_until};
 
 use crate::desk::{Desk, SETTINGS, program};
+use crate::pair::Pair;
 use crate::socket::Socket;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_message_through_one_node_reaches_a_socket_on_the_other() -> Result<()> {
-    let postgres = Postgres::start(Durability::None)?;
-    let redis = Redis::start()?;
-    let secret = ["SECRET_KEY_BASE", "shared by both nodes, 7Qw2mZ-4xR9v_Lk8"];
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([
-        ("DATABASE_URL", postgres.url()),
-        ("REDIS_URL", redis.url()),
-        (secret[0], secret[1]),
-    ]);
-    let mut first = Server::new(program(), &settings)?;
-    let mut second = Server::new(program(), &settings)?;
-    first.start()?;
-    second.start()?;
-    let desk = Desk::make(&first, 1)?;
+    let pair = Pair::start(&[])?;
+    let ([first, second], redis) = (&pair.nodes, &pair.redis);
+    let desk = Desk::make(first, 1)?;
     let mut socket = Socket::open(second.port(), &desk, None)?;
 
     // Through Redis. The nodes hear each other once both are connected to it.
@@ -58,15 +48,14 @@ fn a_message_through_one_node_reaches_a_socket_on_the_other() -> Result<()> {
     let missing = socket.hear(&back, PATIENCE)?;
     ensure!(missing.is_empty(), "not told after Redis came back: {missing:?}");
 
-    let found = desk.written(&second, 0)?;
+    let found = desk.written(second, 0)?;
     for content in away.iter().chain(&back) {
         ensure!(
             found.iter().filter(|f| *f == content).count() == 1,
             "{content} does not stand once"
         );
     }
-    first.stop()?;
-    second.stop()
+    pair.stop()
 }
 
 #[test]

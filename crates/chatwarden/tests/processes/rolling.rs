@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chatwarden_testkit::services::{Durability, Postgres, Redis, Server, call};
+use chatwarden_testkit::services::call;
 
-use crate::desk::{Desk, SETTINGS, program};
+use crate::desk::Desk;
+use crate::pair::Pair;
 
 /// Visitors who write at the same time.
 const WRITERS: usize = 4;
@@ -56,20 +57,9 @@ impl Balancer {
 
 #[test]
 fn nodes_are_restarted_in_turn_without_a_failed_request() -> Result<()> {
-    let postgres = Postgres::start(Durability::None)?;
-    let redis = Redis::start()?;
-    let mut settings = SETTINGS.to_vec();
-    settings.extend([
-        ("DATABASE_URL", postgres.url()),
-        ("REDIS_URL", redis.url()),
-        ("SECRET_KEY_BASE", "shared by both nodes, 7Qw2mZ-4xR9v_Lk8"),
-        // Long enough for a balancer to notice.
-        ("DRAIN_DELAY", "2s"),
-    ]);
-    let mut nodes = [Server::new(program(), &settings)?, Server::new(program(), &settings)?];
-    for node in &mut nodes {
-        node.start()?;
-    }
+    // Long enough for a balancer to notice.
+    let mut pair = Pair::start(&[("DRAIN_DELAY", "2s")])?;
+    let nodes = &mut pair.nodes;
     let desk = Desk::make(&nodes[0], WRITERS)?;
     let balancer = Balancer {
         nodes: [0, 1].map(|n: usize| (nodes[n].port(), AtomicBool::new(true))),
@@ -122,7 +112,5 @@ fn nodes_are_restarted_in_turn_without_a_failed_request() -> Result<()> {
             "not what writer {writer} was told stands"
         );
     }
-    let [mut first, mut second] = nodes;
-    first.stop()?;
-    second.stop()
+    pair.stop()
 }
