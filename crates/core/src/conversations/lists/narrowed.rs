@@ -1,0 +1,212 @@
+//! What a list is narrowed to, as the texts that find its page and its counts.
+
+use chatwarden_db::{Composed, Timestamp, ToValue as _, Tx};
+use serde_json::Value;
+
+use super::{Assigned, Filter, Kind, Sort, sight};
+use crate::conversations::Status;
+use crate::custom_attributes::{self, Model};
+use crate::desk::desk;
+use crate::error::Result;
+use crate::filters;
+use crate::ids::InboxId;
+use crate::pattern;
+use crate::scope::{Agent, Scope};
+
+/// As many conversations are given where a list is not paged.
+const UNPAGED: i64 = 5_000;
+/// A list that is narrowed to so many inboxes is read inbox by inbox.
+const INBOXES: usize = 8;
+
+/// What a member sees of the conversations that conditions find.
+pub(super) struct Narrowed<'a> {
+    pub(super) scope: &'a Scope<Agent>,
+    pub(super) filter: &'a Filter,
+    pub(super) sight: Option<Vec<i64>>,
+    /// The filter language, and what it needs to be composed anew for each part.
+    conditions: &'a [Value],
+    definitions: Vec<custom_attributes::Definition>,
+    now: Timestamp,
+}
+
+impl<'a> Narrowed<'a> {
+    pub(super) async fn new(
+        tx: &mut Tx<'_>,
+        scope: &'a Scope<Agent>,
+        filter: &'a Filter,
+        conditions: &'a [Value],
+    ) -> Result<Self> {
+        let sight = sight(tx, scope).await?;
+        let definitions = if conditions.is_empty() {
+            Vec::new()
+        } else {
+            custom_attributes::list(tx, scope, Some(Model::Conversation)).await?
+        };
+        Ok(Self { scope, filter, sight, conditions, definitions, now: tx.now() })
+    }
+
+    /// The inboxes to read one by one, where there are few.
+    fn inboxes(&self) -> Option<Vec<i64>> {
+        let all = match (self.filter.inbox, &self.sight) {
+            (Some(InboxId(inbox)), None) => vec![inbox],
+            (Some(InboxId(inbox)), Some(seen)) => {
+                seen.iter().copied().filter(|id| *id == inbox).collect()
+            }
+            (None, Some(seen)) => seen.clone(),
+            (None, None) => return None,
+        };
+        Some(all)
+    }
+
+    /// Everything but the status, the inbox and the assignee.
+    fn narrow(&self, query: &mut Composed) -> Result<()> {
+        let filter = self.filter;
+        if let Some(team) = filter.team {
+            query.push(" and c.team_id = ").value(team);
+        }
+        if !filter.labels.is_empty() {
+            query.push(" and ").holds_any("c.labels", filter.labels.clone());
+        }
+        let me = self.scope.user_id();
+        match filter.kind {
+            Kind::Any => {}
+            Kind::Mention => {
+                query
+                    .push(" and exists (select 1 from mentions mn where mn.account_id = $1 and mn.conversation_id = c.id and mn.user_id = ")
+                    .value(me)
+                    .push(")");
+            }
+            Kind::Participating => {
+                query
+                    .push(" and exists (select 1 from conversation_participants p where p.account_id = $1 and p.conversation_id = c.id and p.user_id = ")
+                    .value(me)
+                    .push(")");
+            }
+            Kind::Unattended => {
+                query
+                    .push(" and (c.first_reply_created_at is null or c.waiting_since is not null)");
+            }
+        }
+        if let Some(text) = &filter.text {
+            query
+                .push(" and exists (select 1 from messages m where m.account_id = $1 and m.conversation_id = c.id and m.message_type in (0, 1) and fold(m.content) like ")
+                .value(pattern::holding(text))
+                .push(" escape '!')");
+        }
+        if let Some(source) = &filter.source_id {
+            query
+                .push(" and c.contact_inbox_id in (select ci.id from contact_inboxes ci where ci.account_id = $1 and ci.source_id = ")
+                .value(source.as_str())
+                .push(")");
+        }
+        if let Some(since) = filter.changed_since {
+            query.push(" and c.updated_at > ").value(since);
+        }
+        filters::compose(
+            query,
+            &filters::CONVERSATIONS,
+            &self.definitions,
+            self.conditions,
+            self.now,
+        )
+    }
+
+    pub(super) fn limits(&self, tx: &Tx<'_>, page: i64) -> (i64, i64) {
+        if self.filter.changed_since.is_some() {
+            return (UNPAGED, 0);
+        }
+        let size = desk(tx).conversations_per_page;
+        (size, page.max(1).saturating_sub(1).saturating_mul(size))
+    }
+
+    /// The text of a page's ids; none where the page is empty anyway.
+    pub(super) fn page(&self, size: i64, offset: i64) -> Result<Option<Composed>> {
+        let sort = self.filter.sort;
+        let inboxes = self.inboxes();
+        // Each inbox along its own index, or all of them along the order's.
+        let places: Vec<Option<i64>> = match &inboxes {
+            Some(few) if few.len() <= INBOXES && sort.by_activity() => {
+                few.iter().copied().map(Some).collect()
+            }
+            Some(none) if none.is_empty() => Vec::new(),
+            _ => vec![None],
+        };
+        if places.is_empty() || self.filter.statuses.is_empty() {
+            return Ok(None);
+        }
+        let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
+        query.push("select page.id from (");
+        let mut first = true;
+        for status in &self.filter.statuses {
+            for place in &places {
+                for part in sort.parts() {
+                    if !std::mem::take(&mut first) {
+                        query.push(" union all ");
+                    }
+                    query.push("select * from (select c.id, ").push(part.keys);
+                    query.push(" from conversations c where c.account_id = $1 and c.status = ");
+                    query.value(*status).push(part.condition);
+                    match (place, &inboxes) {
+                        (Some(inbox), _) => {
+                            query.push(" and c.inbox_id = ").value(*inbox);
+                        }
+                        (None, Some(many)) => {
+                            query.push(" and c.inbox_id").any_of(many.clone());
+                        }
+                        (None, None) => {}
+                    }
+                    self.narrow(&mut query)?;
+                    let by_assignee = match self.filter.assignee {
+                        Assigned::All => false,
+                        Assigned::Me => {
+                            query.push(" and c.assignee_id = ").value(self.scope.user_id());
+                            false
+                        }
+                        Assigned::Unassigned => {
+                            query.push(" and c.assignee_id is null");
+                            sort.by_activity() && inboxes.is_none()
+                        }
+                        Assigned::Assigned => {
+                            query.push(" and c.assignee_id is not null");
+                            false
+                        }
+                    };
+                    query.push(" order by ");
+                    if by_assignee {
+                        query.push(match sort {
+                            Sort::LastActivityAsc => "c.assignee_id, ",
+                            _ => "c.assignee_id desc, ",
+                        });
+                    }
+                    query.push(part.order);
+                    query.push(" limit ").value(size.saturating_add(offset)).push(") as part");
+                }
+            }
+        }
+        query.push(") as page order by page.k0, page.k1, page.k2 limit ").value(size);
+        query.push(" offset ").value(offset);
+        Ok(Some(query))
+    }
+
+    /// The text of the counts beside the page.
+    pub(super) fn counts(&self) -> Result<Option<Composed>> {
+        let inboxes = self.inboxes();
+        let nothing = inboxes.as_ref().is_some_and(Vec::is_empty);
+        if nothing || self.filter.statuses.is_empty() {
+            return Ok(None);
+        }
+        let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
+        query.push("select count(*) filter (where c.assignee_id = ").value(self.scope.user_id());
+        query.push("), count(*) filter (where c.assignee_id is null), count(*) from conversations c where c.account_id = $1");
+        if self.filter.statuses.len() < Status::ALL.len() {
+            let statuses: Vec<i64> =
+                self.filter.statuses.iter().map(|status| status.integer()).collect();
+            query.push(" and c.status").any_of(statuses);
+        }
+        if let Some(inboxes) = inboxes {
+            query.push(" and c.inbox_id").any_of(inboxes);
+        }
+        self.narrow(&mut query)?;
+        Ok(Some(query))
+    }
+}
