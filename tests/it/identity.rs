@@ -113,6 +113,37 @@ async fn members_leave_with_their_seats_and_go_where_they_have_no_other_account(
 }
 
 #[tokio::test]
+async fn who_comes_back_keeps_what_they_are_given() {
+    let (app, admin) = App::start().await;
+    let elsewhere = app.account("Elsewhere").await;
+    let both = app.member(elsewhere, "Mallory", "administrator").await;
+    let join = json!({"email": both.email, "name": "Mallory", "role": "agent"});
+    admin.post("/agents", join.clone()).await.ok();
+    let inbox = json!({"name": "Desk", "channel": {"type": "api"}});
+    let inbox = admin.post("/inboxes", inbox).await.ok()["id"].clone();
+    let contact = admin.post("/contacts", json!({"inbox_id": inbox, "name": "Vera"})).await.ok();
+    let talk = json!({"inbox_id": inbox, "contact_id": contact["payload"]["contact"]["id"]});
+    let talk = admin.post("/conversations", talk).await.ok()["id"].clone();
+    let assign = async || {
+        let to = json!({"assignee_id": both.id});
+        admin.post(&format!("/conversations/{talk}/assignments"), to).await.ok();
+    };
+    let assignee = async || {
+        admin.get(&format!("/conversations/{talk}")).await.ok()["meta"]["assignee"]["id"].clone()
+    };
+    assign().await;
+    admin.delete(&format!("/agents/{}", both.id.unwrap())).await.ok();
+    app.settle().await;
+    assert_eq!(assignee().await, Value::Null);
+    admin.post("/agents", join).await.ok();
+    assign().await;
+    // Conversations are looked through once more, for those that were given away meanwhile.
+    app.advance(std::time::Duration::from_secs(61));
+    app.settle().await;
+    assert_eq!(assignee().await, json!(both.id));
+}
+
+#[tokio::test]
 async fn agents_look_and_administrators_change() {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;

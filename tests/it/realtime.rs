@@ -212,6 +212,31 @@ async fn a_position_of_another_database_is_refused() {
 }
 
 #[tokio::test]
+async fn who_knows_of_no_protocols_speaks_the_plain_one() {
+    let desk = desk().await;
+    let request = format!("ws://{}/cable", desk.address).into_client_request().unwrap();
+    let (socket, answer) = connect_async(request).await.unwrap();
+    assert!(!answer.headers().contains_key("sec-websocket-protocol"));
+    let mut socket = Socket(socket);
+    let room = room(&desk.agent).await.to_string();
+    let command = json!({"command": "subscribe", "identifier": room}).to_string();
+    socket.0.send(Message::text(command)).await.unwrap();
+    desk.visitor_says("one").await;
+    let heard = socket.until(|frame| frame["message"]["event"] == "message.created").await;
+    assert_eq!(heard[0], json!({"type": "welcome"}));
+    assert!(heard.iter().all(|frame| frame.get("offset").is_none()));
+}
+
+#[tokio::test]
+async fn a_frame_longer_than_a_command_ends_the_socket() {
+    let desk = desk().await;
+    let mut socket = desk.socket_of(&desk.agent).await;
+    socket.0.send(Message::text("x".repeat(70_000))).await.unwrap();
+    let end = async { while let Some(Ok(_)) = socket.0.next().await {} };
+    tokio::time::timeout(Duration::from_secs(20), end).await.expect("it ends");
+}
+
+#[tokio::test]
 async fn typing_is_told_to_all_but_who_types() {
     let desk = desk().await;
     let mut visitor = Socket::open(desk.address, &desk.visitor, Value::Null).await;

@@ -279,6 +279,8 @@ async fn questions_are_answered_by_those_who_were_asked() {
     other.patch(&format!("messages/{question}"), answer.clone()).await.status(404);
     visitor.patch(&format!("messages/{}", note["id"]), answer.clone()).await.status(404);
     visitor.patch("messages/nonsense", answer.clone()).await.status(404);
+    let long = json!({"message": {"submitted_values": [{"title": "R".repeat(70_000)}]}});
+    visitor.patch(&format!("messages/{question}"), long).await.status(422);
     visitor.patch(&format!("messages/{question}"), answer).await.ok();
     let shown = visitor.get("messages").await.ok()["payload"][1].clone();
     let values = &shown["content_attributes"]["submitted_values"];
@@ -307,6 +309,11 @@ async fn labels_and_attributes_wait_for_the_conversation_and_labels_must_exist()
     visitor.post("labels", json!({"label": "vip"})).await.status(204);
     assert_eq!(shown().await["labels"], json!(["vip"]));
     visitor.post("conversations/set_custom_attributes", attributes).await.status(204);
+    assert_eq!(shown().await["custom_attributes"], json!({"a": 1}));
+    for long in [json!({"a": "x".repeat(1501)}), json!({"a": vec!["x".repeat(1000); 70]})] {
+        let long = json!({"custom_attributes": long});
+        visitor.post("conversations/set_custom_attributes", long).await.status(422);
+    }
     assert_eq!(shown().await["custom_attributes"], json!({"a": 1}));
     let gone = json!({"custom_attribute": ["a"]});
     let record = visitor.post("conversations/destroy_custom_attributes", gone).await.ok();

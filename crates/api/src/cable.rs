@@ -45,6 +45,7 @@ async fn connect(State(app): State<App>, request: Request) -> Response {
     };
     upgrade
         .max_message_size(FRAME_LIMIT)
+        .max_frame_size(FRAME_LIMIT)
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
         .protocols([protocol.name()])
@@ -166,15 +167,18 @@ impl Subscriber for Present {
     async fn history(
         &self,
         since: Since,
-        _: &[Arc<str>],
+        streams: &[Arc<str>],
     ) -> Result<Vec<Arc<Publication>>, HistoryLost> {
         let account = self.occupant.account().0;
         let since = match since {
             Since::Position(id) => outbox::Since::Position(id),
             Since::Time(unix) => outbox::Since::Time(Timestamp::from_unix(unix)),
         };
-        let found =
-            self.store.read(async move |tx| outbox::history(tx, account, since).await).await;
+        let streams: Vec<String> = streams.iter().map(|stream| (**stream).to_owned()).collect();
+        let found = self
+            .store
+            .read(async move |tx| outbox::history(tx, account, &streams, since).await)
+            .await;
         match found {
             Ok(Some(stored)) => Ok(stored.into_iter().map(|s| Arc::new(publication(s))).collect()),
             Ok(None) => Err(HistoryLost),

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::channel::{Channels, Refusal, Since};
 use crate::hub::Hub;
@@ -14,6 +16,12 @@ use crate::subscription::Subscription;
 
 /// Kind of a socket before its first accepted subscription.
 const UNKNOWN: &str = "unknown";
+/// Frames that a socket may send at once; each costs what the HTTP interface limits as a request.
+const BURST: u32 = 60;
+/// How long it takes to earn another one.
+const EARNS: Duration = Duration::from_millis(200);
+/// Subscriptions refused, and no client would ask for more.
+const REFUSALS: u32 = 20;
 
 /// One socket: takes what the client sends; what is to be written comes out of the
 /// [`crate::Outbox`] made with it. Dropping it ends its subscriptions.
@@ -27,6 +35,9 @@ pub struct Connection {
     kind: &'static str,
     /// The first decision was counted.
     counted: bool,
+    refused: u32,
+    /// When all that was sent is paid for, at a frame for each [`EARNS`].
+    paid_at: Instant,
     peer_code: Option<u16>,
 }
 
@@ -48,6 +59,8 @@ impl Connection {
             subscriptions: Vec::new(),
             kind: UNKNOWN,
             counted: false,
+            refused: 0,
+            paid_at: Instant::now(),
             peer_code: None,
         }
     }
@@ -58,6 +71,7 @@ impl Connection {
     pub async fn receive(&mut self, text: &str) {
         self.hub.meters().frames_in.increment(1);
         self.hub.meters().bytes_in.increment(text.len() as u64);
+        self.pace().await;
         if self.queue.ended() {
             return;
         }
@@ -80,6 +94,14 @@ impl Connection {
                 tracing::debug!(connection = self.id, %malformed, "cable frame ignored");
             }
         }
+    }
+
+    /// Waits where the peer sends faster than it may: it is read no faster then.
+    async fn pace(&mut self) {
+        let now = Instant::now();
+        self.paid_at = self.paid_at.max(now) + EARNS;
+        let ahead = self.paid_at.duration_since(now);
+        tokio::time::sleep(ahead.saturating_sub(EARNS * BURST)).await;
     }
 
     /// Notes the code the peer closed with, for the meter.
@@ -173,7 +195,7 @@ impl Connection {
             return;
         }
         self.queue.push_patiently(Item::Text(about(&subscription.identifier, notice))).await;
-        subscription.release(&shown);
+        subscription.release(&shown).await;
     }
 
     /// A position of another database says nothing: then the time has to do.
@@ -197,6 +219,10 @@ impl Connection {
             meters::handshake(UNKNOWN, "refused");
         }
         self.queue.push(Item::Text(about(identifier, Notice::RejectSubscription)));
+        self.refused += 1;
+        if self.refused >= REFUSALS {
+            self.queue.close(DisconnectReason::Unauthorized);
+        }
     }
 
     fn count(&mut self, kind: &'static str) {

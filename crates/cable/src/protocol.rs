@@ -27,10 +27,12 @@ impl Protocol {
         }
     }
 
-    /// The protocol to answer with: the extended one when it is offered, else the plain one, else
-    /// none (clients then close the socket for good, `realtime.md` §1).
+    /// The protocol to speak: the extended one when it is offered, the plain one where that is or nothing at all,
+    /// as by clients that know of no protocols; else none (clients then close the socket for good,
+    /// `realtime.md` §1).
     pub fn negotiate<'a>(offered: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut plain = None;
+        let mut offered = offered.into_iter().peekable();
+        let mut plain = offered.peek().is_none().then_some(Self::V1Json);
         for name in offered {
             match name.trim() {
                 "actioncable-v1-ext-json" => return Some(Self::V1ExtJson),
@@ -229,30 +231,35 @@ pub enum DisconnectReason {
     /// A subscription could not be decided (the database was away). A rejection would make the
     /// client forget it for good, so the client is sent round again instead.
     Unavailable,
+    /// The peer asked for one subscription after the other that it may not have.
+    Unauthorized,
 }
 
 impl DisconnectReason {
-    /// As in the disconnect frame. Clients act on `reconnect` only, which is always true here.
+    /// As in the disconnect frame. Clients act on `reconnect` only.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ServerRestart => "server_restart",
             Self::SlowConsumer => "slow_consumer",
             Self::Unavailable => "unavailable",
+            Self::Unauthorized => "unauthorized",
         }
     }
 
-    /// The close code that follows (RFC 6455 §7.4.2 registry): 1012 service restart, 1013 try
-    /// again later.
+    /// The close code that follows (RFC 6455 §7.4.2 registry): 1008 policy violation, 1012 service
+    /// restart, 1013 try again later.
     pub const fn close_code(self) -> u16 {
         match self {
             Self::ServerRestart => 1012,
             Self::SlowConsumer | Self::Unavailable => 1013,
+            Self::Unauthorized => 1008,
         }
     }
 
     /// The disconnect frame.
     pub fn frame(self) -> String {
-        format!(r#"{{"type":"disconnect","reason":"{}","reconnect":true}}"#, self.name())
+        let reconnect = self != Self::Unauthorized;
+        format!(r#"{{"type":"disconnect","reason":"{}","reconnect":{reconnect}}}"#, self.name())
     }
 }
 
@@ -315,7 +322,7 @@ mod tests {
         check(&["actioncable-v1-ext-json"], Some(EXT));
         check(&["x", " actioncable-v1-json"], Some(V1));
         check(&["actioncable-v1-msgpack", "actioncable-unsupported"], None);
-        check(&[], None);
+        check(&[], Some(V1));
     }
 
     #[test]

@@ -127,12 +127,26 @@ impl Subscription {
         self.state.lock().held.get_or_insert_default();
     }
 
-    /// Lets go what was held back, except what a replay has shown already.
-    pub fn release(self: &Arc<Self>, shown: &HashSet<i64>) {
-        let mut state = self.state.lock();
-        for publication in state.held.take().unwrap_or_default() {
-            if !shown.contains(&publication.id) {
-                self.queue.push(Item::Publication(Arc::clone(self), publication));
+    /// Lets go what was held back, except what a replay has shown already, as fast as the peer reads. What comes
+    /// meanwhile is held back too, or it would overtake.
+    pub async fn release(self: &Arc<Self>, shown: &HashSet<i64>) {
+        loop {
+            let held = {
+                let mut state = self.state.lock();
+                match state.held.take() {
+                    Some(held) if !held.is_empty() => {
+                        state.held = Some(Vec::new());
+                        held
+                    }
+                    _ => return,
+                }
+            };
+            for publication in held {
+                let known = shown.contains(&publication.id);
+                let item = Item::Publication(Arc::clone(self), publication);
+                if !known && !self.queue.push_patiently(item).await {
+                    return;
+                }
             }
         }
     }

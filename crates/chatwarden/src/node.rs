@@ -62,6 +62,10 @@ pub struct Node {
     pub tasks: TaskTracker,
     /// Ends the background tasks.
     pub stop: CancellationToken,
+    /// What sockets and other nodes hear by: it outlasts the requests, whose commits are still to be told.
+    links: TaskTracker,
+    /// Ends `links`.
+    silence: CancellationToken,
 }
 
 /// Hands what a commit made known to the sockets, here and on the other nodes.
@@ -134,7 +138,8 @@ impl Node {
         let stop = CancellationToken::new();
         let ambient = parts.db.ambient().clone();
         let clock: chatwarden_cable::Clock = Arc::new(move || ambient.now().micros());
-        let hub = Hub::start(HubConfig::new(parts.epoch, clock), parts.bus, &tasks, &stop);
+        let (links, silence) = (TaskTracker::new(), CancellationToken::new());
+        let hub = Hub::start(HubConfig::new(parts.epoch, clock), parts.bus, &links, &silence);
         let store = Store::new(parts.db.clone(), Arc::new(ToHub(hub.clone())));
         let relay = Relay::new(parts.db.clone(), chatwarden_core::jobs::routing());
         let again = ToHub(hub.clone());
@@ -150,7 +155,7 @@ impl Node {
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
         let app = App::new(store, parts.desk, hub.clone(), channels, parts.around, parts.outside);
-        Self { app, hub, worker, board: parts.board, tasks, stop }
+        Self { app, hub, worker, board: parts.board, tasks, stop, links, silence }
     }
 
     /// Starts the workers: jobs are done as they come. Tests do them when they say so.
@@ -169,9 +174,16 @@ impl Node {
     /// Listens to the other nodes: by the bus's signals, and by the database for what the bus missed.
     pub fn listen(&self, signals: mpsc::Receiver<Signal>) {
         let until =
-            |future: BoxFuture<'static, ()>| self.stop.clone().run_until_cancelled_owned(future);
-        self.tasks.spawn(until(self.hub.clone().listen(signals).boxed()));
-        self.tasks.spawn(until(follow(self.app.db().clone(), self.hub.clone()).boxed()));
+            |future: BoxFuture<'static, ()>| self.silence.clone().run_until_cancelled_owned(future);
+        self.links.spawn(until(self.hub.clone().listen(signals).boxed()));
+        self.links.spawn(until(follow(self.app.db().clone(), self.hub.clone()).boxed()));
+    }
+
+    /// Ends what sockets and other nodes hear by; to be called when nothing is committed any more.
+    pub async fn fall_silent(&self) {
+        self.silence.cancel();
+        self.links.close();
+        self.links.wait().await;
     }
 
     /// Ends what runs in the background: running jobs may finish, what does not is given back.

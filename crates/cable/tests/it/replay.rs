@@ -176,6 +176,36 @@ async fn a_long_replay_waits_for_its_reader() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_held_back_waits_for_its_reader_too() {
+    let mut config = HubConfig::new(EPOCH, clock());
+    config.queue_frames = 8;
+    let stage = Stage::with(config, Arc::new(InProcess::new()));
+    stage.allow("t", &[]);
+    stage.room.rules.lock().past = past(&[1, 2, 3, 4]);
+    let Socket { mut connection, mut outbox } = extended(&stage);
+    // The decision may go on, the look into the history waits.
+    stage.room.gate.forget_permits(usize::MAX);
+    stage.room.gate.add_permits(1);
+    let command = resume(json!({"since": 1})).to_string();
+    let resuming = connection.receive(&command);
+    tokio::pin!(resuming);
+    assert!(futures::poll!(&mut resuming).is_pending());
+    (5..13).for_each(|id| {
+        stage.hub.publish(publication(id, &["t"]));
+    });
+    stage.room.gate.add_permits(1);
+    let mut offsets = Vec::new();
+    let read = async {
+        while offsets.last() != Some(&12) {
+            let frame = crate::stage::show(outbox.recv().await.expect("an open socket"));
+            offsets.extend(frame["offset"].as_i64());
+        }
+    };
+    futures::join!(resuming, read);
+    assert_eq!(offsets, (1..13).collect::<Vec<i64>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_ends_with_its_socket() {
     let mut config = HubConfig::new(EPOCH, clock());
     config.queue_frames = 4;

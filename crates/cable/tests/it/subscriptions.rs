@@ -46,6 +46,33 @@ async fn a_refused_identifier_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_guesses_is_sent_away() {
+    let stage = Stage::new();
+    let mut socket = stage.socket();
+    for guess in 0..100 {
+        socket.subscribe(&format!("guess {guess}")).await;
+    }
+    assert_eq!(stage.decisions(), 20);
+    assert_eq!(socket.frames().last(), Some(&json!({"close": 1008, "reason": "unauthorized"})),);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_is_read_no_faster_than_it_may_send() {
+    let stage = Stage::new();
+    stage.allow("t", &[]);
+    let mut socket = stage.subscriber("t").await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..59 {
+        socket.subscribe("t").await;
+    }
+    assert!(began.elapsed().is_zero(), "{:?}", began.elapsed());
+    for _ in 0..50 {
+        socket.subscribe("t").await;
+    }
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_a_subscription_is_rejected() {
     let stage = Stage::new();
     for identifier in [

@@ -159,16 +159,18 @@ where
         .sockets(move || async move { hub.drain(SOCKET_SPREAD).await })
         .workers({
             let node = node.clone();
+            move || async move { node.rest().await }
+        })
+        .flush({
+            let node = node.clone();
             move || async move {
-                node.rest().await;
+                node.fall_silent().await;
                 stop.cancel();
                 tasks.close();
                 tasks.wait().await;
+                db.close().await;
+                log.flush(Duration::from_secs(1));
             }
-        })
-        .flush(move || async move {
-            db.close().await;
-            log.flush(Duration::from_secs(1));
         });
     let signals = Signals::catch(&lifecycle)?;
     let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
@@ -210,10 +212,10 @@ fn sink(config: &Config) -> anyhow::Result<logs::Sink> {
     Ok(Box::new(Sinks::new(vec![standard, Box::new(file)])))
 }
 
-/// Names this process among its like: host and process id.
+/// Names this process among all that ever were: host, process id, and what tells containers apart that share both.
 fn instance_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}", host.trim(), std::process::id())
+    format!("{}-{}-{:08x}", host.trim(), std::process::id(), rand::random::<u32>())
 }
 
 /// Opens the database and brings its schema up to date, where it may (`AUTO_MIGRATE`).

@@ -19,10 +19,12 @@ const BATCH: u64 = 500;
 const SETTLED: i64 = 60;
 
 statements! {
-    /// $1 account, $2 user, $3 now
+    /// $1 account, $2 user, $3 now: whoever came back meanwhile keeps what they were given since
     OF_ASSIGNEE: () = "conversations.release_assignee",
         "update conversations set assignee_id = null, updated_at = $3 where account_id = $1 and id in (
-            select id from conversations where account_id = $1 and assignee_id = $2 limit 500)";
+            select id from conversations where account_id = $1 and assignee_id = $2
+                and not exists (select 1 from account_users au where au.account_id = $1 and au.user_id = $2)
+            limit 500)";
     /// $1 account, $2 team, $3 now
     OF_TEAM: () = "conversations.release_team",
         "update conversations set team_id = null, updated_at = $3 where account_id = $1 and id in (

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::create::{announce_updated, contact_hears};
 use super::{ContentType, DeliveryStatus, Message, Sent, sql};
 use crate::conversations::{Conversation, push};
-use crate::error::{Error, Result};
+use crate::error::{Error, Invalid, Result};
 use crate::events::Performer;
 use crate::ids::MessageId;
 use crate::scope::Scope;
@@ -44,7 +44,7 @@ fn changes(before: &Message, after: &Message) -> Value {
 /// Writes what is different from `before`, and tells of it; nothing where nothing is.
 ///
 /// # Errors
-/// What the database says.
+/// [`Error::Invalid`] where it holds more than a message may.
 pub async fn save(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -58,6 +58,11 @@ pub async fn save(
     if changes.as_object().is_none_or(Map::is_empty) {
         sent.message.updated_at = before.updated_at;
         return Ok(());
+    }
+    if before.content_attributes != sent.message.content_attributes {
+        let mut faults = Invalid::default();
+        faults.bound("content_attributes", &sent.message.content_attributes.0);
+        faults.check()?;
     }
     sql::update(tx, scope, &sent.message).await?;
     let audience = push::audience(tx, scope, c, contact_hears(&sent.message)).await?;

@@ -227,16 +227,15 @@ impl Visitor {
     /// Gives a conversation these attributes of the account's own, and no others.
     ///
     /// # Errors
-    /// What the database says.
+    /// [`crate::Error::Invalid`] for values beyond the limits.
     pub async fn set_attributes(
         &self,
         tx: &mut WriteTx<'_>,
         c: &mut Conversation,
         attributes: Map<String, Value>,
     ) -> Result<()> {
-        let before = c.row.clone();
-        c.row.custom_attributes = Json(Value::Object(attributes));
-        conversations::save(tx, &self.door.scope, c, &before, &self.performer()).await
+        let (scope, by) = (&self.door.scope, self.performer());
+        conversations::set_custom_attributes(tx, scope, c, attributes, &by).await
     }
 
     /// Takes attributes away from a conversation.

@@ -10,8 +10,12 @@ use super::{Stored, sql};
 const REWIND_SECONDS: i64 = 15;
 /// How long entries are kept; a resume from before is refused.
 pub(crate) const KEPT_SECONDS: i64 = 600;
-/// More than this is not replayed: the client fetches its state anew.
+/// More entries than this are not replayed: the client fetches its state anew.
 const HISTORY_LIMIT: i64 = 2000;
+/// Nor more bytes of messages: they are held until the slowest client took them.
+const HISTORY_BYTES: i64 = 4 << 20;
+/// Nor is a longer log looked through for them.
+const HISTORY_WALK: i64 = 20_000;
 /// Entries read at a time.
 const BATCH: i64 = 500;
 
@@ -62,7 +66,7 @@ pub enum Since {
     Time(Timestamp),
 }
 
-/// What happened in an account since, oldest first: it may begin earlier and has no holes. `None`
+/// What an account's `streams` were told since, oldest first: it may begin earlier and has no holes. `None`
 /// where the outbox does not reach back so far, or too much happened.
 ///
 /// # Errors
@@ -70,6 +74,7 @@ pub enum Since {
 pub async fn history(
     tx: &mut Tx<'_>,
     account_id: i64,
+    streams: &[String],
     since: Since,
 ) -> Result<Option<Vec<Stored>>, DbError> {
     let at = match since {
@@ -83,10 +88,13 @@ pub async fn history(
         return Ok(None);
     }
     let from = at.plus_seconds(-REWIND_SECONDS);
-    let mut rows = tx.all(&sql::SINCE, args![account_id, from, HISTORY_LIMIT + 1]).await?;
-    if rows.len() > usize::try_from(HISTORY_LIMIT).unwrap_or(usize::MAX) {
+    let size = args![account_id, from, streams.to_vec(), HISTORY_WALK + 1];
+    let (walked, entries, bytes) = tx.one(&sql::SIZE, size).await?;
+    if walked > HISTORY_WALK || entries > HISTORY_LIMIT || bytes > HISTORY_BYTES {
         return Ok(None);
     }
+    // What is written meanwhile is told as it happens.
+    let mut rows = tx.all(&sql::SINCE, args![account_id, from, streams.to_vec(), entries]).await?;
     rows.sort_unstable_by_key(|row| row.id);
     Ok(Some(rows.into_iter().map(Stored::from).collect()))
 }

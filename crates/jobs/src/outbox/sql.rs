@@ -93,9 +93,17 @@ statements! {
             group by s.xmin, s.xmax";
     /// $1 id
     WRITTEN_AT: (Timestamp,) = "outbox.written_at", "select created_at from outbox where id = $1";
-    /// $1 account, $2 since, $3 limit. In the index's order: by id, PostgreSQL might walk the whole table.
+    /// $1 account, $2 since, $3 streams, $4 limit: how many entries that is, up to the limit; how many of them one
+    /// of the streams was told, and how long these are. No message is read for it.
+    SIZE: (i64, i64, i64) = "outbox.size",
+        "select count(*), coalesce(sum(passed.told), 0), coalesce(sum(passed.told * passed.bytes), 0)
+         from (select case when @any_in(o.streams, $3) then 1 else 0 end as told, octet_length(o.message) as bytes
+            from outbox o where o.account_id = $1 and o.created_at >= $2 order by o.created_at, o.id limit $4) passed";
+    /// $1 account, $2 since, $3 streams, $4 limit. In the index's order: by id, PostgreSQL might walk the whole
+    /// table.
     SINCE: Row = "outbox.since", (concat!("select ", columns!(),
-        " from outbox where account_id = $1 and created_at >= $2 order by created_at, id limit $3"));
+        " from outbox where account_id = $1 and created_at >= $2 and @any_in(streams, $3)
+         order by created_at, id limit $4"));
     /// $1 before, $2 limit
     PRUNE: () = "outbox.prune",
         "delete from outbox where id in (select id from outbox where created_at < $1 and dispatched_at is not null

@@ -275,7 +275,12 @@ async fn a_resume_reaches_back_and_says_when_it_cannot() {
             bench.advance(10);
         }
         let resume = async |account: i64, since: Since| {
-            bench.db.read(async move |tx| history(tx, account, since).await).await.unwrap()
+            let streams = [format!("account_{account}"), "elsewhere".to_owned()];
+            bench
+                .db
+                .read(async move |tx| history(tx, account, &streams, since).await)
+                .await
+                .unwrap()
         };
         let check = async |account, since, expected: Option<&[&str]>| {
             let found = resume(account, since).await;
@@ -303,12 +308,34 @@ async fn more_than_can_be_replayed_is_not() {
     let bench = Bench::sqlite().await;
     let first = bench.emit(vec![entry(1, "first")]).await[0].id;
     let resume = async || {
-        bench.db.read(async move |tx| history(tx, 1, Since::Position(first)).await).await.unwrap()
+        let (streams, since) = (["account_1".to_owned()], Since::Position(first));
+        bench.db.read(async move |tx| history(tx, 1, &streams, since).await).await.unwrap()
     };
     bench.emit((0..1999).map(|_| entry(1, "more")).collect()).await;
     assert_eq!(resume().await.map(|found| found.len()), Some(2000));
     bench.emit(vec![entry(1, "too many")]).await;
     assert_eq!(resume().await, None);
+}
+
+#[tokio::test]
+async fn what_others_were_told_is_not_read_for_a_resume() {
+    for bench in Bench::each().await {
+        let told = |streams: &[&str], event: &str, length: usize| Entry {
+            streams: streams.iter().map(|stream| (*stream).to_owned()).collect(),
+            message: "m".repeat(length),
+            ..entry(1, event)
+        };
+        bench.emit((0..40).map(|_| told(&["inbox_1"], "long", 150_000)).collect()).await;
+        bench.emit(vec![told(&["inbox_1", "visitor"], "for both", 10)]).await;
+        let resume = async |stream: &str| {
+            let (streams, since) = ([stream.to_owned()], Since::Time(bench.now()));
+            bench.db.read(async move |tx| history(tx, 1, &streams, since).await).await.unwrap()
+        };
+        let visitor = resume("visitor").await;
+        assert_eq!(visitor.as_deref().map(events).as_deref(), Some(&["for both"][..]));
+        assert_eq!(resume("nobody").await, Some(Vec::new()), "{:?}", bench.engine());
+        assert_eq!(resume("inbox_1").await, None, "six megabytes, {:?}", bench.engine());
+    }
 }
 
 #[tokio::test]

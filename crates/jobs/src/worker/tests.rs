@@ -632,8 +632,11 @@ async fn hot_statements_find_their_rows_by_an_index() {
         check(sql::PRUNE.any(), args![now, 9].to_vec(), "jobs_dead_idx").await;
         check(log::TAKE.any(), args![now, 9].to_vec(), "outbox_waiting_idx").await;
         check(log::LOG.any(), args![0, 0, 9, 0].to_vec(), "outbox_log_idx").await;
-        check(log::SINCE.any(), args![1, now, 9].to_vec(), "outbox_account_id_created_at_idx")
-            .await;
+        let streams = vec!["account_1".to_owned()];
+        for statement in [log::SIZE.any(), log::SINCE.any()] {
+            let args = args![1, now, streams.clone(), 10].to_vec();
+            check(statement, args, "outbox_account_id_created_at_idx").await;
+        }
         check(log::PRUNE.any(), args![now, 9].to_vec(), "outbox_created_at_idx").await;
     }
 }

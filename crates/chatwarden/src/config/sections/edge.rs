@@ -109,7 +109,7 @@ section! {
         /// Networks whose requests are not limited.
         allow_cidrs: Vec<IpNet> = "RATE_LIMIT_ALLOW_CIDRS" | "RACK_ATTACK_ALLOWED_IPS", Absent,
             "10.0.0.0/8,192.0.2.7";
-        /// Whether callers on this machine are limited like others; never believed of a request
+        /// Whether callers on this machine are spared the limits; never believed of a request
         /// that a proxy passed on.
         allow_loopback: bool = "RATE_LIMIT_ALLOW_LOOPBACK", Text("true"), "false";
         /// Whether answers tell the limits (`RateLimit`, `RateLimit-Policy`).

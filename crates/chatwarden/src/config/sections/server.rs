@@ -92,7 +92,7 @@ section! {
         /// `DATA_DIR`. Several nodes need the same one.
         secret_key_base: Option<KeyBase> = "SECRET_KEY_BASE", Absent,
             "$(openssl rand -hex 64)";
-        /// Redirects requests that did not come over TLS, and marks cookies as secure.
+        /// Redirects requests that did not come over TLS.
         force_ssl: bool = "FORCE_SSL", Text("false"), "true";
         /// How long the server goes on serving after SIGTERM, so that load balancers notice that
         /// it is no longer ready.
