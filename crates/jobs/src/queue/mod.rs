@@ -128,12 +128,16 @@ pub async fn enqueue_all(tx: &mut WriteTx<'_>, jobs: &[NewJob]) -> Result<u64, D
         .collect();
     let added = tx.run(&sql::ENQUEUE, args![Json(&rows), now]).await?;
     if added > 0 {
-        // What is for later is found by the upkeep when it is due.
-        let due = |job: &&NewJob| job.run_at.is_none_or(|at| at <= now);
-        let queues: BTreeSet<&'static str> = jobs.iter().filter(due).map(|job| job.queue).collect();
+        let queues = with_news(jobs, now);
         tx.after_commit(move || queues.into_iter().for_each(Wake::queue));
     }
     Ok(added)
+}
+
+/// The queues whose workers have something to do now; what is for later is found by the upkeep when it is due.
+pub(crate) fn with_news(jobs: &[NewJob], now: Timestamp) -> BTreeSet<&'static str> {
+    let due = |job: &&NewJob| job.run_at.is_none_or(|at| at <= now);
+    jobs.iter().filter(due).map(|job| job.queue).collect()
 }
 
 chatwarden_db::row! {
