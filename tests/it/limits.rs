@@ -136,8 +136,10 @@ async fn nodes_count_each_other() {
     let redis = Redis::start().expect("a Redis");
     let client = redis::Client::open(redis.url()).expect("its address");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
-    for (name, expected) in [("one", 1), ("one", 1), ("two", 2)] {
-        let alive = nodes::announce(&mut connection, name).await.expect("an answer");
-        assert_eq!(alive, expected, "{name}");
+    for (house, name, expected) in
+        [("ours", "one", 1), ("ours", "one", 1), ("ours", "two", 2), ("theirs", "one", 1)]
+    {
+        let alive = nodes::announce(&mut connection, house, name).await.expect("an answer");
+        assert_eq!(alive, expected, "{house} {name}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chatwarden_testkit::{Actor, App};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -231,7 +232,10 @@ async fn who_knows_of_no_protocols_speaks_the_plain_one() {
 async fn a_frame_longer_than_a_command_ends_the_socket() {
     let desk = desk().await;
     let mut socket = desk.socket_of(&desk.agent).await;
-    socket.0.send(Message::text("x".repeat(70_000))).await.unwrap();
+    let MaybeTlsStream::Plain(stream) = socket.0.get_mut() else { unreachable!("it is plain") };
+    // RFC 6455 §5.2: a masked text frame of 1 MiB is announced; nothing of it comes.
+    let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4];
+    stream.write_all(&head).await.unwrap();
     let end = async { while let Some(Ok(_)) = socket.0.next().await {} };
     tokio::time::timeout(Duration::from_secs(20), end).await.expect("it ends");
 }

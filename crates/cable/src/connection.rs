@@ -20,6 +20,8 @@ const UNKNOWN: &str = "unknown";
 const BURST: u32 = 60;
 /// How long it takes to earn another one.
 const EARNS: Duration = Duration::from_millis(200);
+/// How many others a frame costs that asks for history: it is looked for among all of the account's.
+const HISTORY: u32 = 10;
 /// Subscriptions refused, and no client would ask for more.
 const REFUSALS: u32 = 20;
 
@@ -100,8 +102,10 @@ impl Connection {
     async fn pace(&mut self) {
         let now = Instant::now();
         self.paid_at = self.paid_at.max(now) + EARNS;
-        let ahead = self.paid_at.duration_since(now);
-        tokio::time::sleep(ahead.saturating_sub(EARNS * BURST)).await;
+        let ahead = self.paid_at.duration_since(now).saturating_sub(EARNS * BURST);
+        if !ahead.is_zero() {
+            tokio::time::sleep(ahead).await;
+        }
     }
 
     /// Notes the code the peer closed with, for the meter.
@@ -171,6 +175,7 @@ impl Connection {
 
     /// Shows a subscription on hold what it missed, then lets it go on.
     async fn replay(&mut self, subscription: &Arc<Subscription>, request: &HistoryRequest) {
+        self.paid_at += EARNS * HISTORY;
         let mut shown = HashSet::new();
         let past = match self.since(subscription, request) {
             Some(since) => {

@@ -22,20 +22,22 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ARGV[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])";
 
-/// Says that the node called `name` lives; how many do.
+/// Says that the node called `name` of an installation lives; how many do.
 ///
 /// # Errors
 /// What Redis says.
 pub async fn announce(
     connection: &mut MultiplexedConnection,
+    namespace: &str,
     name: &str,
 ) -> Result<u64, redis::RedisError> {
-    Script::new(ANNOUNCE).key("chatwarden:nodes").arg(name).arg(LIFE).invoke_async(connection).await
+    let nodes = format!("{namespace}:nodes");
+    Script::new(ANNOUNCE).key(nodes).arg(name).arg(LIFE).invoke_async(connection).await
 }
 
 /// Tells the limits how many nodes there are, for as long as it is polled. While Redis is away they keep
 /// the last number.
-pub async fn count(client: redis::Client, name: String, limiter: RateLimiter) {
+pub async fn count(client: redis::Client, namespace: String, name: String, limiter: RateLimiter) {
     let mut connection: Option<MultiplexedConnection> = None;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -46,7 +48,7 @@ pub async fn count(client: redis::Client, name: String, limiter: RateLimiter) {
                 Some(there) => there,
                 None => client.get_multiplexed_async_connection().await?,
             };
-            let nodes = announce(&mut to, &name).await?;
+            let nodes = announce(&mut to, &namespace, &name).await?;
             Ok::<_, redis::RedisError>((nodes, to))
         };
         match tokio::time::timeout(PATIENCE, asking).await {

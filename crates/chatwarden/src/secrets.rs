@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, Secret};
 
@@ -79,6 +80,15 @@ impl Secrets {
         let key_base = obtain(key_base, "secret_key_base")?;
         let actuator_token = obtain(config.management.token.as_ref(), "actuator_token")?;
         Ok(Self { key_base, actuator_token, made })
+    }
+
+    /// What this installation's keys and channels in Redis begin with: publish and subscribe know no numbers of
+    /// databases, and accounts of another installation have the same ids.
+    pub fn namespace(&self) -> String {
+        let digest =
+            Sha256::digest([b"redis namespace:", self.key_base.expose().as_bytes()].concat());
+        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("chatwarden:{short}")
     }
 }
 
@@ -202,6 +212,16 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1, "no draft is left");
         let other = keep(&folder, "other", &mut made).expect("made");
         assert_ne!(first, other);
+    }
+
+    #[test]
+    fn installations_on_one_redis_are_told_apart_by_their_secret() {
+        let of = |key_base: &str| {
+            let (key_base, actuator_token) = (Secret::new(key_base), Secret::new(""));
+            Secrets { key_base, actuator_token, made: Vec::new() }.namespace()
+        };
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
     }
 
     #[test]

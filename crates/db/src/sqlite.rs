@@ -458,6 +458,9 @@ fn write_loop(
         }
         checkpoints.committed(&conn);
     }
+    // In this order: the checkpointer's connection is the last one, and writes the log back into the file.
+    drop(conn);
+    drop(checkpoints);
 }
 
 #[cfg(test)]

@@ -93,21 +93,23 @@ where
         meters.install().context("setting up the meters")?;
     }
     let secrets = Secrets::load(config)?;
-    let board = Arc::new(board(config)?);
+    let namespace = secrets.namespace();
+    let board = Arc::new(board(config, &namespace)?);
     let desk =
         Arc::new(Desk { presence: board.clone(), ..options::desk(config, &secrets.key_base) });
     let db = open(config, desk.clone()).await?;
     let epoch = epoch(&db).await?;
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
-    let (bus, news) = bus(config, &db, &instance, &tasks, &stop)?;
-    let limits = options::rate_limits(config, &secrets.key_base)?;
+    let (bus, news) = bus(config, &db, &namespace, &instance, &tasks, &stop)?;
+    let mut limits = options::rate_limits(config, &secrets.key_base)?;
+    limits.partition.clone_from(&namespace);
     let guard_ambient = chatwarden_guard::Ambient::system();
     let limiter = match options::redis_url(config) {
         Some(url) => {
             let limiter = RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?;
             let client = redis::Client::open(url.expose())?;
-            let counting = nodes::count(client, instance.clone(), limiter.clone());
+            let counting = nodes::count(client, namespace, instance.clone(), limiter.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(counting));
             limiter
         }
@@ -176,7 +178,9 @@ where
     let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
     // Nothing can keep the server from starting any more: only now may it take jobs, which it would leave
     // leased to nobody.
-    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(signals.pass_on()));
+    // Until the process ends: the second signal is to be heard however far the drain is.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
+    tokio::spawn(signals.pass_on());
     let watch = node.stop.clone();
     node.tasks.spawn(async move { supervisor.run(watch.cancelled_owned()).await });
     let measuring = measure::measure(sampler, SystemClock::shared());
@@ -287,12 +291,12 @@ fn health(
 }
 
 /// Who is present, shared through Redis where there is one.
-fn board(config: &Config) -> anyhow::Result<Board> {
+fn board(config: &Config, namespace: &str) -> anyhow::Result<Board> {
     let windows = options::presence(config);
     let shared = match options::redis_url(config) {
         Some(url) => Some(Arc::new(RedisPresence::new(
             url.expose(),
-            "chatwarden",
+            namespace,
             windows.users.max(windows.contacts),
         )?) as Arc<dyn chatwarden_cable::Presence>),
         None => None,
@@ -307,6 +311,7 @@ type BusNews = mpsc::Receiver<Signal>;
 fn bus(
     config: &Config,
     db: &Db,
+    namespace: &str,
     instance: &str,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -318,7 +323,7 @@ fn bus(
     let (bus, signals) = RedisBus::start(
         RedisBusConfig {
             url: url.expose().to_owned(),
-            prefix: "chatwarden".to_owned(),
+            prefix: namespace.to_owned(),
             node: instance.to_owned(),
             clock: Arc::new(move || ambient.now().micros()),
         },

@@ -15,7 +15,7 @@ pub use proof::Proof;
 
 use std::collections::HashMap;
 
-use chatwarden_db::{Json, Tx, WriteTx, args};
+use chatwarden_db::{Tx, WriteTx, args};
 use serde_json::{Map, Value};
 
 use crate::contacts::{self, Contact, ContactInbox};

@@ -93,8 +93,13 @@ pub async fn history(
     if walked > HISTORY_WALK || entries > HISTORY_LIMIT || bytes > HISTORY_BYTES {
         return Ok(None);
     }
-    // What is written meanwhile is told as it happens.
-    let mut rows = tx.all(&sql::SINCE, args![account_id, from, streams.to_vec(), entries]).await?;
+    // Some more than were counted: on PostgreSQL this statement sees what was committed since, and each of
+    // those that were counted must be among them.
+    let limit = args![account_id, from, streams.to_vec(), HISTORY_LIMIT + 1];
+    let mut rows = tx.all(&sql::SINCE, limit).await?;
+    if rows.len() > usize::try_from(HISTORY_LIMIT).unwrap_or(usize::MAX) {
+        return Ok(None);
+    }
     rows.sort_unstable_by_key(|row| row.id);
     Ok(Some(rows.into_iter().map(Stored::from).collect()))
 }
