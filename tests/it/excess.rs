@@ -1,6 +1,7 @@
 //! What is sent to make the server work, or keep, more than its size is worth.
 
 use chatwarden_testkit::{Actor, App};
+use http::Method;
 use serde_json::{Map, Value, json};
 
 /// A conversation's messages.
@@ -86,4 +87,25 @@ async fn attributes_and_echoes_have_their_limits() {
     said(json!({"echo_id": {"a": 1}})).await.status(422);
     said(json!({"echo_id": "x".repeat(256)})).await.status(422);
     assert_eq!(said(json!({"echo_id": "mine"})).await.ok()["echo_id"], json!("mine"));
+}
+
+#[tokio::test]
+async fn a_form_has_so_many_parts() {
+    let (app, _) = App::start().await;
+    let form = |count: usize, name: &str| {
+        let mut body = String::new();
+        for n in 0..count {
+            body +=
+                &format!("--x\r\nContent-Disposition: form-data; name=\"{name}{n}\"\r\n\r\n\r\n");
+        }
+        bytes::Bytes::from(body + "--x--\r\n")
+    };
+    let path = "/api/v1/widget/messages?website_token=nosuchwebsite";
+    let kind = "multipart/form-data; boundary=x";
+    for (count, name, status) in
+        [(4096, "a", 404), (5000, "a", 400), (5000, "message[attachments][]", 400)]
+    {
+        let sent = app.anyone().send_raw(Method::POST, path, kind, form(count, name)).await;
+        assert_eq!(sent.status.as_u16(), status, "{count} {name}: {sent:?}");
+    }
 }

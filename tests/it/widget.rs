@@ -216,6 +216,47 @@ async fn a_typed_address_does_not_show_whose_it_is() {
 }
 
 #[tokio::test]
+async fn whoever_was_absorbed_by_a_typed_address_is_never_shown_whose_it_is() {
+    let site = site().await;
+    let vera = json!({"name": "Vera", "email": "vera@example.org", "phone_number": "+49301234567",
+        "identifier": "v-1", "custom_attributes": {"plan": "gold"}, "additional_attributes": {"city": "Oslo"}});
+    let vera = site.admin.post("/contacts", vera).await.ok()["payload"]["contact"].clone();
+    site.app.advance(std::time::Duration::from_secs(1));
+    let visitor = site.visitor().await;
+    visitor.says("Hello").await;
+    let conversation = visitor.get("conversations").await.ok();
+    let desk = format!("/conversations/{}/messages", conversation["id"]);
+    let form = json!({"content": "Size?", "content_type": "form",
+        "content_attributes": {"items": [{"name": "size", "label": "Size", "type": "text"}]}});
+    let form = site.admin.post(&desk, form).await.ok();
+    let merged = visitor.patch("contact", json!({"email": "vera@example.org"})).await.ok();
+    assert_eq!(merged["id"], vera["id"]);
+
+    let answer = json!({"message": {"submitted_values": [{"name": "size", "value": "XL"}]}});
+    let none = json!({"custom_attributes": []});
+    for record in [
+        visitor.post("contact/destroy_custom_attributes", none).await.ok(),
+        visitor.patch(&format!("messages/{}", form["id"]), answer).await.ok()["contact"].clone(),
+        visitor.post("conversations", json!({"message": {"content": "Hi"}})).await.ok()["contact"]
+            .clone(),
+        visitor.post("config", json!({})).await.ok()["contact"].clone(),
+    ] {
+        assert_eq!((&record["id"], &record["name"]), (&vera["id"], &json!("Vera")), "{record}");
+        let text = record.to_string();
+        for hidden in ["+49301234567", "v-1", "gold", "Oslo"] {
+            assert!(!text.contains(hidden), "{hidden}: {record}");
+        }
+    }
+    assert_eq!(site.contact(&vera["id"]).await["custom_attributes"], json!({"plan": "gold"}));
+
+    // Who proves to be a contact sees all of it.
+    let proved = json!({"identifier": "v-1", "identifier_hash": site.proof("v-1")});
+    visitor.patch("contact/set_user", proved).await.ok();
+    let config = visitor.post("config", json!({})).await.ok();
+    assert_eq!(config["contact"]["phone_number"], json!("+49301234567"));
+}
+
+#[tokio::test]
 async fn a_form_before_the_chat_says_who_it_is_and_opens_a_conversation() {
     let site = site().await;
     let visitor = site.visitor().await;

@@ -22,7 +22,7 @@ const DEPTH: usize = 32;
 const KEYS: usize = 4096;
 /// More files than this in a form are refused.
 const FILES: usize = 64;
-/// More bytes than this in the fields of a form are refused; files are no fields.
+/// More bytes than this in the fields of a form and the names of its parts are refused; files are no fields.
 const FIELDS: usize = 10 << 20;
 
 /// The parameters of a request: one object.
@@ -153,9 +153,14 @@ impl Params {
     async fn read_multipart(&mut self, request: Request, app: &App) -> Result<(), ApiError> {
         let mut form =
             Multipart::from_request(request, app).await.map_err(|e| broken(&e.body_text()))?;
-        let (mut files, mut fields) = (0, 0);
+        let (mut parts, mut files, mut fields) = (0, 0, 0);
         while let Some(mut field) = form.next_field().await.map_err(|e| broken(&e.body_text()))? {
+            parts += 1;
+            if parts > KEYS {
+                return Err(ApiError::bad_request("Too many parameters"));
+            }
             let name = field.name().unwrap_or_default().to_owned();
+            fields += name.len();
             if let Some(filename) = field.file_name().map(str::to_owned) {
                 files += 1;
                 if files > FILES {

@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Guest;
+use super::contact::shown;
 use crate::app::App;
 use crate::error::Answer;
 use crate::params::Params;
@@ -34,7 +35,7 @@ fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -
         .iter()
         .map(|(code, name)| json!({"name": name, "iso_639_1_code": code}))
         .collect();
-    let contact = &visitor.contact;
+    let contact = shown(visitor, &visitor.contact);
     json!({
         "website_channel_config": {
             "allow_messages_after_resolved": inbox.allow_messages_after_resolved,

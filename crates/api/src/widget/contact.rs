@@ -1,9 +1,13 @@
 //! Who the visitor is.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::contacts::{self, Contact};
+use chatwarden_core::visitors::Visitor;
 use chatwarden_core::widget;
+use chatwarden_db::Json as Stored;
 use serde_json::{Value, json};
 
 use super::{Guest, identity, proof};
@@ -19,6 +23,26 @@ fn contact_json(contact: &Contact) -> Value {
         "has_email": contact.email.is_some(),
         "has_name": !contact.name.is_empty(),
         "has_phone_number": contact.phone_number.is_some(),
+    })
+}
+
+/// A contact as far as it is the visitor's own: of another that absorbed them no more than who it is.
+pub(super) fn shown<'a>(visitor: &Visitor, contact: &'a Contact) -> Cow<'a, Contact> {
+    if visitor.owns(contact) {
+        return Cow::Borrowed(contact);
+    }
+    Cow::Owned(Contact {
+        email: None,
+        phone_number: None,
+        identifier: None,
+        middle_name: String::new(),
+        last_name: String::new(),
+        location: None,
+        country_code: None,
+        additional_attributes: Stored(json!({})),
+        custom_attributes: Stored(json!({})),
+        labels: Stored(Vec::new()),
+        ..contact.clone()
     })
 }
 
@@ -83,7 +107,7 @@ pub(super) async fn destroy_custom_attributes(
         let visitor = guest.visitor(tx).await?;
         let (scope, id) = (&visitor.door.scope, visitor.contact.id);
         let contact = contacts::destroy_custom_attributes(tx, scope, id, &keys).await?;
-        Ok(Json(raw_contact_json(&contact)))
+        Ok(Json(raw_contact_json(&shown(&visitor, &contact))))
     })
     .await
 }

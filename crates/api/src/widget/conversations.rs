@@ -12,6 +12,7 @@ use chatwarden_db::{Timestamp, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::contact::shown;
 use super::messages::said;
 use super::{Guest, identity};
 use crate::app::App;
@@ -112,7 +113,7 @@ pub(super) async fn create(
             let messages = json!([message_json(tx, c.row.display_id, &sent)]);
             object.insert("messages".to_owned(), messages);
             object.insert("custom_attributes".to_owned(), c.row.custom_attributes.0.clone());
-            object.insert("contact".to_owned(), raw_contact_json(&known));
+            object.insert("contact".to_owned(), raw_contact_json(&shown(&visitor, &known)));
         }
         Ok(Json(out))
     });

@@ -12,6 +12,7 @@ use chatwarden_db::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Guest;
+use super::contact::shown;
 use crate::app::App;
 use crate::contacts::raw_contact_json;
 use crate::error::Answer;
@@ -115,7 +116,7 @@ pub(super) async fn update(
     app.write(async move |tx| {
         let mut visitor = guest.visitor(tx).await?;
         let answered = visitors::answer(tx, &mut visitor, id, answer).await?;
-        Ok(Json(json!({"contact": raw_contact_json(&answered.contact)})))
+        Ok(Json(json!({"contact": raw_contact_json(&shown(&visitor, &answered.contact))})))
     })
     .await
 }

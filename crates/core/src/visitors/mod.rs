@@ -77,6 +77,12 @@ impl Visitor {
         Ok(Self { door, contact_inbox, contact })
     }
 
+    /// Whether a contact's record is the visitor's own: made together with where they write from, or proved to be
+    /// theirs. One that absorbed them by an address they typed is not, then and ever after.
+    pub fn owns(&self, contact: &Contact) -> bool {
+        self.contact_inbox.hmac_verified || contact.created_at == self.contact_inbox.created_at
+    }
+
     /// The visitor as the one who acts.
     pub fn performer(&self) -> Performer {
         Performer::Contact(self.contact.name.clone())
