@@ -28,9 +28,13 @@ const ELSEWHERE: &str = "https://elsewhere.example";
 
 /// A website whose widget may be on one shop.
 async fn website(admin: &Actor) -> String {
+    website_on(admin, "https://shop.example, *.shops.example").await
+}
+
+/// A website whose widget may be on the sites of a list.
+async fn website_on(admin: &Actor, list: &str) -> String {
     let channel = json!({
-        "type": "web_widget", "website_url": "https://shop.example",
-        "allowed_domains": "https://shop.example, *.shops.example",
+        "type": "web_widget", "website_url": "https://shop.example", "allowed_domains": list,
     });
     let inbox = admin.post("/inboxes", json!({"name": "Site", "channel": channel})).await.ok();
     inbox["website_token"].as_str().expect("a token").to_owned()
@@ -99,8 +103,12 @@ async fn pages_ask_before_they_call() {
     assert!(yes.header("access-control-allow-methods").contains("POST"));
 
     let elsewhere = page(&app.anyone(), ELSEWHERE);
+    // The website that is served decides, not another one that is named besides.
+    let (mine, theirs) = (website_on(&admin, "https://elsewhere.example").await, token);
+    let both = format!("/api/v1/widget/messages?website_token={mine}&website_token={theirs}");
     for (path, method) in [
         (widget.as_str(), "POST"),
+        (both.as_str(), "POST"),
         ("/api/v1/profile", "PUT"),
         ("/auth/sign_in", "POST"),
         ("/packs/js/sdk.js", "DELETE"),

@@ -1,9 +1,10 @@
 //! Rate limits, as the server uses them: who is counted, what the answers say, who shares them.
 
 use chatwarden::nodes;
-use chatwarden_testkit::App;
 use chatwarden_testkit::services::Redis;
-use serde_json::json;
+use chatwarden_testkit::{Actor, App};
+use http::Method;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn answers_tell_the_limits_of_account_and_token() {
@@ -36,6 +37,95 @@ async fn a_visitor_has_a_limit_of_their_own() {
     visitor.post(&path, json!({"message": {"content": "Hello"}})).await.status(429);
     // Reading goes on, and so do others.
     visitor.get(&path).await.ok();
+}
+
+/// The page of a website, and its token.
+async fn website(admin: &Actor) -> String {
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    site["website_token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn an_address_makes_so_many_visitors_by_whatever_request() {
+    let (app, admin) = App::start().await;
+    let token = website(&admin).await;
+    let page = format!("/widget?website_token={token}");
+    let config = format!("/api/v1/widget/config?website_token={token}");
+    let known = app.anyone().post(&config, Value::Null).await.ok();
+    let known = known["website_channel_config"]["auth_token"].as_str().expect("a token").to_owned();
+    let requests: [(&str, Method, Box<dyn Fn(usize) -> String>); 5] = [
+        ("203.0.113.1", Method::GET, Box::new(|_| page.clone())),
+        ("203.0.113.2", Method::HEAD, Box::new(|_| page.clone())),
+        ("203.0.113.3", Method::GET, Box::new(|n| format!("{page}&cw_conversation=x{n}"))),
+        (
+            "203.0.113.4",
+            Method::GET,
+            Box::new(|n| format!("/widget?website_token=x{n}&website_token={token}")),
+        ),
+        ("203.0.113.5", Method::POST, Box::new(|_| config.clone())),
+    ];
+    for (from, method, path) in requests {
+        let far = app.anyone().with_header("x-forwarded-for", from);
+        for n in 0..60 {
+            let reply = far.send(method.clone(), &path(n), Value::Null).await;
+            assert_eq!(reply.status, 200, "{method} {}", path(n));
+        }
+        let refused = far.send(method.clone(), &path(60), Value::Null).await;
+        assert_eq!(refused.status, 429, "{method} {}", path(60));
+        // Who is known already comes back, and others come.
+        let back = format!("{page}&cw_conversation={known}");
+        assert_eq!(far.get(&back).await.status, 200);
+    }
+    // A token of another website stands for nobody here.
+    let other = format!("/widget?website_token={}&cw_conversation={known}", website(&admin).await);
+    let far = app.anyone().with_header("x-forwarded-for", "203.0.113.6");
+    for _ in 0..60 {
+        assert_eq!(far.get(&other).await.status, 200);
+    }
+    assert_eq!(far.get(&other).await.status, 429);
+}
+
+#[tokio::test]
+async fn a_website_named_twice_or_in_the_body_is_the_one_that_is_counted() {
+    let (app, admin) = App::start().await;
+    let token = website(&admin).await;
+    let far = app.anyone().with_header("x-forwarded-for", "203.0.113.9");
+    let config = format!("/api/v1/widget/config?website_token={token}");
+    let visitor = app.anyone().post(&config, Value::Null).await.ok();
+    let known = visitor["website_channel_config"]["auth_token"].as_str().expect("a token");
+    let visitor = far.clone().with_header("x-auth-token", known);
+    for n in 0..7 {
+        let path = format!("/api/v1/widget/messages?website_token=x{n}&website_token={token}");
+        let reply = visitor.post(&path, json!({"message": {"content": "Hello"}})).await;
+        assert_eq!(reply.status, 200);
+        let left = reply.header("ratelimit");
+        assert!(left.contains(&format!("\"widget-message\";r={};", 299 - n)), "{left}");
+    }
+    let body = json!({"website_token": token});
+    assert_eq!(far.send(Method::GET, "/widget", body).await.status, 404);
+}
+
+#[tokio::test]
+async fn guesses_at_a_password_of_who_is_signed_in_are_counted() {
+    let (app, admin) = App::start().await;
+    let far = admin.clone().with_header("x-forwarded-for", "203.0.113.9");
+    let change = async |caller: &Actor, current: &str| {
+        let sent = json!({"password": "An0ther!word", "password_confirmation": "An0ther!word",
+            "current_password": current});
+        caller.patch("/api/v1/profile", json!({"profile": sent})).await.status.as_u16()
+    };
+    for n in 0..10 {
+        assert_eq!(change(&far, &format!("Wr0ng!word{n}")).await, 422);
+    }
+    assert_eq!(change(&far, "Wr0ng!word").await, 429);
+    // From elsewhere it is the same person; what asks for no password goes on.
+    let elsewhere = admin.clone().with_header("x-forwarded-for", "198.51.100.1");
+    assert_eq!(change(&elsewhere, "Wr0ng!word").await, 429);
+    far.patch("/api/v1/profile", json!({"profile": {"name": "Ada"}})).await.ok();
+    let other = app.member(admin.account.expect("one"), "Grace", "agent").await;
+    let other = other.with_header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(change(&other, "Wr0ng!word").await, 422);
 }
 
 /// Signs in from an address; the answer's status.

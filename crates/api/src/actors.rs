@@ -11,7 +11,7 @@ use chatwarden_core::sessions::{self, Session};
 use chatwarden_core::tokens::{self, Owner, Token};
 use chatwarden_core::users::UserPush;
 use chatwarden_db::Tx;
-use chatwarden_guard::rate_limit::Decisions;
+use chatwarden_guard::rate_limit::{Decision, Decisions};
 use chatwarden_guard::{ClientIp, RequestId, Subject};
 use http::StatusCode;
 use http::request::Parts;
@@ -237,9 +237,24 @@ pub(crate) async fn decide(
 ) -> Result<(), ApiError> {
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let decision = app.limiter().check_request(&parts.method, path, query, subject).await;
+    heed(parts, &decision)
+}
+
+/// Checks one limit by its name, of a subject that is known only here.
+pub(crate) async fn decide_class(
+    parts: &Parts,
+    app: &App,
+    class: &str,
+    subject: &Subject<'_>,
+) -> Result<(), ApiError> {
+    heed(parts, &app.limiter().check(class, subject).await)
+}
+
+/// Notes what was decided of a request, and refuses it where it is over a limit.
+fn heed(parts: &Parts, decision: &Decision) -> Result<(), ApiError> {
     context(parts).rate_class(decision.class());
     if let Some(decisions) = parts.extensions.get::<Decisions>() {
-        decisions.note(&decision);
+        decisions.note(decision);
     }
     match decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
         Some(refusal) => Err(ApiError::throttled(refusal)),

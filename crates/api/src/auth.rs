@@ -112,14 +112,14 @@ impl Client {
         }
     }
 
-    /// Counts what `user` does against a limit that is named, whatever the request.
-    pub(crate) async fn limit(&self, app: &App, class: &str, user: UserId) -> Result<(), ApiError> {
+    /// Counts what `user` does against a limit that is named, whatever the request; what was taken.
+    pub(crate) async fn limit(&self, app: &App, class: &str, user: UserId) -> Answer<Decision> {
         let subject =
             Subject { client: Some(&self.address), user: Some(user.0), ..Subject::default() };
         let decision = app.limiter().check(class, &subject).await;
         match decision.refusal(&self.headers, self.request.as_ref()) {
             Some(refusal) => Err(ApiError::throttled(refusal)),
-            None => Ok(()),
+            None => Ok(decision),
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::app::App;
 
-/// How long a list is believed: preflights come before any limit.
+/// How long a list is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// Websites whose lists are kept. Tokens that nobody has count, too.
 const KEPT: u64 = 10_000;

@@ -143,7 +143,7 @@ async fn update(
         }
     }
     let password = match sent.present("password") {
-        Some(_) => Some(change_password(&app, signed.user, &sent).await?),
+        Some(_) => Some(change_password(&app, &client, signed.user, &sent).await?),
         None => None,
     };
     let keep = signed.session.map(|session| session.id);
@@ -199,14 +199,18 @@ fn wrong_password() -> ApiError {
 /// The stored hash that the old password was compared with, and the hash of the new one.
 async fn change_password(
     app: &App,
+    client: &Client,
     user: UserId,
     sent: &Params,
 ) -> Answer<(String, chatwarden_core::passwords::Hashed)> {
     let stored = app.read(async move |tx| users::get(tx, user).await).await?.encrypted_password;
     let current = sent.text("current_password").unwrap_or_default();
+    // Who holds a session or an API token need not know the password: they may not find it out here.
+    let guess = client.limit(app, "password-check", user).await?;
     if app.verify_password(current, Some(stored.clone())).await? == Verdict::Wrong {
         return Err(wrong_password());
     }
+    app.limiter().refund(&guess).await;
     Ok((stored, app.hash_password(new_password(sent)?).await?))
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::actors::Signed;
 use crate::app::App;
+use crate::auth::Client;
 use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
@@ -80,7 +81,12 @@ async fn verify(signed: Signed, State(app): State<App>, params: Params) -> Answe
 }
 
 /// Switches it off, by the password and a code.
-async fn destroy(signed: Signed, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
+async fn destroy(
+    signed: Signed,
+    State(app): State<App>,
+    client: Client,
+    params: Params,
+) -> Answer<Json<Value>> {
     by_session(&signed)?;
     let stored = app
         .read(async move |tx| {
@@ -89,31 +95,45 @@ async fn destroy(signed: Signed, State(app): State<App>, params: Params) -> Answ
         })
         .await?
         .encrypted_password;
+    let guess = client.limit(&app, "password-check", signed.user).await?;
     let password = params.text("password").unwrap_or_default();
     if app.verify_password(password, Some(stored)).await? == Verdict::Wrong {
         return Err(ApiError::unprocessable("Invalid credentials or verification code"));
     }
     let shown = shown(&params);
-    app.write(async move |tx| {
-        let user = users::lock(tx, signed.user).await?;
-        second_factor::disable(tx, user.id, &shown).await?;
-        Ok(Json(json!({"enabled": false})))
-    })
-    .await
+    let off: Answer<_> = app
+        .write(async move |tx| {
+            let user = users::lock(tx, signed.user).await?;
+            second_factor::disable(tx, user.id, &shown).await?;
+            Ok(Json(json!({"enabled": false})))
+        })
+        .await;
+    // A wrong code stays counted, as a wrong password does.
+    if off.is_ok() {
+        app.limiter().refund(&guess).await;
+    }
+    off
 }
 
 /// New backup codes, by a code.
 async fn renew_codes(
     signed: Signed,
     State(app): State<App>,
+    client: Client,
     params: Params,
 ) -> Answer<Json<Value>> {
     by_session(&signed)?;
+    let guess = client.limit(&app, "password-check", signed.user).await?;
     let shown = shown(&params);
-    app.write(async move |tx| {
-        let user = users::lock(tx, signed.user).await?;
-        let codes = second_factor::renew_codes(tx, user.id, &shown).await?;
-        Ok(Json(json!({"backup_codes": codes})))
-    })
-    .await
+    let renewed: Answer<_> = app
+        .write(async move |tx| {
+            let user = users::lock(tx, signed.user).await?;
+            let codes = second_factor::renew_codes(tx, user.id, &shown).await?;
+            Ok(Json(json!({"backup_codes": codes})))
+        })
+        .await;
+    if renewed.is_ok() {
+        app.limiter().refund(&guess).await;
+    }
+    renewed
 }

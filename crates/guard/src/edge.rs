@@ -80,7 +80,7 @@ impl Edge {
         let config = self.config.clone();
         let inner = ServiceBuilder::new()
             .layer(headers::layer(config.headers, self.ambient.clone()))
-            .layer(cors::layer(config.cors))
+            .layer(cors::layer(config.cors, self.limiter.clone()))
             // The panic layer has a body of its own.
             .map_response(Response::into_response)
             .layer(panics::layer())

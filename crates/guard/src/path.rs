@@ -42,12 +42,26 @@ impl PathPattern {
     }
 }
 
-/// The first value of a query parameter.
+/// The value of a query parameter as the handlers read it: the last one. What is decided by another value
+/// than the one that is served can be walked around.
 pub(crate) fn query_value<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
-    query?.split('&').find_map(|pair| {
+    query?.split('&').rev().find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key) == name).then(|| decode(value))
+        let key = form_decode(key);
+        // A bracket that is never closed nests nothing.
+        let plain = key
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && !rest.contains(']')));
+        plain.then(|| form_decode(value))
     })
+}
+
+/// Decodes as forms are: `+` is a blank.
+fn form_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('+') {
+        return decode(text);
+    }
+    Cow::Owned(decode(&text.replace('+', " ")).into_owned())
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -91,12 +105,17 @@ mod tests {
     }
 
     #[test]
-    fn a_query_value_is_the_first_and_decoded() {
+    fn a_query_value_is_the_last_and_decoded() {
         for (query, expected) in [
             (None, None),
             (Some(""), None),
             (Some("a=1"), None),
-            (Some("website_token=a%20b&website_token=c"), Some("a b")),
+            (Some("website_token=c&website_token=a%20b"), Some("a b")),
+            (Some("website_token=a+b%2B"), Some("a b+")),
+            (Some("website_token=a&website_token[=b"), Some("b")),
+            (Some("website_token=a&website%5Ftoken%5Bx=b"), Some("b")),
+            (Some("website_token=a&website_token[]=b"), Some("a")),
+            (Some("website_token=a&website_tokens=b"), Some("a")),
             (Some("x&website%5Ftoken=a"), Some("a")),
             (Some("website_token"), Some("")),
         ] {

@@ -74,3 +74,21 @@ async fn a_second_factor_goes_by_password_and_code() {
     assert_eq!(me.get(mfa).await.ok()["enabled"], json!(false));
     sign_in(&app.anyone(), &email, PASSWORD).await.status(200);
 }
+
+#[tokio::test]
+async fn guesses_at_what_removes_a_second_factor_are_counted_wherever_they_come_from() {
+    let (app, admin) = App::start().await;
+    let email = admin.email.clone().unwrap();
+    let me = session(&app, &sign_in(&app.anyone(), &email, PASSWORD).await);
+    let mfa = "/api/v1/profile/mfa";
+    let secret = me.post(mfa, Value::Null).await.ok()["secret"].clone();
+    me.post(&format!("{mfa}/verify"), json!({"otp_code": code(&app, &secret)})).await.ok();
+    let wrong_code = json!({"password": PASSWORD, "otp_code": "000000"});
+    let wrong_password = json!({"password": "Wr0ng!word", "otp_code": "000000"});
+    for n in 0..11 {
+        let far = me.clone().with_header("x-forwarded-for", &format!("203.0.113.{n}"));
+        let body = if n % 2 == 0 { wrong_code.clone() } else { wrong_password.clone() };
+        let status = far.send(http::Method::DELETE, mfa, body).await.status.as_u16();
+        assert_eq!(status, if n < 10 { 422 } else { 429 }, "{n}");
+    }
+}

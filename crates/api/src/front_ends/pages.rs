@@ -2,9 +2,12 @@
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Response};
+use chatwarden_core::accounts::Account;
 use chatwarden_core::error::Error;
-use chatwarden_core::{setup, widget};
-use chatwarden_guard::{ClientIp, CspNonce, FrameAncestors, PageKind};
+use chatwarden_core::setup;
+use chatwarden_core::visitors::Visitor;
+use chatwarden_db::Tx;
+use chatwarden_guard::{CspNonce, FrameAncestors, PageKind};
 use http::header::{ACCEPT, LOCATION, ORIGIN, X_FRAME_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
@@ -17,6 +20,7 @@ use crate::app::App;
 use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
+use crate::widget::greet;
 
 pub(super) fn routes() -> Routes {
     Routes::new("")
@@ -126,27 +130,23 @@ async fn show_widget(
     State(app): State<App>,
     parts: Parts,
     nonce: CspNonce,
-    params: Params,
 ) -> Answer<Response> {
+    // The query alone: what a body says is known to no limit.
+    let params = Params::of_query(parts.uri.query().unwrap_or_default())?;
     let website = params.text("website_token").unwrap_or_default();
     let known = params.present("cw_conversation");
-    let address = parts.extensions.get::<ClientIp>().map(|client| client.ip.to_string());
     let settings = app.front_ends().settings().clone();
-    let arrived = app
-        .write(async move |tx| {
-            let (visitor, account, token) =
-                widget::arrive(tx, &website, known.as_deref(), address).await?;
-            let script = format!(
-                "window.chatwootWebChannel = {};\nwindow.chatwootPubsubToken = {};\nwindow.authToken = {};\nwindow.globalConfig = {};",
-                globals::script(&globals::web_channel(tx, &visitor, &account)),
-                globals::script(&json!(visitor.contact_inbox.pubsub_token)),
-                globals::script(&json!(token)),
-                globals::script(&globals::widget(&settings)),
-            );
-            Ok::<_, Error>((script, visitor.door.channel.settings.0))
-        })
-        .await;
-    let (script, channel) = match arrived {
+    let told = move |tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str| {
+        let script = format!(
+            "window.chatwootWebChannel = {};\nwindow.chatwootPubsubToken = {};\nwindow.authToken = {};\nwindow.globalConfig = {};",
+            globals::script(&globals::web_channel(tx, visitor, account)),
+            globals::script(&json!(visitor.contact_inbox.pubsub_token)),
+            globals::script(&json!(token)),
+            globals::script(&globals::widget(&settings)),
+        );
+        (script, visitor.door.channel.settings.0.clone())
+    };
+    let (script, channel) = match greet(&app, &parts, website, known, told).await? {
         Ok(arrived) => arrived,
         Err(Error::NotFound) => {
             return Err(ApiError::new(StatusCode::NOT_FOUND, "web widget does not exist"));

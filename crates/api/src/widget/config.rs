@@ -9,23 +9,23 @@ use chatwarden_core::visitors::Visitor;
 use chatwarden_core::widget::{self, languages};
 use chatwarden_db::Tx;
 use http::StatusCode;
+use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::Guest;
 use super::contact::shown;
+use super::{Guest, greet};
 use crate::app::App;
 use crate::error::Answer;
 use crate::params::Params;
 
 /// The page's data for clients without the page; a new visitor is made where none is known.
-pub(super) async fn config(guest: Guest, State(app): State<App>) -> Answer<Json<Value>> {
-    app.write(async move |tx| {
-        let (visitor, account, token) =
-            widget::arrive(tx, &guest.website_token, guest.auth_token.as_deref(), guest.address())
-                .await?;
-        Ok(Json(config_json(tx, &visitor, &account, &token)))
-    })
-    .await
+pub(super) async fn config(
+    guest: Guest,
+    State(app): State<App>,
+    parts: Parts,
+) -> Answer<Json<Value>> {
+    let Guest { website_token, auth_token, .. } = guest;
+    Ok(Json(greet(&app, &parts, website_token, auth_token, config_json).await??))
 }
 
 fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -> Value {

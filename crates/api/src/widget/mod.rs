@@ -6,6 +6,8 @@ mod conversations;
 mod messages;
 
 use axum::extract::FromRequestParts;
+use chatwarden_core::Error;
+use chatwarden_core::accounts::Account;
 use chatwarden_core::sessions::{AppHeaders, Device};
 use chatwarden_core::visitors::{Identity, Proof, Visitor};
 use chatwarden_core::widget;
@@ -16,7 +18,7 @@ use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::actors::{Actor, decide};
+use crate::actors::{Actor, decide, decide_class};
 use crate::app::App;
 use crate::attachments::Carried;
 use crate::error::{Answer, ApiError};
@@ -54,7 +56,6 @@ pub(crate) fn routes() -> Routes {
 pub struct Guest {
     website_token: String,
     auth_token: Option<String>,
-    address: Option<ClientIp>,
     headers: HeaderMap,
 }
 
@@ -78,7 +79,6 @@ impl FromRequestParts<App> for Guest {
         Ok(Self {
             website_token: query.text("website_token").unwrap_or_default(),
             auth_token,
-            address: parts.extensions.get::<ClientIp>().cloned(),
             headers: parts.headers.clone(),
         })
     }
@@ -97,11 +97,6 @@ impl Guest {
             Ok(guest.visitor(tx).await?.door.scope.account_id())
         })
         .await
-    }
-
-    /// Where the visitor calls from.
-    fn address(&self) -> Option<String> {
-        self.address.as_ref().map(|address| address.ip.to_string())
     }
 
     /// Where and when a conversation begins, as the page and the browser say it.
@@ -137,6 +132,38 @@ fn preferred_language(accepted: &str) -> Option<String> {
     }
     let code = best?.0.split('-').next()?.to_ascii_lowercase();
     (!code.is_empty() && code.chars().all(|c| c.is_ascii_alphabetic())).then_some(code)
+}
+
+/// What a page is told: of the visitor whom its token stands for, else of a new one. One address makes only so
+/// many new ones on a website, by whatever request.
+pub(crate) async fn greet<T: Send + 'static>(
+    app: &App,
+    parts: &Parts,
+    website_token: String,
+    auth_token: Option<String>,
+    answer: impl Fn(&Tx<'_>, &Visitor, &Account, &str) -> T + Clone + Send + Sync + 'static,
+) -> Answer<Result<T, Error>> {
+    if let Some(auth_token) = auth_token {
+        let (website_token, answer) = (website_token.clone(), answer.clone());
+        let known = app
+            .read(async move |tx| {
+                let known = widget::known(tx, &website_token, &auth_token).await?;
+                Ok::<_, Error>(known.map(|(v, account)| answer(tx, &v, &account, &auth_token)))
+            })
+            .await;
+        if let Some(known) = known.transpose() {
+            return Ok(known);
+        }
+    }
+    let client = parts.extensions.get::<ClientIp>();
+    let subject = Subject { client, website: Some(&website_token), ..Subject::default() };
+    decide_class(parts, app, "widget-page-inbox", &subject).await?;
+    let address = client.map(|client| client.ip.to_string());
+    let arrived = app.write(async move |tx| {
+        let (visitor, account, token) = widget::arrive(tx, &website_token, address).await?;
+        Ok::<_, Error>(answer(tx, &visitor, &account, &token))
+    });
+    Ok(arrived.await)
 }
 
 /// What a visitor says of themselves.

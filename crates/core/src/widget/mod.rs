@@ -82,24 +82,34 @@ pub async fn visitor(tx: &mut Tx<'_>, website_token: &str, auth_token: &str) -> 
     Visitor::find(tx, door, &claims.source_id).await
 }
 
-/// The visitor of a page: the one the token stands for, else a new one with a name of chance.
+/// The visitor of a page whom the token stands for; none where it stands for nobody.
+///
+/// # Errors
+/// As [`website`].
+pub async fn known(
+    tx: &mut Tx<'_>,
+    website_token: &str,
+    auth_token: &str,
+) -> Result<Option<(Visitor, accounts::Account)>> {
+    let (door, account) = website(tx, website_token).await?;
+    let Some(claims) = claims(tx, auth_token) else { return Ok(None) };
+    match Visitor::find(tx, door, &claims.source_id).await {
+        Ok(visitor) => Ok(Some((visitor, account))),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new visitor of a page, with a name of chance, and their token.
 ///
 /// # Errors
 /// As [`website`].
 pub async fn arrive(
     tx: &mut WriteTx<'_>,
     website_token: &str,
-    auth_token: Option<&str>,
     address: Option<String>,
 ) -> Result<(Visitor, accounts::Account, String)> {
     let (door, account) = website(tx, website_token).await?;
-    if let Some(auth_token) = auth_token {
-        match visitor(tx, website_token, auth_token).await {
-            Ok(visitor) => return Ok((visitor, account, auth_token.to_owned())),
-            Err(Error::NotFound) => {}
-            Err(error) => return Err(error),
-        }
-    }
     let address = address.filter(|_| Features::of(&account).has("ip_lookup"));
     let (visitor, token) = newcomer(tx, door, address).await?;
     Ok((visitor, account, token))

@@ -24,6 +24,8 @@ use crate::answer;
 use crate::client_ip::ClientIp;
 use crate::filter::{Admission, Filter, FilterLayer};
 use crate::path;
+use crate::rate_limit::{RateLimiter, Subject};
+use crate::request_id::RequestId;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "access-token, client, expiry, token-type, uid, x-request-id, ratelimit, ratelimit-policy, \
@@ -71,7 +73,7 @@ impl std::fmt::Debug for CorsConfig {
 pub enum OriginScope {
     /// An account, by the id in the path.
     Account(i64),
-    /// An inbox, by the `website_token` of the query.
+    /// An inbox, by the `website_token` of the query; never a text that can be no token.
     Inbox(String),
 }
 
@@ -123,16 +125,18 @@ impl Class {
     }
 }
 
-/// The layer.
+/// The layer. Preflights, and requests whose origin must be looked up, count against the class `preflight` of
+/// `limiter`: they are decided before any other limit. Needs [`ClientIp`].
 #[must_use]
-pub fn layer(config: CorsConfig) -> FilterLayer<Cors> {
-    FilterLayer(Cors { config: Arc::new(config) })
+pub fn layer(config: CorsConfig, limiter: RateLimiter) -> FilterLayer<Cors> {
+    FilterLayer(Cors { config: Arc::new(config), limiter })
 }
 
 /// Grants or denies cross-origin access.
 #[derive(Debug, Clone)]
 pub struct Cors {
     config: Arc<CorsConfig>,
+    limiter: RateLimiter,
 }
 
 /// What the response says about origins.
@@ -161,36 +165,44 @@ impl Filter for Cors {
         if class == Class::Socket {
             return self.config.handshake(request);
         }
-        let grant = self.config.grant(class, request);
+        let decided = self.config.grant(class, request);
         let preflight = Preflight::of(class, request);
-        match (grant, preflight) {
-            (Decided::Now(grant), None) => {
-                if matches!(grant, Grant::None) && request.headers().contains_key(ORIGIN) {
-                    denied(class);
-                }
-                Admission::Pass(grant)
+        if let (Decided::Now(grant), None) = (&decided, &preflight) {
+            if matches!(grant, Grant::None) && request.headers().contains_key(ORIGIN) {
+                denied(class);
             }
-            (Decided::Now(grant), Some(preflight)) => match preflight.answer(grant, class) {
-                Some(response) => Admission::Answer(response),
-                None => Admission::Pass(Grant::Silent),
-            },
-            (Decided::Later(lookup, origin), preflight) => Admission::Wait(Box::pin(async move {
-                let grant = if lookup.await {
-                    Grant::Origin { origin, credentials: false }
-                } else {
-                    Grant::None
-                };
-                match preflight.map(|preflight| preflight.answer(grant.clone(), class)) {
-                    Some(Some(response)) => Err(response),
-                    _ => {
-                        if matches!(grant, Grant::None) {
-                            denied(class);
-                        }
-                        Ok(grant)
+            return Admission::Pass(grant.clone());
+        }
+        let limiter = self.limiter.clone();
+        let headers = request.headers().clone();
+        let client = request.extensions().get::<ClientIp>().cloned();
+        let id = request.extensions().get::<RequestId>().cloned();
+        Admission::Wait(Box::pin(async move {
+            let subject = Subject { client: client.as_ref(), ..Subject::default() };
+            let taken = limiter.check("preflight", &subject).await;
+            if let Some(refusal) = taken.refusal(&headers, id.as_ref()) {
+                return Err(Box::new(refusal));
+            }
+            let grant = match decided {
+                Decided::Now(grant) => grant,
+                Decided::Later(lookup, origin) => {
+                    if lookup.await {
+                        Grant::Origin { origin, credentials: false }
+                    } else {
+                        Grant::None
                     }
                 }
-            })),
-        }
+            };
+            match preflight.map(|preflight| preflight.answer(grant.clone(), class)) {
+                Some(Some(response)) => Err(response),
+                _ => {
+                    if matches!(grant, Grant::None) {
+                        denied(class);
+                    }
+                    Ok(grant)
+                }
+            }
+        }))
     }
 
     fn seal(&self, grant: Grant, response: &mut Response) {
@@ -302,6 +314,7 @@ impl CorsConfig {
 fn scope(class: Class, request: &Request) -> Option<OriginScope> {
     match class {
         Class::Widget => path::query_value(request.uri().query(), "website_token")
+            .filter(|token| may_be_token(token))
             .map(|token| OriginScope::Inbox(token.into_owned())),
         Class::App => {
             let mut segments = path::segments(request.uri().path());
@@ -312,8 +325,14 @@ fn scope(class: Class, request: &Request) -> Option<OriginScope> {
     }
 }
 
-/// A question of the browser before the request itself; answered before limits and
-/// authentication.
+/// Whether an inbox can be known by this: nothing else is worth a look, nor room in a cache.
+fn may_be_token(token: &str) -> bool {
+    (1..=64).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// A question of the browser before the request itself; answered before authentication and all limits but
+/// its own.
 struct Preflight {
     method: HeaderValue,
     headers: Option<HeaderValue>,

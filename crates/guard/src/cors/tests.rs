@@ -1,7 +1,10 @@
 use super::*;
+use crate::ambient::fixed;
+use crate::rate_limit::RateLimitConfig;
 use crate::testing::Recorded;
 use axum::Router;
 use axum::body::Body;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tower::ServiceExt;
 
 struct Listed;
@@ -30,8 +33,12 @@ fn config(open_api: bool, open_all: bool) -> CorsConfig {
     }
 }
 
+fn limiter() -> RateLimiter {
+    RateLimiter::local(RateLimitConfig::default(), fixed::ambient().0)
+}
+
 async fn ask(config: CorsConfig, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
-    let app = Router::new().fallback(|| async { "answer" }).layer(layer(config));
+    let app = Router::new().fallback(|| async { "answer" }).layer(layer(config, limiter()));
     let mut request = Request::builder().method(method).uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -105,6 +112,14 @@ async fn each_class_has_its_origins() {
                 1,
             ),
             ("/api/v1/widget/config", "https://desk.example", None, false, true, 1),
+            (
+                "/api/v1/widget/config?website_token=tok&website_token=no",
+                "https://shop.example",
+                None,
+                false,
+                true,
+                1,
+            ),
             ("/vite/a.js", "", None, false, false, 0),
             ("/vite/a.js", "https://chat.example", None, false, false, 0),
             ("/cable", "https://any.example", None, false, false, 0),
@@ -229,4 +244,52 @@ async fn named_pages_alone_may_open_sockets() {
         assert_eq!(response.status().as_u16(), status, "{origin:?}");
         assert_eq!(recorded.count("cors.denied", &[]), u64::from(status == 403), "{origin:?}");
     }
+}
+
+/// Counts what is looked up.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl OriginLookup for Asked {
+    fn allows(&self, _: OriginScope, _: String) -> BoxFuture<'static, bool> {
+        let asked = Arc::clone(&self.0);
+        Box::pin(async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            false
+        })
+    }
+}
+
+#[tokio::test]
+async fn looking_up_is_limited_and_only_for_what_may_be_a_token() {
+    let Asked(asked) = Asked::default();
+    let lookup: Arc<dyn OriginLookup> = Arc::new(Asked(Arc::clone(&asked)));
+    let config = CorsConfig { lookup: Some(lookup), ..config(false, false) };
+    let app = Router::new().fallback(|| async { "answer" }).layer(layer(config, limiter()));
+    let call = async |method: &str, token: &str| {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/widget/messages?website_token={token}"))
+            .header("origin", "https://any.example")
+            .header("access-control-request-method", "POST")
+            .body(Body::empty())
+            .unwrap();
+        let ip = "203.0.113.5".parse().unwrap();
+        let (peer_trusted, forwarded, https) = (false, false, true);
+        let client = ClientIp { ip, peer: Some(ip), peer_trusted, forwarded, https, host: None };
+        request.extensions_mut().insert(client);
+        app.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    for token in ["x".repeat(65), "x".repeat(60_000), "a%2Fb".to_owned(), String::new()] {
+        assert_eq!(call("OPTIONS", &token).await, 403);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    for n in 0..298 {
+        assert_eq!(call("OPTIONS", &format!("a{n}")).await, 403);
+        assert_eq!(call("GET", &format!("b{n}")).await, 200);
+    }
+    for method in ["OPTIONS", "GET"] {
+        assert_eq!(call(method, "late").await, 429);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 596);
 }

@@ -54,6 +54,8 @@ pub struct Subject<'a> {
     pub token: Option<i64>,
     /// The visitor acting, by their token.
     pub contact: Option<&'a str>,
+    /// The website visited, by its token.
+    pub website: Option<&'a str>,
     /// Size of the content, for the classes that count bytes.
     pub bytes: Option<u64>,
 }
@@ -236,6 +238,8 @@ impl RateLimiter {
         if !self.limits(subject) {
             return groups;
         }
+        // Handlers of GET answer HEAD as well, and do the same work.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         let first = path::segments(path).next().unwrap_or_default();
         if self.inner.config.exempt.iter().any(|exempt| exempt == first) {
             if edge {
@@ -361,9 +365,11 @@ impl Inner {
         Some(match key {
             KeyKind::Ip => format!("ip:{}", ip()?),
             KeyKind::IpAndQuery(name) => {
-                let value = path::query_value(query, name)?;
+                // Who leaves the parameter out shares one bucket.
+                let value = path::query_value(query, name).unwrap_or_default();
                 format!("ip:{}:{}", ip()?, self.hash(&value))
             }
+            KeyKind::IpAndWebsite => format!("ip:{}:{}", ip()?, self.hash(subject.website?)),
             KeyKind::Path => {
                 let segments: Vec<&str> = path::segments(path).collect();
                 format!("path:{}", self.hash(&segments.join("/")))

@@ -39,6 +39,8 @@ pub(super) enum KeyKind {
     Ip,
     /// Address and a query parameter.
     IpAndQuery(&'static str),
+    /// Address and a website that only the handler knows.
+    IpAndWebsite,
     /// The path, which names a channel.
     Path,
     Email,
@@ -259,6 +261,15 @@ pub(super) const RULES: &[Rule] = &[
     // Only for changes of the address, which only the handler knows: no path of its own. Each sends a mail to an
     // address of the sender's choice.
     Rule { class: "email-change", key: KeyKind::User, balanced: &[Quota::new(5, HOUR)], ..OFF },
+    // A password, or a code, asked for once more of who is signed in: no path of its own either.
+    Rule {
+        class: "password-check",
+        key: KeyKind::User,
+        balanced: &[Quota::new(10, 15 * MINUTE), Quota::new(50, DAY)],
+        attempts: true,
+        away: Away::Halved,
+        ..OFF
+    },
     same("signup", KeyKind::Ip, &[(POST, SIGN_UP)], &[Quota::new(5, 30 * MINUTE)]),
     Rule {
         class: "signup-by-address",
@@ -316,12 +327,11 @@ pub(super) const RULES: &[Rule] = &[
         chatwoot: &[Quota::new(5, HOUR)],
         ..OFF
     },
+    // Only for visitors who are new, which only the handler knows: no path of its own.
     Rule {
         widget: true,
         class: "widget-page-inbox",
-        key: KeyKind::IpAndQuery("website_token"),
-        when: When::QueryLacks("cw_conversation"),
-        on: &[(GET, PathPattern("/widget"))],
+        key: KeyKind::IpAndWebsite,
         balanced: &[Quota::new(60, HOUR)],
         ..OFF
     },
@@ -469,6 +479,8 @@ pub(super) const RULES: &[Rule] = &[
         balanced: &[Quota::new(60, MINUTE)],
         ..OFF
     },
+    // Checked by the layer that decides on origins, before all others: no path of its own.
+    Rule { class: "preflight", balanced: &[Quota::new(600, MINUTE)], ..OFF },
     // Only for callers without a credential, which only the handler knows: no path of their own.
     Rule { class: "actuator", balanced: &[Quota::new(60, MINUTE)], ..OFF },
     Rule {

@@ -65,6 +65,7 @@ impl Members for RateClasses {
         "confirm-resend-ip",
         "confirm-resend-identity",
         "email-change",
+        "password-check",
         "signup",
         "signup-by-address",
         "signup-identity",
@@ -92,6 +93,7 @@ impl Members for RateClasses {
         "webhook-in",
         "platform",
         "csp-report",
+        "preflight",
         "actuator",
         "actuator-auth",
     ];
