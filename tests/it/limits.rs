@@ -54,7 +54,8 @@ async fn an_address_makes_so_many_visitors_by_whatever_request() {
     let config = format!("/api/v1/widget/config?website_token={token}");
     let known = app.anyone().post(&config, Value::Null).await.ok();
     let known = known["website_channel_config"]["auth_token"].as_str().expect("a token").to_owned();
-    let requests: [(&str, Method, Box<dyn Fn(usize) -> String>); 5] = [
+    type Path = Box<dyn Fn(usize) -> String>;
+    let requests: [(&str, Method, Path); 5] = [
         ("203.0.113.1", Method::GET, Box::new(|_| page.clone())),
         ("203.0.113.2", Method::HEAD, Box::new(|_| page.clone())),
         ("203.0.113.3", Method::GET, Box::new(|n| format!("{page}&cw_conversation=x{n}"))),
