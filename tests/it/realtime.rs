@@ -222,9 +222,10 @@ async fn who_knows_of_no_protocols_speaks_the_plain_one() {
     let room = room(&desk.agent).await.to_string();
     let command = json!({"command": "subscribe", "identifier": room}).to_string();
     socket.0.send(Message::text(command)).await.unwrap();
+    let first = socket.until(|frame| frame["type"] == "confirm_subscription").await;
+    assert_eq!(first[0], json!({"type": "welcome"}));
     desk.visitor_says("one").await;
     let heard = socket.until(|frame| frame["message"]["event"] == "message.created").await;
-    assert_eq!(heard[0], json!({"type": "welcome"}));
     assert!(heard.iter().all(|frame| frame.get("offset").is_none()));
 }
 
