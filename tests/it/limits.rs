@@ -48,14 +48,14 @@ async fn website(admin: &Actor) -> String {
 
 #[tokio::test]
 async fn an_address_makes_so_many_visitors_by_whatever_request() {
-    type Path = Box<dyn Fn(usize) -> String>;
+    type Path<'a> = Box<dyn Fn(usize) -> String + 'a>;
     let (app, admin) = App::start().await;
     let token = website(&admin).await;
     let page = format!("/widget?website_token={token}");
     let config = format!("/api/v1/widget/config?website_token={token}");
     let known = app.anyone().post(&config, Value::Null).await.ok();
     let known = known["website_channel_config"]["auth_token"].as_str().expect("a token").to_owned();
-    let requests: [(&str, Method, Path); 5] = [
+    let requests: [(&str, Method, Path<'_>); 5] = [
         ("203.0.113.1", Method::GET, Box::new(|_| page.clone())),
         ("203.0.113.2", Method::HEAD, Box::new(|_| page.clone())),
         ("203.0.113.3", Method::GET, Box::new(|n| format!("{page}&cw_conversation=x{n}"))),
