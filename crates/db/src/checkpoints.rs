@@ -17,16 +17,21 @@ const AGAIN_AFTER: i32 = WRITE_BACK_AT / 4;
 const WAIT_AT: i32 = 65_536;
 
 thread_local! {
-    /// Pages in the log after the last commit of this thread's connection.
+    /// Pages in the log after the last commit of this thread's connection: the hook is a plain function, that
+    /// carries nothing.
     static PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
 /// What the writer knows of its log.
 pub(crate) struct Checkpoints {
     wake: flume::Sender<()>,
+    /// The copier has done what it was woken for.
     copied: Arc<AtomicBool>,
+    /// The copier was woken for this log, and the writer has not yet copied the rest.
     copying: bool,
+    /// Pages at which something is to be done next.
     due: i32,
+    /// Pages after the commit before.
     last: i32,
 }
 
@@ -66,7 +71,9 @@ impl Checkpoints {
     pub(crate) fn committed(&mut self, conn: &Connection) {
         let pages = PAGES.get();
         if pages < self.last {
+            // The log began anew: all of it was copied.
             self.due = WRITE_BACK_AT;
+            self.copying = false;
         }
         self.last = pages;
         if pages < self.due {
@@ -103,6 +110,8 @@ mod tests {
         other: Connection,
         checkpoints: Checkpoints,
         copier: Copier,
+        /// How often the copier was woken.
+        woken: usize,
     }
 
     impl Desk {
@@ -119,7 +128,7 @@ mod tests {
             let (mut writer, other) = (open(), open());
             writer.execute_batch("create table notes (body blob)").unwrap();
             let (checkpoints, copier) = of(&mut writer).unwrap();
-            Self { _folder: folder, writer, other, checkpoints, copier }
+            Self { _folder: folder, writer, other, checkpoints, copier, woken: 0 }
         }
 
         /// Commits, and lets the copier do what it is woken for; the pages in the log.
@@ -127,6 +136,7 @@ mod tests {
             self.writer.execute("insert into notes values (zeroblob(1000000))", []).unwrap();
             self.checkpoints.committed(&self.writer);
             if self.copier.woken.try_recv().is_ok() {
+                self.woken += 1;
                 self.copier.copy(&self.other);
             }
             PAGES.get()
@@ -141,6 +151,7 @@ mod tests {
         assert!((WRITE_BACK_AT..WRITE_BACK_AT + 1000).contains(most), "{most}");
         let anew = lengths.windows(2).filter(|pair| pair[1] < pair[0]).count();
         assert!(anew >= 4, "{lengths:?}");
+        assert!(desk.woken >= anew, "the writer copied some itself: {} of {anew}", desk.woken);
     }
 
     #[test]
