@@ -489,8 +489,6 @@ async fn reset_password(
                 .ok_or_else(|| bad_link("Invalid token"))?;
             if user.confirmed_at.is_none() {
                 users::reclaim(tx, &mut user, hashed).await?;
-                user.confirmed_at = Some(tx.now());
-                users::save(tx, &mut user).await?;
             } else {
                 users::set_password(tx, &mut user, hashed, None).await?;
             }

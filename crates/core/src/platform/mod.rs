@@ -162,8 +162,6 @@ pub async fn adopt_user(
     if user.confirmed_at.is_none() {
         let password = password.cloned().unwrap_or(Hashed::unusable());
         users::reclaim(tx, &mut user, password).await?;
-        user.confirmed_at = Some(tx.now());
-        users::save(tx, &mut user).await?;
     }
     permit(tx, app, Thing::User(user.id)).await?;
     Ok(Some(user))

@@ -87,7 +87,9 @@ pub async fn of(tx: &mut Tx<'_>, owner: Owner) -> Result<Option<String>, DbError
 /// # Errors
 /// What the database says.
 pub async fn renew(tx: &mut WriteTx<'_>, owner: Owner) -> Result<String, DbError> {
-    Ok(renew_all(tx, [owner]).await?.pop().unwrap_or_default())
+    let renewed = Renewed::of(tx, owner);
+    write(tx, std::slice::from_ref(&renewed)).await?;
+    Ok(renewed.token)
 }
 
 /// A token as `tokens.renew` reads it.
@@ -98,28 +100,31 @@ struct Renewed {
     token: String,
 }
 
-/// As [`renew`], for several in one statement; the tokens in the order of their owners.
+impl Renewed {
+    fn of(tx: &WriteTx<'_>, owner: Owner) -> Self {
+        let (owner_type, owner_id) = owner.parts();
+        Self { owner_type, owner_id, token: tx.ambient().token(24) }
+    }
+}
+
+/// As [`renew`], for several in one statement.
 ///
 /// # Errors
 /// What the database says.
-pub async fn renew_all(
+pub(crate) async fn renew_all(
     tx: &mut WriteTx<'_>,
     owners: impl IntoIterator<Item = Owner>,
-) -> Result<Vec<String>, DbError> {
-    let renewed: Vec<Renewed> = owners
-        .into_iter()
-        .map(Owner::parts)
-        .map(|(owner_type, owner_id)| Renewed {
-            owner_type,
-            owner_id,
-            token: tx.ambient().token(24),
-        })
-        .collect();
-    if !renewed.is_empty() {
-        let now = tx.now();
-        tx.run(&sql::RENEW, args![Json(&renewed), now]).await?;
+) -> Result<(), DbError> {
+    let renewed: Vec<Renewed> = owners.into_iter().map(|owner| Renewed::of(tx, owner)).collect();
+    if renewed.is_empty() {
+        return Ok(());
     }
-    Ok(renewed.into_iter().map(|renewed| renewed.token).collect())
+    write(tx, &renewed).await
+}
+
+async fn write(tx: &mut WriteTx<'_>, renewed: &[Renewed]) -> Result<(), DbError> {
+    let now = tx.now();
+    tx.run(&sql::RENEW, args![Json(renewed), now]).await.map(|_| ())
 }
 
 /// Takes an owner's token away.

@@ -11,11 +11,13 @@ mod user;
 
 pub use profile::{Membership, Profile, memberships};
 pub use push::UserPush;
-pub use reclaim::{reclaim, reclaim_all};
+pub use reclaim::reclaim;
+pub(crate) use reclaim::reclaim_all;
 pub use user::{
-    NewUser, User, by_email, check_name, create, create_all, delete, get, lock, lock_by_email,
-    lock_by_emails, renew_hash, save, set_password,
+    NewUser, User, by_email, check_name, create, delete, get, lock, lock_by_email, renew_hash,
+    save, set_password,
 };
+pub(crate) use user::{create_all, lock_by_emails};
 
 use chatwarden_db::{Timestamp, Tx};
 

@@ -3,7 +3,7 @@
 use chatwarden_db::{Json, WriteTx, args};
 use serde::Serialize;
 
-use super::{User, sql};
+use super::{User, save, sql};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::passwords::Hashed;
@@ -18,20 +18,22 @@ struct Taken {
 }
 
 /// Takes a [locked](super::lock) person who never confirmed the address away from whoever signed up with it: of
-/// all that lets somebody in or tells them anything, only `password` is left. For the moment at which the person
-/// becomes more than whoever signed up: an account invites them, or the address is confirmed.
+/// all that lets somebody in or tells them anything, only `password` is left. The address is confirmed with that.
 ///
 /// # Errors
 /// What the database says.
 pub async fn reclaim(tx: &mut WriteTx<'_>, user: &mut User, password: Hashed) -> Result<()> {
-    reclaim_all(tx, std::slice::from_mut(user), &password).await
+    reclaim_all(tx, std::slice::from_mut(user), &password).await?;
+    user.confirmed_at = Some(tx.now());
+    save(tx, user).await
 }
 
-/// As [`reclaim`], for several, in as many statements as for one.
+/// As [`reclaim`], for several whom an account invites, in as many statements as for one: they have yet to confirm
+/// their addresses.
 ///
 /// # Errors
 /// What the database says.
-pub async fn reclaim_all(
+pub(crate) async fn reclaim_all(
     tx: &mut WriteTx<'_>,
     users: &mut [User],
     password: &Hashed,

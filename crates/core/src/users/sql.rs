@@ -26,21 +26,20 @@ macro_rules! user_columns {
 }
 
 statements! {
-    /// $1 people, $2 now; their ids in the order of the people. A fork: a list of rows is a document, which each engine
-    /// reads its own way.
-    INSERT: (UserId,) = "users.insert",
+    /// $1 people, $2 now; ids by address. A fork: a list of rows is a document, which each engine reads its own way.
+    INSERT: (UserId, String) = "users.insert",
         sqlite: "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token,
                 confirmed_at, ui_settings, custom_attributes, created_at, updated_at)
             select value ->> 'email', value ->> 'email', 'email', value ->> 'name', value ->> 'display_name',
                 value ->> 'encrypted_password', value ->> 'pubsub_token', value ->> 'confirmed_at', '{}',
                 value -> 'custom_attributes', ?2, ?2
-            from json_each(?1) where true order by key returning id",
+            from json_each(?1) where true order by key returning id, email",
         postgres: "insert into users (email, uid, provider, name, display_name, encrypted_password, pubsub_token,
                 confirmed_at, ui_settings, custom_attributes, created_at, updated_at)
             select j ->> 'email', j ->> 'email', 'email', j ->> 'name', j ->> 'display_name',
                 j ->> 'encrypted_password', j ->> 'pubsub_token', (j ->> 'confirmed_at')::bigint, '{}',
                 j -> 'custom_attributes', $2, $2
-            from jsonb_array_elements($1::text::jsonb) with ordinality as t(j, n) order by n returning id";
+            from jsonb_array_elements($1::text::jsonb) with ordinality as t(j, n) order by n returning id, email";
     /// $1 user
     GET: User = "users.get", (concat!("select ", user_columns!(), " from users u where u.id = $1"));
     /// $1 user

@@ -1,5 +1,7 @@
 //! The person behind memberships: who signs in.
 
+use std::collections::HashMap;
+
 use chatwarden_db::{Json, OnConflict as _, Timestamp, Tx, WriteTx, args};
 use serde::Serialize;
 use serde_json::Value;
@@ -126,7 +128,7 @@ pub async fn create(tx: &mut WriteTx<'_>, new: NewUser) -> Result<User> {
 ///
 /// # Errors
 /// As [`create`].
-pub async fn create_all(tx: &mut WriteTx<'_>, new: Vec<NewUser>) -> Result<Vec<User>> {
+pub(crate) async fn create_all(tx: &mut WriteTx<'_>, new: Vec<NewUser>) -> Result<Vec<User>> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
@@ -150,17 +152,20 @@ pub async fn create_all(tx: &mut WriteTx<'_>, new: Vec<NewUser>) -> Result<Vec<U
             custom_attributes: &new.custom_attributes,
         })
         .collect();
-    let ids = tx
+    let made = tx
         .all(&sql::INSERT, args![Json(&rows), now])
         .await
         .on_conflict("users_email_key", taken)?;
-    tokens::renew_all(tx, ids.iter().map(|(id,)| Owner::User(*id))).await?;
-    let made = ids.into_iter().zip(new).zip(pubsub_tokens);
-    Ok(made
-        .map(|(((id,), new), pubsub_token)| {
+    // `returning` promises no order, and no address may get another's id.
+    let mut ids: HashMap<String, UserId> =
+        made.into_iter().map(|(id, email)| (email, id)).collect();
+    tokens::renew_all(tx, ids.values().map(|id| Owner::User(*id))).await?;
+    new.into_iter()
+        .zip(pubsub_tokens)
+        .map(|(new, pubsub_token)| {
             crate::meters::user(tx);
-            User {
-                id,
+            Ok(User {
+                id: ids.remove(&new.email).ok_or(Error::NotFound)?,
                 uid: new.email.clone(),
                 email: new.email,
                 provider: "email".to_owned(),
@@ -177,9 +182,9 @@ pub async fn create_all(tx: &mut WriteTx<'_>, new: Vec<NewUser>) -> Result<Vec<U
                 avatar: None,
                 created_at: now,
                 updated_at: now,
-            }
+            })
         })
-        .collect())
+        .collect()
 }
 
 /// A person.
@@ -218,7 +223,7 @@ pub async fn lock_by_email(tx: &mut WriteTx<'_>, email: &str) -> Result<Option<U
 ///
 /// # Errors
 /// What the database says.
-pub async fn lock_by_emails(tx: &mut WriteTx<'_>, emails: &[String]) -> Result<Vec<User>> {
+pub(crate) async fn lock_by_emails(tx: &mut WriteTx<'_>, emails: &[String]) -> Result<Vec<User>> {
     Ok(tx.all(&sql::LOCK_BY_EMAILS, args![emails]).await?)
 }
 
