@@ -8,7 +8,7 @@ use super::{Message, NewMessage, Sent};
 use crate::ids::{ConversationId, InboxId, MessageId};
 use crate::scope::Scope;
 
-/// What is read of messages `m`, and of who sent them.
+/// What is read of messages `m` of the account $1, and of who sent them.
 macro_rules! sent_select {
     () => {
         sent_select!("messages")
@@ -23,9 +23,9 @@ macro_rules! sent_select {
             $crate::contact_columns!(),
             ", su.id, su.name, su.display_name, sau.availability, sau.auto_offline, su.avatar, sb.id, sb.name, sb.avatar \
              from ", $messages, " m \
-             left join contacts ct on m.sender_type = 'Contact' and ct.account_id = m.account_id and ct.id = m.sender_id \
+             left join contacts ct on m.sender_type = 'Contact' and ct.account_id = $1 and ct.id = m.sender_id \
              left join users su on m.sender_type = 'User' and su.id = m.sender_id \
-             left join account_users sau on sau.account_id = m.account_id and sau.user_id = su.id \
+             left join account_users sau on sau.account_id = $1 and sau.user_id = su.id \
              left join agent_bots sb on m.sender_type = 'AgentBot' and sb.id = m.sender_id "
         )
     };
