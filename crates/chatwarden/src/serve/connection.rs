@@ -42,6 +42,8 @@ pub struct Limits {
     /// Time an HTTP/1 connection may be silent between requests. Keep it above what the proxies in
     /// front reuse connections for (nginx: 60 s), or they run into closed ones.
     pub idle: Duration,
+    /// Time a client may leave an answer lying without taking a byte of it.
+    pub stalled: Duration,
     /// Header fields of a request.
     pub headers: usize,
     /// Bytes of an HTTP/2 header list.
@@ -53,6 +55,7 @@ impl Default for Limits {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(30),
             headers: 64,
             header_bytes: 16 * 1024,
         }

@@ -1,4 +1,5 @@
-//! How long a connection may keep us waiting: for the head of a request, and between requests.
+//! How long a connection may keep us waiting: for the head of a request, between requests, and for it to take
+//! what it asked for.
 //!
 //! hyper has one timer for both, and none before the first byte. A proxy that keeps connections for
 //! a minute needs the second limit long; a client that trickles headers needs the first one short.
@@ -71,7 +72,8 @@ enum Waiting {
     Idle,
 }
 
-/// A stream that fails when a head takes too long, and ends when nothing is asked for too long.
+/// A stream that fails when a head takes too long or nothing of an answer is taken for too long, and ends when
+/// nothing is asked for too long.
 pub(super) struct Patient<S> {
     stream: S,
     exchanges: Arc<Exchanges>,
@@ -80,6 +82,8 @@ pub(super) struct Patient<S> {
     /// How many requests had ended when `waiting` was set.
     since: usize,
     timer: Pin<Box<Sleep>>,
+    /// Runs while the client takes nothing: most never let it come to that.
+    stalled: Option<Pin<Box<Sleep>>>,
     /// HTTP/2 watches itself by pings once it is established.
     multiplexed: bool,
 }
@@ -93,6 +97,7 @@ impl<S> Patient<S> {
             waiting: Some(Waiting::Head),
             since: 0,
             timer: Box::pin(sleep(limits.head)),
+            stalled: None,
             multiplexed: false,
         }
     }
@@ -114,6 +119,21 @@ impl<S> Patient<S> {
             self.wait(Waiting::Idle, self.limits.idle);
         }
         self.since = ended;
+    }
+
+    /// Fails what has been written for too long without a byte being taken.
+    fn unless_stalled(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.limits.stalled;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -155,7 +175,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.unless_stalled(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,7 +192,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.unless_stalled(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -255,6 +277,23 @@ mod tests {
         assert_eq!(fixture.read().await, None);
         drop(exchange);
         assert_eq!(fixture.read().await, Some((Ok(0), 3675)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_is_given_up() {
+        let Fixture { mut client, mut server, exchanges, start } = Fixture::new();
+        let _under_way = Exchanges::begin(&exchanges);
+        // What is taken slowly is taken: 64 bytes fit on the way.
+        for _ in 0..3 {
+            server.write_all(&[0; 64]).await.expect("written");
+            tokio::time::advance(Duration::from_secs(29)).await;
+            client.read_exact(&mut [0; 64]).await.expect("taken");
+        }
+        let slow = server.write_all(&[0; 65]).await.expect_err("nobody takes it");
+        assert_eq!(
+            (slow.kind(), start.elapsed().as_secs()),
+            (io::ErrorKind::TimedOut, 3 * 29 + 30)
+        );
     }
 
     #[tokio::test(start_paused = true)]
