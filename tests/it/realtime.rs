@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chatwarden_db::args;
+use chatwarden_jobs::outbox;
 use chatwarden_testkit::{Actor, App};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -95,6 +97,12 @@ struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Socket {
     /// Connects and subscribes, and gets back what it missed where a history is asked for.
     async fn open(address: SocketAddr, room: &Value, history: Value) -> Self {
+        let mut this = Self::subscribing(address, room, history).await;
+        this.until(|frame| frame["type"] == "confirm_subscription").await;
+        this
+    }
+
+    async fn subscribing(address: SocketAddr, room: &Value, history: Value) -> Self {
         let mut request = format!("ws://{address}/cable").into_client_request().unwrap();
         let protocol = "actioncable-v1-ext-json".parse().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocol);
@@ -105,19 +113,20 @@ impl Socket {
             command["history"] = history;
         }
         this.0.send(Message::text(command.to_string())).await.unwrap();
-        this.until(|frame| frame["type"] == "confirm_subscription").await;
         this
     }
 
     async fn next(&mut self) -> Value {
-        loop {
-            let frame = tokio::time::timeout(Duration::from_secs(20), self.0.next()).await;
-            let frame = frame.expect("a frame in time").expect("an open socket").unwrap();
-            let frame: Value = serde_json::from_str(frame.to_text().unwrap()).unwrap();
-            if frame["type"] != "ping" {
-                return frame;
+        let next = async {
+            loop {
+                let frame = self.0.next().await.expect("an open socket").unwrap();
+                let frame: Value = serde_json::from_str(frame.to_text().unwrap()).unwrap();
+                if frame["type"] != "ping" {
+                    return frame;
+                }
             }
-        }
+        };
+        tokio::time::timeout(Duration::from_secs(20), next).await.expect("a frame besides pings")
     }
 
     /// What comes before a frame, and the frame.
@@ -203,6 +212,27 @@ async fn a_socket_that_was_away_catches_up_exactly_what_it_missed() {
     );
 }
 
+/// As where a node dies between its commit and what follows: the database knows.
+#[tokio::test]
+async fn rights_that_were_taken_away_and_told_to_nobody_are_gone_all_the_same() {
+    chatwarden_db::statements! {
+        LEAVE: () = "test.leave", "delete from account_users where user_id = $1";
+    }
+    let desk = desk().await;
+    let mut socket = desk.socket_of(&desk.agent).await;
+    let token = room(&desk.agent).await["pubsub_token"].as_str().unwrap().to_owned();
+    let agent = desk.agent.id;
+    let left = desk.app.db().write(async move |tx| {
+        tx.run(&LEAVE, args![agent]).await?;
+        chatwarden_core::events::refresh(tx, token);
+        outbox::flush(tx).await
+    });
+    left.await.unwrap();
+    desk.app.advance(Duration::from_secs(10));
+    desk.app.settle().await;
+    socket.until(|frame| frame["type"] == "reject_subscription").await;
+}
+
 #[tokio::test]
 async fn a_position_of_another_database_is_refused() {
     let desk = desk().await;
@@ -239,6 +269,22 @@ async fn a_frame_longer_than_a_command_ends_the_socket() {
     stream.write_all(&head).await.unwrap();
     let end = async { while let Some(Ok(_)) = socket.0.next().await {} };
     tokio::time::timeout(Duration::from_secs(20), end).await.expect("it ends");
+}
+
+#[tokio::test]
+async fn a_visitor_has_no_more_than_ten_pages_open() {
+    let desk = desk().await;
+    let mut pages = Vec::new();
+    for _ in 0..10 {
+        pages.push(Socket::open(desk.address, &desk.visitor, Value::Null).await);
+    }
+    let mut one_more = Socket::subscribing(desk.address, &desk.visitor, Value::Null).await;
+    one_more.until(|frame| frame["type"] == "reject_subscription").await;
+    desk.visitor_says("Hello").await;
+    for page in &mut pages {
+        page.events_until("Hello").await;
+    }
+    desk.socket_of(&desk.agent).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use chatwarden_core::Store;
 use chatwarden_core::ids::{AccountId, UserId};
 use chatwarden_core::rooms::{self, Occupant};
 use chatwarden_db::Timestamp;
+use chatwarden_guard::{ClientIp, Subject};
 use chatwarden_jobs::outbox;
 use futures::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
@@ -26,6 +27,9 @@ use crate::presence::Board;
 
 /// The largest frame a client may send: an identifier and a command.
 const FRAME_LIMIT: usize = 64 * 1024;
+/// Pages that somebody may have open, on each node (operations.md §5.1, `ws-connect`).
+const SOCKETS_OF_USER: usize = 20;
+const SOCKETS_OF_CONTACT: usize = 10;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/cable", get(connect))
@@ -43,17 +47,23 @@ async fn connect(State(app): State<App>, request: Request) -> Response {
         metrics::counter!("chatwoot.websocket.connections", "kind" => "unknown", "outcome" => "rejected").increment(1);
         return (StatusCode::NOT_FOUND, "Page not found").into_response();
     };
+    let client = parts.extensions.get::<ClientIp>();
+    let subject = Subject { client, ..Subject::default() };
+    let limited = app.limiter().applies("ws-connect", &subject);
     upgrade
         .max_message_size(FRAME_LIMIT)
         .max_frame_size(FRAME_LIMIT)
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
         .protocols([protocol.name()])
-        .on_upgrade(move |socket| run(app, protocol, socket))
+        .on_upgrade(move |socket| run(app, protocol, limited, socket))
 }
 
-async fn run(app: App, protocol: Protocol, socket: WebSocket) {
-    let (connection, waiting) = app.hub().connect(protocol, app.channels().clone());
+async fn run(app: App, protocol: Protocol, limited: bool, socket: WebSocket) {
+    let (mut connection, waiting) = app.hub().connect(protocol, app.channels().clone());
+    if limited {
+        connection.limit();
+    }
     let (sink, stream) = socket.split();
     let incoming = stream.map(|frame| match frame {
         Ok(Message::Text(text)) => Incoming::Text(text.as_str().to_owned()),
@@ -113,6 +123,10 @@ impl Channel for RoomChannel {
                 Refusal::Unavailable
             })?
             .ok_or(Refusal::Denied)?;
+        let (kind, at_once) = match room.occupant {
+            Occupant::User(..) => ("agent", SOCKETS_OF_USER),
+            Occupant::Contact(..) => ("contact", SOCKETS_OF_CONTACT),
+        };
         let occupant = Present {
             store: self.store.clone(),
             board: self.board.clone(),
@@ -121,10 +135,8 @@ impl Channel for RoomChannel {
         Ok(Subscribed {
             primary,
             streams: room.streams.into_iter().map(Arc::from).collect(),
-            kind: match room.occupant {
-                Occupant::User(..) => "agent",
-                Occupant::Contact(..) => "contact",
-            },
+            kind,
+            at_once,
             greeting: occupant.seen().await,
             subscriber: Arc::new(occupant),
         })

@@ -11,7 +11,7 @@ use crate::publication::Publication;
 #[async_trait::async_trait]
 pub trait Channel: Send + Sync {
     /// Decides a subscription. `params` is the whole identifier object. Called again with the same
-    /// object when [`crate::Hub::refresh`] asks for it, so it must not have effects that hurt when
+    /// object when [`crate::Signal::Refresh`] asks for it, so it must not have effects that hurt when
     /// repeated.
     ///
     /// # Errors
@@ -28,6 +28,9 @@ pub struct Subscribed {
     pub streams: Vec<Arc<str>>,
     /// Kind of subscriber, a label of meters: `agent`, `contact`.
     pub kind: &'static str,
+    /// How many subscriptions of a node may hold this primary stream at a time, where limits apply: more are
+    /// rejected ([`crate::Connection::limit`]).
+    pub at_once: usize,
     /// Messages (JSON) for this subscription, sent right after the confirmation; not sent when the
     /// subscription is refreshed.
     pub greeting: Vec<Arc<str>>,

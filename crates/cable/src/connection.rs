@@ -20,9 +20,9 @@ const UNKNOWN: &str = "unknown";
 const BURST: u32 = 60;
 /// How long it takes to earn another one.
 const EARNS: Duration = Duration::from_millis(200);
-/// How many others a frame costs that asks for history: it is looked for among all of the account's.
+/// Frames charged besides for a history, which is looked for in all of the account's log.
 const HISTORY: u32 = 10;
-/// Subscriptions refused, and no client would ask for more.
+/// Subscriptions refused in a row, after which the socket is closed: no client of ours asks for so many.
 const REFUSALS: u32 = 20;
 
 /// One socket: takes what the client sends; what is to be written comes out of the
@@ -38,6 +38,7 @@ pub struct Connection {
     /// The first decision was counted.
     counted: bool,
     refused: u32,
+    limited: bool,
     /// When all that was sent is paid for, at a frame for each [`EARNS`].
     paid_at: Instant,
     peer_code: Option<u16>,
@@ -62,9 +63,15 @@ impl Connection {
             kind: UNKNOWN,
             counted: false,
             refused: 0,
+            limited: false,
             paid_at: Instant::now(),
             peer_code: None,
         }
+    }
+
+    /// Has the limits of [`crate::Subscribed::at_once`] apply to this socket.
+    pub fn limit(&mut self) {
+        self.limited = true;
     }
 
     /// Takes a text frame. Replays wait for room in the outbox, so the outbox must be drained
@@ -132,8 +139,13 @@ impl Connection {
             Err(Refusal::Denied) => return self.reject(identifier),
             Err(Refusal::Unavailable) => return self.queue.close(DisconnectReason::Unavailable),
         };
-        self.count(accepted.kind);
         let primary = Arc::clone(&accepted.primary);
+        if self.limited && self.hub.registry().holding(&primary) >= accepted.at_once {
+            tracing::debug!(connection = self.id, kind = accepted.kind, "too many sockets");
+            return self.reject(identifier);
+        }
+        self.count(accepted.kind);
+        self.refused = 0;
         let greeting = std::mem::take(&mut accepted.greeting);
         let subscription = Subscription::new(
             self.hub.next_id(),

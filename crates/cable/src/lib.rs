@@ -5,9 +5,9 @@
 //! [`Subscriber`].
 //!
 //! ```text
-//!  writer ── Hub::publish ──┬─ this node's subscriptions ── Outbox ── serve ── socket
+//!  writer ── Hub::tell ─────┬─ this node's subscriptions ── Outbox ── serve ── socket
 //!                           └─ Bus::send ── other nodes ── Hub::receive ── their subscriptions
-//!  database tail ── Hub::deliver (repeats are dropped by id)
+//!  database tail ── Hub::receive (repeats are dropped by id)
 //! ```
 //!
 //! Delivery is at least once per subscription: a publication may reach a hub by its writer, by the

@@ -26,7 +26,9 @@ pub struct Publication {
 pub enum Signal {
     /// Deliver this to your subscriptions.
     Publication(Arc<Publication>),
-    /// Ask the channel again for every subscription with this primary stream.
+    /// Ask the channel again for every subscription with this primary stream: their streams are replaced, or the
+    /// subscription is dropped with `reject_subscription`. When a node may have missed one, it asks again for all
+    /// its subscriptions.
     Refresh(Arc<str>),
     /// The sender could not tell everything: fill up from the database.
     CatchUp,

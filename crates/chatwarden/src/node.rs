@@ -11,6 +11,7 @@ use chatwarden_api::presence::Board;
 use chatwarden_api::{App, Around};
 use chatwarden_cable::{Bus, Hub, HubConfig, Link, Signal};
 use chatwarden_core::desk::Desk;
+use chatwarden_core::events;
 use chatwarden_core::outside::Outside;
 use chatwarden_core::store::{Publisher, Store};
 use chatwarden_db::Db;
@@ -73,16 +74,23 @@ struct ToHub(Arc<Hub>);
 
 impl Publisher for ToHub {
     fn publish(&self, stored: Vec<Stored>) {
-        for entry in stored {
-            self.0.publish(publication(entry));
+        for signal in stored.into_iter().flat_map(signals) {
+            self.0.tell(signal);
         }
     }
+}
 
-    fn refresh(&self, tokens: Vec<String>) {
-        for token in tokens {
-            self.0.refresh(&token);
-        }
+/// What the nodes tell each other of an entry.
+fn signals(stored: Stored) -> Vec<Signal> {
+    if stored.entry.event == events::REFRESH {
+        return stored
+            .entry
+            .streams
+            .into_iter()
+            .map(|token| Signal::Refresh(token.into()))
+            .collect();
     }
+    vec![Signal::Publication(Arc::new(publication(stored)))]
 }
 
 /// How often the log is looked at while the nodes hear each other: a node that is cut off can't
@@ -118,8 +126,8 @@ async fn follow(db: Db, hub: Arc<Hub>) {
                 }
             }
             Ok(stored) => {
-                for entry in stored {
-                    hub.deliver(Arc::new(publication(entry)));
+                for signal in stored.into_iter().flat_map(signals) {
+                    hub.receive(signal);
                 }
             }
             Err(error) => {

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use chatwarden_db::{Db, DbError, Tx, WriteTx};
 use chatwarden_jobs::{outbox, trace};
 
-use crate::events::{self, Refreshes};
+use crate::events;
 
 /// Takes what a commit made known, at once: the bus to the sockets.
 pub trait Publisher: Send + Sync {
-    /// Publishes events, in order. Must not block.
+    /// Publishes events, in order, and has subscriptions checked again ([`events::REFRESH`]). Must not block.
     fn publish(&self, stored: Vec<outbox::Stored>);
-    /// Has the subscriptions that hold these tokens checked again. Must not block.
-    fn refresh(&self, tokens: Vec<String>);
 }
 
 /// The database, and who hears of its commits.
@@ -71,16 +69,10 @@ impl Store {
                 trace::carry(tx, cause);
                 let value = body(tx).await?;
                 let stored = events::flush(tx).await?;
-                let refreshes = std::mem::take(&mut tx.local::<Refreshes>().0);
-                if !stored.is_empty() || !refreshes.is_empty() {
+                if !stored.is_empty() {
                     tx.after_commit(move || {
-                        if !stored.is_empty() {
-                            publisher.publish(stored);
-                            chatwarden_jobs::Wake::relay();
-                        }
-                        if !refreshes.is_empty() {
-                            publisher.refresh(refreshes);
-                        }
+                        publisher.publish(stored);
+                        chatwarden_jobs::Wake::relay();
                     });
                 }
                 Ok(value)

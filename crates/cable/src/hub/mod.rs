@@ -130,50 +130,39 @@ impl Hub {
         (Connection::new(Arc::clone(self), id, protocol, channels, queue), outbox)
     }
 
-    /// Delivers here and tells the other nodes. To be called after the commit; neither waits nor
-    /// fails. Returns the number of subscriptions reached on this node.
-    pub fn publish(&self, publication: Publication) -> usize {
-        let publication = Arc::new(publication);
-        self.bus.send(&Signal::Publication(Arc::clone(&publication)));
-        self.deliver(publication)
+    /// Does it here and tells the other nodes. To be called after the commit; neither waits nor fails. Returns the
+    /// number of subscriptions reached on this node.
+    pub fn tell(&self, signal: Signal) -> usize {
+        self.bus.send(&signal);
+        self.receive(signal)
     }
 
-    /// Delivers on this node only: for the tail of the database. What was delivered already is
-    /// dropped.
-    pub fn deliver(&self, publication: Arc<Publication>) -> usize {
+    /// Does what was said elsewhere, or stands in the database; the number of subscriptions reached.
+    pub fn receive(&self, signal: Signal) -> usize {
+        match signal {
+            Signal::Publication(publication) => self.deliver(&publication),
+            Signal::Refresh(primary) => {
+                self.refreshes.ask(primary, &self.registry);
+                0
+            }
+            // The bus counts it as a gap; the tail of the database watches for those.
+            Signal::CatchUp => 0,
+        }
+    }
+
+    /// What was delivered already is dropped.
+    fn deliver(&self, publication: &Arc<Publication>) -> usize {
         if publication.id > 0 && !self.recent.insert(publication.id) {
             self.meters.repeats.increment(1);
             return 0;
         }
         let subscriptions = self.registry.listening(&publication.streams);
-        subscriptions.iter().filter(|subscription| subscription.deliver(&publication)).count()
-    }
-
-    /// Asks the channel again for every subscription with this primary stream, on all nodes:
-    /// their streams are replaced, or the subscription is dropped with `reject_subscription`. To
-    /// be called after the commit of what changed (memberships, tokens). When a node may have
-    /// missed one, it asks again for all its subscriptions.
-    pub fn refresh(&self, primary: &str) {
-        let primary: Arc<str> = Arc::from(primary);
-        self.bus.send(&Signal::Refresh(Arc::clone(&primary)));
-        self.refreshes.ask(primary, &self.registry);
-    }
-
-    /// Does what another node said.
-    pub fn receive(&self, signal: Signal) {
-        match signal {
-            Signal::Publication(publication) => {
-                self.deliver(publication);
-            }
-            Signal::Refresh(primary) => self.refreshes.ask(primary, &self.registry),
-            // The bus counts it as a gap; the tail of the database watches for those.
-            Signal::CatchUp => {}
-        }
+        subscriptions.iter().filter(|subscription| subscription.deliver(publication)).count()
     }
 
     /// Sends all sockets away: each gets the disconnect frame (`server_restart`) and is closed with
-    /// 1012 at a random moment within `spread`. New ones are sent away at once. Returns when the
-    /// last was told; the sockets themselves end on the tasks that serve them.
+    /// 1012 at a random moment within `spread`. New ones are sent away at once. Returns when all
+    /// are closed, which none takes longer for than [`crate::serve`] lets it.
     pub async fn drain(&self, spread: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let jitter = RandomState::new();
@@ -192,6 +181,7 @@ impl Hub {
             tokio::time::sleep_until(start + after).await;
             queue.close(DisconnectReason::ServerRestart);
         }
+        self.sockets.all_gone().await;
     }
 
     /// Open sockets of this node.

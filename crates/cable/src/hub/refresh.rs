@@ -45,7 +45,7 @@ impl Refreshes {
                 state.log.pop_front();
             }
         }
-        if registry.is_primary(&primary) {
+        if registry.holding(&primary) > 0 {
             self.state.lock().wait_for(primary);
             self.asked.notify_one();
         }

@@ -72,9 +72,10 @@ impl Registry {
         found
     }
 
-    /// True when a subscription has this primary stream.
-    pub fn is_primary(&self, stream: &Arc<str>) -> bool {
-        self.listening(std::slice::from_ref(stream)).iter().any(|one| one.primary() == *stream)
+    /// How many subscriptions have this primary stream.
+    pub fn holding(&self, stream: &Arc<str>) -> usize {
+        let listening = self.listening(std::slice::from_ref(stream));
+        listening.iter().filter(|one| one.primary() == *stream).count()
     }
 
     /// All primary streams.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::queue::Queue;
 
@@ -19,11 +20,16 @@ const SLOTS: usize = 30;
 pub(crate) struct Sockets {
     slots: Vec<Mutex<HashMap<u64, Arc<Queue>>>>,
     due: AtomicUsize,
+    gone: Notify,
 }
 
 impl Sockets {
     pub fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Mutex::default()).collect(), due: AtomicUsize::new(0) }
+        Self {
+            slots: (0..SLOTS).map(|_| Mutex::default()).collect(),
+            due: AtomicUsize::new(0),
+            gone: Notify::new(),
+        }
     }
 
     fn slot(&self, id: u64) -> Option<&Mutex<HashMap<u64, Arc<Queue>>>> {
@@ -39,6 +45,18 @@ impl Sockets {
     pub fn remove(&self, id: u64) {
         if let Some(slot) = self.slot(id) {
             slot.lock().remove(&id);
+            self.gone.notify_waiters();
+        }
+    }
+
+    /// Resolves when none is open.
+    pub async fn all_gone(&self) {
+        loop {
+            let gone = self.gone.notified();
+            if self.count() == 0 {
+                return;
+            }
+            gone.await;
         }
     }
 

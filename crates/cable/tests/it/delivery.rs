@@ -17,13 +17,13 @@ async fn a_publication_arrives_once_however_many_streams_match() {
     let mut a = stage.subscriber("a").await;
     let mut b = stage.subscriber("b").await;
     let mut c = stage.subscriber("c").await;
-    let reached = stage.hub.publish(publication(1, &["account", "a", "team", "account"]));
+    let reached = stage.publish(publication(1, &["account", "a", "team", "account"]));
     assert_eq!(reached, 2);
     assert_eq!(a.frames(), [json!({"identifier": identifier("a"), "message": message(1)})]);
     assert_eq!(b.frames(), [json!({"identifier": identifier("b"), "message": message(1)})]);
     assert!(c.frames().is_empty());
-    assert_eq!(stage.hub.publish(publication(2, &["nobody"])), 0);
-    assert_eq!(stage.hub.publish(publication(3, &[])), 0);
+    assert_eq!(stage.publish(publication(2, &["nobody"])), 0);
+    assert_eq!(stage.publish(publication(3, &[])), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +34,7 @@ async fn one_socket_with_two_subscriptions_hears_it_on_both() {
     let mut socket = stage.subscriber("a").await;
     socket.subscribe("b").await;
     assert_eq!(socket.frames(), [confirmed("b")]);
-    stage.hub.publish(publication(1, &["account"]));
+    stage.publish(publication(1, &["account"]));
     let identifiers: Vec<_> =
         socket.frames().into_iter().map(|frame| frame["identifier"].clone()).collect();
     assert_eq!(identifiers, [json!(identifier("a")), json!(identifier("b"))]);
@@ -49,7 +49,7 @@ async fn the_excepted_party_is_left_out() {
     let mut b = stage.subscriber("b").await;
     let mut typing = publication(0, &["account", "a", "b"]);
     typing.except = Some("a".into());
-    assert_eq!(stage.hub.publish(typing), 1);
+    assert_eq!(stage.publish(typing), 1);
     assert!(a.frames().is_empty());
     assert_eq!(b.messages(), [message(0)]);
 }
@@ -59,10 +59,10 @@ async fn repeats_are_dropped_by_id_and_only_stored_ones() {
     let stage = Stage::new();
     stage.allow("a", &[]);
     let mut a = stage.subscriber("a").await;
-    stage.hub.publish(publication(1, &["a"]));
-    assert_eq!(stage.hub.deliver(Arc::new(publication(1, &["a"]))), 0);
-    stage.hub.publish(publication(0, &["a"]));
-    stage.hub.publish(publication(0, &["a"]));
+    stage.publish(publication(1, &["a"]));
+    assert_eq!(stage.deliver(publication(1, &["a"])), 0);
+    stage.publish(publication(0, &["a"]));
+    stage.publish(publication(0, &["a"]));
     assert_eq!(a.messages(), [message(1), message(0), message(0)]);
 }
 
@@ -74,8 +74,8 @@ async fn positions_are_told_in_the_extended_protocol_only() {
     let mut extended = stage.connect(Protocol::V1ExtJson);
     extended.subscribe("a").await;
     extended.frames();
-    stage.hub.publish(publication(7, &["a"]));
-    stage.hub.publish(publication(0, &["a"]));
+    stage.publish(publication(7, &["a"]));
+    stage.publish(publication(0, &["a"]));
     assert_eq!(plain.frames()[0], json!({"identifier": identifier("a"), "message": message(7)}));
     let frames = extended.frames();
     assert_eq!(frames[0]["offset"], 7);
@@ -99,11 +99,11 @@ async fn a_slow_reader_is_sent_away_without_harm_to_others() {
     let mut slow = stage.subscriber("slow").await;
     let mut fast = stage.subscriber("fast").await;
     for id in 1..=4 {
-        assert_eq!(stage.hub.publish(publication(id, &["account"])), 2);
+        assert_eq!(stage.publish(publication(id, &["account"])), 2);
         assert_eq!(fast.messages(), [message(id)]);
     }
-    assert_eq!(stage.hub.publish(publication(5, &["account"])), 1, "one frame too many");
-    assert_eq!(stage.hub.publish(publication(6, &["account"])), 1);
+    assert_eq!(stage.publish(publication(5, &["account"])), 1, "one frame too many");
+    assert_eq!(stage.publish(publication(6, &["account"])), 1);
     assert_eq!(fast.messages(), [message(5), message(6)]);
     assert_eq!(
         slow.frames(),

@@ -56,11 +56,11 @@ async fn sockets_frames_and_fan_out_are_counted() {
 
     let mut committed = publication(1, &["t"]);
     committed.at = NOW - 250_000;
-    stage.hub.publish(committed.clone());
-    stage.hub.publish(committed);
+    stage.publish(committed.clone());
+    stage.publish(committed);
     subscriber.frames();
     for id in 2..=4 {
-        stage.hub.publish(publication(id, &["t"]));
+        stage.publish(publication(id, &["t"]));
     }
     refused.connection.peer_closed(Some(4999));
     drop((subscriber, refused, abandoned));

@@ -52,11 +52,11 @@ async fn a_publication_reaches_the_other_node_once() {
     there.allow("t", &[]);
     let mut a = here.subscriber("t").await;
     let mut b = there.subscriber("t").await;
-    assert_eq!(here.hub.publish(publication(1, &["t"])), 1);
+    assert_eq!(here.publish(publication(1, &["t"])), 1);
     settle().await;
     // The tail of the database finds it as well.
-    here.hub.deliver(Arc::new(publication(1, &["t"])));
-    there.hub.deliver(Arc::new(publication(1, &["t"])));
+    here.deliver(publication(1, &["t"]));
+    there.deliver(publication(1, &["t"]));
     assert_eq!(a.messages(), [message(1)]);
     assert_eq!(b.messages(), [message(1)]);
 }
@@ -67,7 +67,7 @@ async fn a_refresh_reaches_the_other_node() {
     there.allow("t", &[]);
     let mut b = there.subscriber("t").await;
     there.refuse("t", Refusal::Denied);
-    here.hub.refresh("t");
+    here.refresh("t");
     settle().await;
     assert_eq!(b.frames(), [rejected("t")]);
 }
@@ -86,7 +86,7 @@ async fn after_a_gap_everything_is_asked_again() {
     state.send_modify(|state| *state = BusState { link: Link::Up, gaps: 1 });
     settle().await;
     assert_eq!(t.frames(), [rejected("t")]);
-    there.hub.deliver(Arc::new(publication(1, &["account"])));
+    there.deliver(publication(1, &["account"]));
     assert!(t.frames().is_empty());
     assert_eq!(u.messages(), [json!({"event": "e", "data": {"id": 1}})]);
 }

@@ -31,7 +31,7 @@ fn extended(stage: &Stage) -> Socket {
 async fn stream_id(stage: &Stage) -> String {
     let mut socket = extended(stage);
     socket.send(json!({"command": "subscribe", "identifier": identifier("t")})).await;
-    stage.hub.deliver(Arc::new(publication(9_000_000, &["t"])));
+    stage.deliver(publication(9_000_000, &["t"]));
     let frames = socket.frames();
     frames.last().unwrap()["stream_id"].as_str().unwrap().to_owned()
 }
@@ -110,12 +110,12 @@ async fn nothing_new_overtakes_a_replay() {
             let resuming = socket.send(resume);
             tokio::pin!(resuming);
             assert!(futures::poll!(&mut resuming).is_pending());
-            assert_eq!(stage.hub.publish(publication(3, &["t"])), 1);
-            assert_eq!(stage.hub.publish(publication(4, &["t"])), 1);
+            assert_eq!(stage.publish(publication(3, &["t"])), 1);
+            assert_eq!(stage.publish(publication(4, &["t"])), 1);
             stage.room.gate.add_permits(1);
             resuming.await;
         }
-        stage.hub.publish(publication(5, &["t"]));
+        stage.publish(publication(5, &["t"]));
         let offsets: Vec<_> =
             socket.frames().iter().filter_map(|frame| frame["offset"].as_i64()).collect();
         assert_eq!(offsets, [1, 2, 3, 4, 5], "{command}: in order, and 3 once");
@@ -129,7 +129,7 @@ async fn lost_history_is_said_and_the_subscription_lives() {
     let mut socket = extended(&stage);
     socket.send(resume(json!({"since": 1}))).await;
     assert_eq!(socket.frames(), [confirmed("t"), history_notice("reject_history")]);
-    stage.hub.publish(publication(1, &["t"]));
+    stage.publish(publication(1, &["t"]));
     assert_eq!(socket.messages(), [message(1)]);
 }
 
@@ -150,7 +150,7 @@ async fn a_live_subscription_may_ask_for_history() {
     socket.send(ask(identifier("u"))).await;
     socket.send(json!({"command": "pong"})).await;
     assert!(socket.frames().is_empty());
-    stage.hub.publish(publication(3, &["t"]));
+    stage.publish(publication(3, &["t"]));
     assert_eq!(socket.messages(), [message(3)]);
 }
 
@@ -191,7 +191,7 @@ async fn what_was_held_back_waits_for_its_reader_too() {
     tokio::pin!(resuming);
     assert!(futures::poll!(&mut resuming).is_pending());
     (5..13).for_each(|id| {
-        stage.hub.publish(publication(id, &["t"]));
+        stage.publish(publication(id, &["t"]));
     });
     stage.room.gate.add_permits(1);
     let mut offsets = Vec::new();
@@ -220,7 +220,7 @@ async fn a_replay_ends_with_its_socket() {
         assert!(futures::poll!(&mut resuming).is_pending(), "nobody reads");
         // More than may be held back while the replay waits.
         for id in 11..=15 {
-            stage.hub.publish(publication(id, &["t"]));
+            stage.publish(publication(id, &["t"]));
         }
         resuming.await;
     }
@@ -241,7 +241,7 @@ async fn a_replay_shows_nothing_that_is_no_longer_allowed() {
         tokio::pin!(resuming);
         assert!(futures::poll!(&mut resuming).is_pending(), "looking into the history");
         stage.refuse("t", Refusal::Denied);
-        stage.hub.refresh("t");
+        stage.refresh("t");
         // One for the look, which goes on after the refresh, and one for the refresh.
         stage.room.gate.add_permits(2);
         settle().await;

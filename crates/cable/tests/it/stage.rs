@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chatwarden_cable::{
     Bus, Channel, Channels, Clock, Connection, HistoryLost, Hub, HubConfig, InProcess, Outbox,
-    Outgoing, Protocol, Publication, Refusal, Since, Subscribed, Subscriber,
+    Outgoing, Protocol, Publication, Refusal, Signal, Since, Subscribed, Subscriber,
 };
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -60,6 +60,7 @@ impl Channel for RoomChannel {
             primary: token.into(),
             streams: streams?,
             kind: "agent",
+            at_once: 2,
             greeting,
             subscriber: Arc::new(Member(Arc::clone(&self.0))),
         })
@@ -124,6 +125,21 @@ impl Stage {
 
     pub fn refuse(&self, token: &str, refusal: Refusal) {
         self.room.rules.lock().streams.insert(token.into(), Err(refusal));
+    }
+
+    /// A commit of this node: how many subscriptions hear of it here.
+    pub fn publish(&self, publication: Publication) -> usize {
+        self.hub.tell(Signal::Publication(Arc::new(publication)))
+    }
+
+    /// A commit of this node that changes what `token` may hear.
+    pub fn refresh(&self, token: &str) {
+        self.hub.tell(Signal::Refresh(token.into()));
+    }
+
+    /// What the tail of the database finds.
+    pub fn deliver(&self, publication: Publication) -> usize {
+        self.hub.receive(Signal::Publication(Arc::new(publication)))
     }
 
     pub fn connect(&self, protocol: Protocol) -> Socket {

@@ -30,7 +30,7 @@ async fn a_second_subscribe_is_ignored() {
     socket.subscribe("t").await;
     assert!(socket.frames().is_empty());
     assert_eq!(stage.decisions(), 1);
-    stage.hub.publish(publication(1, &["t"]));
+    stage.publish(publication(1, &["t"]));
     assert_eq!(socket.messages(), [message(1)]);
 }
 
@@ -131,8 +131,8 @@ async fn unsubscribing_is_silent_and_final() {
     assert_eq!(socket.frames(), [confirmed("b")]);
     socket.send(json!({"command": "unsubscribe", "identifier": identifier("a")})).await;
     assert!(socket.frames().is_empty());
-    stage.hub.publish(publication(1, &["a"]));
-    stage.hub.publish(publication(2, &["account"]));
+    stage.publish(publication(1, &["a"]));
+    stage.publish(publication(2, &["account"]));
     assert_eq!(
         socket.frames(),
         [json!({"identifier": identifier("b"), "message": message(2)})],
@@ -165,8 +165,28 @@ async fn a_message_reaches_its_subscription_and_answers_it_alone() {
         assert!(socket.frames().is_empty(), "{ignored}");
     }
     assert!(other.frames().is_empty());
-    stage.hub.publish(publication(1, &["a"]));
+    stage.publish(publication(1, &["a"]));
     assert_eq!(socket.messages(), [message(1)], "the socket is still open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_has_so_many_limited_sockets_at_once() {
+    let stage = Stage::new();
+    stage.allow("t", &[]);
+    stage.allow("other", &[]);
+    let mut sockets: Vec<_> = (0..3).map(|_| stage.socket()).collect();
+    for (socket, expected) in sockets.iter_mut().zip([confirmed, confirmed, rejected]) {
+        socket.connection.limit();
+        socket.subscribe("t").await;
+        assert_eq!(socket.frames(), [expected("t")]);
+    }
+    let mut third = sockets.pop().unwrap();
+    third.subscribe("other").await;
+    assert_eq!(third.frames(), [confirmed("other")]);
+    drop(stage.subscriber("t").await);
+    drop(sockets.pop());
+    third.subscribe("t").await;
+    assert_eq!(third.frames(), [confirmed("t")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,10 +198,10 @@ async fn a_refresh_replaces_the_streams() {
     socket.subscribe("t").await;
     assert_eq!(socket.frames().len(), 2);
     stage.allow("t", &["two", "three"]);
-    stage.hub.refresh("t");
+    stage.refresh("t");
     settle().await;
     for (id, stream) in [(1, "one"), (2, "two"), (3, "three"), (4, "t")] {
-        stage.hub.publish(publication(id, &[stream]));
+        stage.publish(publication(id, &[stream]));
     }
     assert_eq!(socket.messages(), [message(2), message(3), message(4)], "and does not greet");
 }
@@ -195,10 +215,10 @@ async fn a_refresh_ends_what_is_no_longer_allowed() {
     socket.subscribe("u").await;
     assert_eq!(socket.frames(), [confirmed("u")]);
     stage.refuse("t", Refusal::Denied);
-    stage.hub.refresh("t");
+    stage.refresh("t");
     settle().await;
     assert_eq!(socket.frames(), [rejected("t")]);
-    stage.hub.publish(publication(1, &["t", "account"]));
+    stage.publish(publication(1, &["t", "account"]));
     assert_eq!(
         socket.frames(),
         [json!({"identifier": identifier("u"), "message": message(1)})],
@@ -215,7 +235,7 @@ async fn a_refresh_that_cannot_be_decided_ends_the_socket() {
     stage.allow("t", &[]);
     let mut socket = stage.subscriber("t").await;
     stage.refuse("t", Refusal::Unavailable);
-    stage.hub.refresh("t");
+    stage.refresh("t");
     settle().await;
     assert_eq!(socket.frames().last(), Some(&json!({"close": 1013, "reason": "unavailable"})));
 }
@@ -225,8 +245,8 @@ async fn a_refresh_of_others_asks_nobody() {
     let stage = Stage::new();
     stage.allow("t", &["account"]);
     let _socket = stage.subscriber("t").await;
-    stage.hub.refresh("account");
-    stage.hub.refresh("nobody");
+    stage.refresh("account");
+    stage.refresh("nobody");
     settle().await;
     assert_eq!(stage.decisions(), 1);
 }
@@ -244,7 +264,7 @@ async fn a_refresh_during_the_decision_is_not_missed() {
         assert!(futures::poll!(&mut subscribing).is_pending());
         assert_eq!(stage.decisions(), 1);
         stage.refuse("t", Refusal::Denied);
-        stage.hub.refresh("t");
+        stage.refresh("t");
         settle().await;
         assert_eq!(stage.decisions(), 1, "there is nothing to refresh yet");
         stage.room.gate.add_permits(2);
@@ -252,7 +272,7 @@ async fn a_refresh_during_the_decision_is_not_missed() {
     }
     settle().await;
     assert_eq!(socket.frames(), [confirmed("t"), rejected("t")]);
-    stage.hub.publish(publication(1, &["account"]));
+    stage.publish(publication(1, &["account"]));
     assert!(socket.frames().is_empty());
 }
 
@@ -264,7 +284,7 @@ async fn a_dropped_connection_leaves_nothing_behind() {
     assert_eq!(stage.hub.sockets(), 1);
     drop(socket);
     assert_eq!(stage.hub.sockets(), 0);
-    assert_eq!(stage.hub.publish(publication(1, &["t", "account"])), 0);
+    assert_eq!(stage.publish(publication(1, &["t", "account"])), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //! message serialised once. After the commit it goes to the sockets at once, and the relay turns it
 //! into jobs (`realtime.md §5`, §6).
 
-use chatwarden_db::{Buffered, DbError, WriteTx};
+use chatwarden_db::{DbError, WriteTx};
 use chatwarden_jobs::outbox;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -191,23 +191,24 @@ pub fn emit<T: Serialize>(tx: &mut WriteTx<'_>, scope: &Scope, event: &Event<'_>
     );
 }
 
-/// Subscriptions to have their streams made anew once the transaction is committed: whose rights
-/// or tokens it changes.
-#[derive(Debug, Default)]
-pub struct Refreshes(pub Vec<String>);
+/// The entry that has subscriptions checked again: those that hold its stream, a token. In the outbox as the
+/// events are, so that no node misses it whatever becomes of the one that commits it.
+pub const REFRESH: &str = "subscription.refresh";
 
-impl Buffered for Refreshes {
-    fn mark(&self) -> usize {
-        self.0.len()
-    }
-    fn rewind(&mut self, mark: usize) {
-        self.0.truncate(mark);
-    }
-}
-
-/// Has the subscriptions that hold `token` checked again after the commit.
+/// Has the subscriptions that hold `token` checked again after the commit: its rights, or itself, changed.
 pub fn refresh(tx: &mut WriteTx<'_>, token: impl Into<String>) {
-    tx.local::<Refreshes>().0.push(token.into());
+    outbox::push(
+        tx,
+        outbox::Entry {
+            // Tokens are people's, whose accounts may be several.
+            account_id: 0,
+            event: REFRESH.to_owned(),
+            streams: vec![token.into()],
+            except: None,
+            message: "{}".to_owned(),
+            context: Value::Null,
+        },
+    );
 }
 
 /// Writes what was emitted into the outbox; called once, as the last thing before the commit.

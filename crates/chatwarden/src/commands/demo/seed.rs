@@ -50,7 +50,6 @@ struct Unheard;
 
 impl Publisher for Unheard {
     fn publish(&self, _: Vec<Stored>) {}
-    fn refresh(&self, _: Vec<String>) {}
 }
 
 /// Makes the desk.
