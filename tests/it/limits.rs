@@ -37,6 +37,13 @@ async fn a_visitor_has_a_limit_of_their_own() {
     visitor.post(&path, json!({"message": {"content": "Hello"}})).await.status(429);
     // Reading goes on, and so do others.
     visitor.get(&path).await.ok();
+    // Tokens that we never signed have no bucket: there is no end of them.
+    let nobody = app.anyone().with_header("x-forwarded-for", "203.0.113.9");
+    let nobody = nobody.with_header("x-auth-token", "made.up.token");
+    let reply = nobody.post(&path, json!({"message": {"content": "Hello"}})).await;
+    assert_eq!(reply.status, 404);
+    assert!(reply.header("ratelimit-policy").contains("\"widget-message\""), "{reply:?}");
+    assert!(!reply.header("ratelimit-policy").contains("widget-message-contact"), "{reply:?}");
 }
 
 /// The page of a website, and its token.
@@ -55,24 +62,36 @@ async fn an_address_makes_so_many_visitors_by_whatever_request() {
     let config = format!("/api/v1/widget/config?website_token={token}");
     let known = app.anyone().post(&config, Value::Null).await.ok();
     let known = known["website_channel_config"]["auth_token"].as_str().expect("a token").to_owned();
-    let requests: [(&str, Method, Path<'_>); 5] = [
-        ("203.0.113.1", Method::GET, Box::new(|_| page.clone())),
-        ("203.0.113.2", Method::HEAD, Box::new(|_| page.clone())),
-        ("203.0.113.3", Method::GET, Box::new(|n| format!("{page}&cw_conversation=x{n}"))),
+    let requests: [(&str, Method, Path<'_>, Value); 6] = [
+        ("203.0.113.1", Method::GET, Box::new(|_| page.clone()), Value::Null),
+        ("203.0.113.2", Method::HEAD, Box::new(|_| page.clone()), Value::Null),
+        (
+            "203.0.113.3",
+            Method::GET,
+            Box::new(|n| format!("{page}&cw_conversation=x{n}")),
+            Value::Null,
+        ),
         (
             "203.0.113.4",
             Method::GET,
             Box::new(|n| format!("/widget?website_token=x{n}&website_token={token}")),
+            Value::Null,
         ),
-        ("203.0.113.5", Method::POST, Box::new(|_| config.clone())),
+        ("203.0.113.5", Method::POST, Box::new(|_| config.clone()), Value::Null),
+        (
+            "203.0.113.7",
+            Method::POST,
+            Box::new(|_| "/api/v1/widget/config".to_owned()),
+            json!({"website_token": token}),
+        ),
     ];
-    for (from, method, path) in requests {
+    for (from, method, path, body) in requests {
         let far = app.anyone().with_header("x-forwarded-for", from);
         for n in 0..60 {
-            let reply = far.send(method.clone(), &path(n), Value::Null).await;
+            let reply = far.send(method.clone(), &path(n), body.clone()).await;
             assert_eq!(reply.status, 200, "{method} {}", path(n));
         }
-        let refused = far.send(method.clone(), &path(60), Value::Null).await;
+        let refused = far.send(method.clone(), &path(60), body).await;
         assert_eq!(refused.status, 429, "{method} {}", path(60));
         // Who is known already comes back, and others come.
         let back = format!("{page}&cw_conversation={known}");

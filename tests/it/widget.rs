@@ -103,6 +103,18 @@ async fn a_browser_is_known_by_its_token_until_it_expires() {
 }
 
 #[tokio::test]
+async fn clients_without_the_page_may_name_the_website_in_the_body() {
+    let site = site().await;
+    let named = json!({"website_token": site.inbox["website_token"]});
+    let config = "/api/v1/widget/config";
+    let told = site.app.anyone().post(config, named.clone()).await.ok();
+    assert_eq!(told["website_channel_config"]["website_token"], site.inbox["website_token"]);
+    // The query, by which CORS decides, is not overruled.
+    site.app.anyone().post(&format!("{config}?website_token=x"), named).await.status(404);
+    site.app.anyone().post(config, json!({})).await.status(404);
+}
+
+#[tokio::test]
 async fn what_a_visitor_says_of_themselves_is_kept_and_nonsense_dropped() {
     let site = site().await;
     let visitor = site.visitor().await;

@@ -51,7 +51,7 @@ impl FrontEnds {
         Ok(Self(Arc::new(Inner { settings, build })))
     }
 
-    fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
     }
 

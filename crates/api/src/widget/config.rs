@@ -18,17 +18,34 @@ use crate::app::App;
 use crate::error::Answer;
 use crate::params::Params;
 
-/// The page's data for clients without the page; a new visitor is made where none is known.
+/// The page's data for clients without the page; a new visitor is made where none is known. Here alone the
+/// website may be named in the body (`serving-clients.md §3.2`), where its query, by which CORS knows it,
+/// names none.
 pub(super) async fn config(
     guest: Guest,
     State(app): State<App>,
     parts: Parts,
+    params: Params,
 ) -> Answer<Json<Value>> {
-    let Guest { website_token, auth_token, .. } = guest;
-    Ok(Json(greet(&app, &parts, website_token, auth_token, config_json).await??))
+    let Guest { mut website_token, auth_token, .. } = guest;
+    if website_token.is_empty() {
+        website_token = params.text("website_token").unwrap_or_default();
+    }
+    let largest = app.front_ends().settings().maximum_file_upload_size;
+    let answer = move |tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str| {
+        config_json(tx, visitor, account, token, largest)
+    };
+    Ok(Json(greet(&app, &parts, website_token, auth_token, answer).await??))
 }
 
-fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -> Value {
+/// `largest`: mebibytes that a file may have.
+fn config_json(
+    tx: &Tx<'_>,
+    visitor: &Visitor,
+    account: &Account,
+    token: &str,
+    largest: u64,
+) -> Value {
     let (inbox, channel) = (&visitor.door.inbox, &visitor.door.channel);
     let setting = |key: &str| channel.settings.0.get(key).cloned().unwrap_or(Value::Null);
     let languages: Vec<Value> = languages::ENABLED
@@ -70,7 +87,7 @@ fn config_json(tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str) -
             "LOGO_THUMBNAIL": "/brand-assets/logo_thumbnail.svg",
             "BRAND_NAME": "Chatwoot",
             "WIDGET_BRAND_URL": "https://www.chatwoot.com",
-            "MAXIMUM_FILE_UPLOAD_SIZE": 40,
+            "MAXIMUM_FILE_UPLOAD_SIZE": largest,
             "INSTALLATION_NAME": "Chatwoot",
         },
     })

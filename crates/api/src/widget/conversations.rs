@@ -92,7 +92,7 @@ pub(super) async fn create(
     let given =
         Identity { identifier: None, additional_attributes: Map::new(), ..identity(&contact) };
     let carried = guest.carried(&app, &message).await?;
-    let received = carried.clone();
+    let received = carried.received();
     let opened = app.write(async move |tx| {
         let mut visitor = guest.visitor(tx).await?;
         let mut known = visitor.contact.clone();
@@ -117,11 +117,7 @@ pub(super) async fn create(
         }
         Ok(Json(out))
     });
-    let opened: Answer<_> = opened.await;
-    if opened.is_err() {
-        received.give_up(&app).await;
-    }
-    opened
+    received.kept_if(&app, opened).await
 }
 
 /// The visitor and their conversation, locked; 404 without a body where there is none.

@@ -66,7 +66,7 @@ pub(super) async fn create(
     };
     let titles = labels::tidy(&params.texts("labels").unwrap_or_default())?;
     let carried = guest.carried(&app, &message).await?;
-    let received = carried.clone();
+    let received = carried.received();
     let sent = app.write(async move |tx| {
         let visitor = guest.visitor(tx).await?;
         let mut c = match visitor.lock_conversation_or_place(tx).await? {
@@ -92,11 +92,7 @@ pub(super) async fn create(
         }
         Ok(Json(out))
     });
-    let sent: Answer<_> = sent.await;
-    if sent.is_err() {
-        received.give_up(&app).await;
-    }
-    sent
+    received.kept_if(&app, sent).await
 }
 
 /// The visitor answers a message that asks for something.

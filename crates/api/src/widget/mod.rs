@@ -10,7 +10,7 @@ use chatwarden_core::Error;
 use chatwarden_core::accounts::Account;
 use chatwarden_core::sessions::{AppHeaders, Device};
 use chatwarden_core::visitors::{Identity, Proof, Visitor};
-use chatwarden_core::widget;
+use chatwarden_core::widget::{self, Claims, claims};
 use chatwarden_db::Tx;
 use chatwarden_guard::{ClientIp, Subject};
 use http::HeaderMap;
@@ -56,6 +56,8 @@ pub(crate) fn routes() -> Routes {
 pub struct Guest {
     website_token: String,
     auth_token: Option<String>,
+    /// What the token says, if it is one of ours.
+    claims: Option<Claims>,
     headers: HeaderMap,
 }
 
@@ -70,24 +72,27 @@ impl FromRequestParts<App> for Guest {
         let query = Params::of_query(parts.uri.query().unwrap_or_default())?;
         let auth_token =
             parts.headers.get("x-auth-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let now = app.db().ambient().now();
+        let claims = auth_token.as_deref().and_then(|token| claims(app.desk(), now, token));
         let subject = Subject {
             client: parts.extensions.get::<ClientIp>(),
-            contact: auth_token.as_deref(),
+            // Only who was signed by us: others could be made up without end.
+            contact: claims.as_ref().map(|claims| claims.source_id.as_str()),
             ..Subject::default()
         };
         decide(parts, app, &subject).await?;
         Ok(Self {
             website_token: query.text("website_token").unwrap_or_default(),
             auth_token,
+            claims,
             headers: parts.headers.clone(),
         })
     }
 }
 
 impl Guest {
-    pub(crate) async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, ApiError> {
-        let token = self.auth_token.as_deref().unwrap_or_default();
-        Ok(widget::visitor(tx, &self.website_token, token).await?)
+    pub(crate) async fn visitor(&self, tx: &mut Tx<'_>) -> Result<Visitor, Error> {
+        widget::visitor(tx, &self.website_token, self.claims.as_ref()).await
     }
 
     /// Keeps the files that come with a message of the visitor.

@@ -3,13 +3,13 @@
 pub mod languages;
 pub mod sql;
 
-use chatwarden_db::{Tx, WriteTx, args};
+use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{self, features::Features};
 use crate::contacts::{self, NewContact};
-use crate::desk::desk;
+use crate::desk::{Desk, desk};
 use crate::error::{Error, Result};
 use crate::ids::InboxId;
 use crate::inboxes::{self, Door, WEB_WIDGET};
@@ -49,14 +49,14 @@ pub fn token(tx: &Tx<'_>, inbox: InboxId, source_id: &str) -> String {
 }
 
 /// What a token says, if it is ours and still good.
-pub fn claims(tx: &Tx<'_>, token: &str) -> Option<Claims> {
+pub fn claims(desk: &Desk, now: Timestamp, token: &str) -> Option<Claims> {
     let mut validation = Validation::new(Algorithm::HS256);
-    // The expiry is judged by the transaction's clock.
+    // The expiry is judged by our clock.
     validation.validate_exp = false;
     validation.required_spec_claims.clear();
-    let key = DecodingKey::from_secret(desk(tx).secret.as_bytes());
+    let key = DecodingKey::from_secret(desk.secret.as_bytes());
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims;
-    (claims.exp > tx.now().unix()).then_some(claims)
+    (claims.exp > now.unix()).then_some(claims)
 }
 
 /// The website of a token, while its account works.
@@ -75,10 +75,14 @@ pub async fn website(tx: &mut Tx<'_>, website_token: &str) -> Result<(Door, acco
 /// The visitor that a token stands for.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the website or the visitor is unknown, or the token is none of ours (`widget.md §5`).
-pub async fn visitor(tx: &mut Tx<'_>, website_token: &str, auth_token: &str) -> Result<Visitor> {
+/// [`Error::NotFound`] where the website or the visitor is unknown, or there is no token of ours (`widget.md §5`).
+pub async fn visitor(
+    tx: &mut Tx<'_>,
+    website_token: &str,
+    claims: Option<&Claims>,
+) -> Result<Visitor> {
     let (door, _) = website(tx, website_token).await?;
-    let claims = claims(tx, auth_token).ok_or(Error::NotFound)?;
+    let claims = claims.ok_or(Error::NotFound)?;
     Visitor::find(tx, door, &claims.source_id).await
 }
 
@@ -92,7 +96,7 @@ pub async fn known(
     auth_token: &str,
 ) -> Result<Option<(Visitor, accounts::Account)>> {
     let (door, account) = website(tx, website_token).await?;
-    let Some(claims) = claims(tx, auth_token) else { return Ok(None) };
+    let Some(claims) = claims(&desk(tx), tx.now(), auth_token) else { return Ok(None) };
     match Visitor::find(tx, door, &claims.source_id).await {
         Ok(visitor) => Ok(Some((visitor, account))),
         Err(Error::NotFound) => Ok(None),

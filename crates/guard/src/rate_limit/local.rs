@@ -74,13 +74,20 @@ impl<V: Default> Recent<V> {
 /// The buckets of one identity, by their slot.
 type Buckets = Vec<(u16, State)>;
 
+/// Attempts are kept apart: visitors can be made up by the thousand, and must not push out how often somebody
+/// tried to sign in.
 pub(super) struct LocalStore {
     identities: Recent<Buckets>,
+    attempts: Recent<Buckets>,
 }
 
 impl LocalStore {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { identities: Recent::new(capacity) }
+        Self { identities: Recent::new(capacity), attempts: Recent::new(capacity) }
+    }
+
+    fn of(&self, group: &Group) -> &Recent<Buckets> {
+        if group.of_attempts() { &self.attempts } else { &self.identities }
     }
 
     /// Decides a group as one: units are only taken if every bucket has them, except in buckets
@@ -108,11 +115,11 @@ impl LocalStore {
                 })
                 .collect()
         };
-        self.identities.update(&group.identity, decide).unwrap_or_default()
+        self.of(group).update(&group.identity, decide).unwrap_or_default()
     }
 
     pub(super) fn refund(&self, group: &Group) {
-        self.identities.update(&group.identity, |states| {
+        self.of(group).update(&group.identity, |states| {
             for bucket in &group.buckets {
                 if let Some((_, state)) = states.iter_mut().find(|(slot, _)| *slot == bucket.slot) {
                     state.refund(bucket.quota, bucket.cost);

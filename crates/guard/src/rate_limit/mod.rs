@@ -52,7 +52,7 @@ pub struct Subject<'a> {
     pub user: Option<i64>,
     /// The API token used, by its id.
     pub token: Option<i64>,
-    /// The visitor acting, by their token.
+    /// The visitor acting, by what their inbox calls them.
     pub contact: Option<&'a str>,
     /// The website visited, by its token.
     pub website: Option<&'a str>,
@@ -74,11 +74,17 @@ struct Bucket {
     unavailable: bool,
 }
 
-/// The buckets of one identity, decided as one.
+/// The buckets of one identity, decided as one: all of them of attempts, or none.
 #[derive(Debug, Clone)]
 struct Group {
     identity: String,
     buckets: Vec<Bucket>,
+}
+
+impl Group {
+    fn of_attempts(&self) -> bool {
+        self.buckets.iter().any(|bucket| bucket.attempts)
+    }
 }
 
 /// The limits of a process. Cheap to clone.
@@ -210,6 +216,12 @@ impl RateLimiter {
         self.inner.shared.is_none()
     }
 
+    /// Whether a class is on, and applies to this subject: for what is counted elsewhere.
+    #[must_use]
+    pub fn applies(&self, class: &str, subject: &Subject<'_>) -> bool {
+        self.inner.rules.iter().any(|(_, rule, _)| rule.class == class) && self.limits(subject)
+    }
+
     /// Do limits apply to this subject at all?
     fn limits(&self, subject: &Subject<'_>) -> bool {
         let config = &self.inner.config;
@@ -306,9 +318,7 @@ impl RateLimiter {
                 // Attempts that were charged stay charged.
                 let mut earlier =
                     Decision { taken: std::mem::take(&mut decision.taken), ..Decision::default() };
-                for taken in &mut earlier.taken {
-                    taken.group.buckets.retain(|bucket| !bucket.attempts);
-                }
+                earlier.taken.retain(|taken| !taken.group.of_attempts());
                 self.refund(&earlier).await;
                 let [jitter] = self.inner.ambient.random();
                 decision.jitter = jitter;
@@ -347,7 +357,9 @@ impl Inner {
             away: rule.away,
             unavailable: rule.unavailable,
         });
-        match groups.iter_mut().find(|group| group.identity == identity) {
+        let same =
+            |group: &&mut Group| group.identity == identity && group.of_attempts() == rule.attempts;
+        match groups.iter_mut().find(same) {
             Some(group) => group.buckets.extend(buckets),
             None => groups.push(Group { identity, buckets: buckets.collect() }),
         }

@@ -1,3 +1,5 @@
+mod shared_store;
+
 use super::rules::RULES;
 use super::*;
 use crate::ambient::fixed;
@@ -6,9 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use futures::future::BoxFuture;
 use http::HeaderMap;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -400,6 +400,22 @@ async fn a_refused_request_takes_nothing_but_an_attempt_always_counts() {
 }
 
 #[tokio::test]
+async fn attempts_are_not_forgotten_for_whatever_else_is_asked() {
+    let config = RateLimitConfig { capacity: 320, ..quotas(&[("admin-login-identity", "2/min")]) };
+    let limiter = RateLimiter::local(config, fixed::ambient().0);
+    let stranger = client("203.0.113.5");
+    let guess = Subject { email: Some("a@b.example"), ..Subject::default() };
+    assert_eq!(checked(&limiter, Method::POST, "/super_admin/sign_in", &guess, 9).await, 2);
+    for number in 0..1_000 {
+        let website = number.to_string();
+        let visitor =
+            Subject { client: Some(&stranger), website: Some(&website), ..Subject::default() };
+        assert!(limiter.check("widget-page-inbox", &visitor).await.is_allowed());
+    }
+    assert_eq!(checked(&limiter, Method::POST, "/super_admin/sign_in", &guess, 9).await, 0);
+}
+
+#[tokio::test]
 async fn a_success_gives_back_and_so_does_a_later_refusal() {
     let limiter = RateLimiter::local(
         quotas(&[
@@ -513,114 +529,4 @@ fn classes_are_named_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), RULES.len());
-}
-
-/// A shared store that answers as told, and counts.
-#[derive(Clone, Default)]
-struct Scripted {
-    answers: Arc<Mutex<Vec<Option<bool>>>>,
-    asked: Arc<AtomicU64>,
-}
-
-impl SharedStore for Scripted {
-    fn take(&self, group: &Group) -> BoxFuture<'static, Result<Vec<Reading>, StoreError>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let answer = self.answers.lock().pop().flatten();
-        let buckets = group.buckets.len();
-        Box::pin(async move {
-            let allowed = answer.ok_or(StoreError::Timeout)?;
-            let retry = if allowed { 0 } else { 10_000_000 };
-            Ok(vec![Reading { allowed, remaining: 0, reset: 60_000_000, retry }; buckets])
-        })
-    }
-
-    fn refund(&self, _: &Group) -> BoxFuture<'static, Result<(), StoreError>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-fn shared(
-    config: RateLimitConfig,
-    answers: &[Option<bool>],
-) -> (RateLimiter, Scripted, Arc<fixed::ManualClock>) {
-    let (ambient, clock) = fixed::ambient();
-    let store = Scripted::default();
-    store.answers.lock().extend(answers.iter().rev());
-    (RateLimiter::with_store(config, ambient, Some(Box::new(store.clone()))), store, clock)
-}
-
-#[tokio::test]
-async fn without_the_shared_store_each_node_keeps_its_share() {
-    let (limiter, store, clock) = shared(
-        quotas(&[("general", "6/h"), ("admin-login-ip", "8/h"), ("webhook-in", "1/h")]),
-        &[],
-    );
-    limiter.set_instances(2);
-    let app = app(&limiter);
-    let recorded = Recorded::start();
-    let mut statuses = Vec::new();
-    for _ in 0..5 {
-        statuses.push(ask(&app, "GET", "/hc", client("203.0.113.5")).await.status().as_u16());
-    }
-    assert_eq!(statuses, [200, 200, 200, 429, 429], "half of six");
-    assert_eq!(store.asked.load(Ordering::Relaxed), 3, "then the breaker is open");
-    assert_eq!(recorded.count("ratelimit.decisions", &[("decision", "local")]), 3);
-    let recorded = Recorded::start();
-    assert_eq!(ask(&app, "GET", "/hc", client("203.0.113.5")).await.status(), 429);
-    assert_eq!(recorded.count("ratelimit.decisions", &[("decision", "deny")]), 1);
-
-    let stranger = client("203.0.113.5");
-    let subject = Subject { client: Some(&stranger), ..Subject::default() };
-    assert_eq!(
-        checked(&limiter, Method::POST, "/super_admin/sign_in", &subject, 9).await,
-        2,
-        "a quarter of eight"
-    );
-    for _ in 0..3 {
-        assert_eq!(
-            ask(&app, "POST", "/webhooks/line/1", client("203.0.113.5")).await.status(),
-            200,
-            "open"
-        );
-    }
-    assert_eq!(store.asked.load(Ordering::Relaxed), 3);
-
-    clock.advance(Duration::from_secs(2));
-    store.answers.lock().push(Some(true));
-    assert_eq!(
-        ask(&app, "GET", "/hc", client("203.0.113.5")).await.status(),
-        200,
-        "the probe succeeds"
-    );
-    assert_eq!(store.asked.load(Ordering::Relaxed), 4);
-}
-
-#[tokio::test]
-async fn a_flood_costs_the_shared_store_nothing() {
-    let (limiter, store, clock) = shared(RateLimitConfig::default(), &[Some(false), Some(true)]);
-    let app = app(&limiter);
-    for _ in 0..50 {
-        let response = ask(&app, "GET", "/hc", client("203.0.113.5")).await;
-        assert_eq!(response.status(), 429);
-    }
-    assert_eq!(store.asked.load(Ordering::Relaxed), 1);
-    clock.advance(Duration::from_secs(4));
-    let response = ask(&app, "GET", "/hc", client("203.0.113.5")).await;
-    assert!(["6", "7"].contains(&header(&response, "retry-after").unwrap()));
-    clock.advance(Duration::from_secs(6));
-    assert_eq!(ask(&app, "GET", "/hc", client("203.0.113.5")).await.status(), 200);
-    assert_eq!(store.asked.load(Ordering::Relaxed), 2);
-}
-
-#[tokio::test]
-async fn attempts_are_charged_however_many() {
-    let (limiter, store, _) = shared(RateLimitConfig::default(), &[Some(false); 5]);
-    let stranger = client("203.0.113.5");
-    let subject = Subject { client: Some(&stranger), ..Subject::default() };
-    for _ in 0..5 {
-        let decision =
-            limiter.check_request(&Method::POST, "/super_admin/sign_in", None, &subject).await;
-        assert!(decision.refusal(&HeaderMap::new(), None).is_some());
-    }
-    assert_eq!(store.asked.load(Ordering::Relaxed), 5);
 }
