@@ -249,10 +249,20 @@ async fn places_are_for_who_may_send() {
     admin.post("/conversations/99/direct_uploads", announced()).await.status(204);
     let stranger = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
     stranger.post(&format!("/api/v1/accounts/{account}{ask}"), announced()).await.status(401);
-    app.anyone()
-        .post("/api/v1/widget/direct_uploads?website_token=x", announced())
-        .await
-        .status(422);
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let query = format!("?website_token={}", site["website_token"].as_str().unwrap());
+    let page = app.anyone().post(&format!("/api/v1/widget/config{query}"), json!({})).await.ok();
+    let token = page["website_channel_config"]["auth_token"].as_str().unwrap();
+    let visitor = app.anyone().with_header("x-auth-token", token);
+    let places = format!("/api/v1/widget/direct_uploads{query}");
+    visitor.post(&places, announced()).await.ok();
+    let nowhere = "/api/v1/widget/direct_uploads?website_token=x";
+    for refused in
+        [app.anyone().post(&places, announced()).await, visitor.post(nowhere, announced()).await]
+    {
+        assert_eq!(refused.status(422), json!({"status": 422, "error": "Unprocessable Content"}));
+    }
     for (field, value) in [
         ("filename", json!("")),
         ("byte_size", json!(-1)),

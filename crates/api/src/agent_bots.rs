@@ -142,18 +142,14 @@ async fn create(
     let draft = draft(&params)?;
     let account = scope.account_id();
     let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let made = app.write(async move |tx| {
         let viewer = Viewer { account, admin: true };
         let mut made = agent_bots::create_own(tx, &scope, draft).await?;
         show_picture(tx, &mut made, &picture).await?;
         bot_json(tx, viewer, made).await
     });
-    let made: Answer<_> = made.await;
-    if made.is_err() {
-        received.give_up(&app).await;
-    }
-    made
+    received.kept_if(&app, made).await
 }
 
 /// Gives a bot the picture that came with its values.
@@ -176,7 +172,7 @@ async fn update(
     let (id, draft) = (id(&params)?, draft(&params)?);
     let account = scope.account_id();
     let picture = Picture::of(&app, account, Purpose::BotAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let changed = app.write(async move |tx| {
         let viewer = Viewer { account, admin: true };
         let mut bot = agent_bots::find_own(tx, &scope, id).await?;
@@ -184,11 +180,7 @@ async fn update(
         show_picture(tx, &mut bot, &picture).await?;
         bot_json(tx, viewer, bot).await
     });
-    let changed: Answer<_> = changed.await;
-    if changed.is_err() {
-        received.give_up(&app).await;
-    }
-    changed
+    received.kept_if(&app, changed).await
 }
 
 async fn destroy(

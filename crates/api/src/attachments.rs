@@ -16,6 +16,7 @@ use crate::conversations::display_id;
 use crate::error::Answer;
 use crate::params::Params;
 use crate::routes::Routes;
+use crate::uploads::Received;
 
 pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/accounts/{account_id}")
@@ -25,8 +26,9 @@ pub(crate) fn routes() -> Routes {
 
 /// The files of a message on their way: those that came with the request, which have rows by now, and
 /// the signed ids of others.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Carried {
+    account: AccountId,
     received: Vec<Blob>,
     names: Vec<String>,
     voice: bool,
@@ -37,6 +39,7 @@ impl Carried {
     pub(crate) async fn of(app: &App, account: AccountId, params: &Params) -> Answer<Self> {
         let uploads = params.files("attachments");
         Ok(Self {
+            account,
             received: app.keep(account, Purpose::Attachment, None, uploads).await?,
             names: params.texts("attachments").unwrap_or_default(),
             voice: params.flag("is_voice_message").unwrap_or(false),
@@ -67,11 +70,9 @@ impl Carried {
         Ok(blobs.map(|blob| NewAttachment::of(blob, self.voice)).collect())
     }
 
-    /// Gives the received files up: the message was refused.
-    pub(crate) async fn give_up(&self, app: &App) {
-        if let Some(blob) = self.received.first() {
-            app.give_up(blob.account_id, &self.received).await;
-        }
+    /// Its files, which go where the message is refused.
+    pub(crate) fn received(&self) -> Received {
+        Received::new(self.account, &self.received)
     }
 }
 

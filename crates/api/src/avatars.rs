@@ -9,6 +9,7 @@ use chatwarden_db::WriteTx;
 use crate::app::App;
 use crate::error::Answer;
 use crate::params::Params;
+use crate::uploads::Received;
 
 /// A picture that came with a request: as a file, which has its row by now, or as an address.
 #[derive(Debug, Clone)]
@@ -52,10 +53,8 @@ impl Picture {
         Ok(None)
     }
 
-    /// Gives the received file up: what it came with was refused.
-    pub(crate) async fn give_up(&self, app: &App) {
-        if let Some(blob) = &self.received {
-            app.give_up(self.account, std::slice::from_ref(blob)).await;
-        }
+    /// Its file, which goes where the other values are refused.
+    pub(crate) fn received(&self) -> Received {
+        Received::new(self.account, &self.received)
     }
 }

@@ -185,7 +185,7 @@ async fn create(
     let new = new_contact(&params);
     let inbox = params.integer("inbox_id").map(InboxId);
     let picture = Picture::of(&app, scope.account_id(), Purpose::ContactAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let made = app.write(async move |tx| {
         let inbox = match inbox {
             Some(id) => Some(inboxes::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?),
@@ -202,11 +202,7 @@ async fn create(
         let contact = one(tx, &scope, &contact, None).await?;
         Ok(Json(json!({"payload": {"contact": contact, "contact_inbox": contact_inbox}})))
     });
-    let made: Answer<_> = made.await;
-    if made.is_err() {
-        received.give_up(&app).await;
-    }
-    made
+    received.kept_if(&app, made).await
 }
 
 /// Gives a contact the picture that came with its values, and tells of it.
@@ -258,18 +254,14 @@ async fn update(
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
     };
     let picture = Picture::of(&app, scope.account_id(), Purpose::ContactAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let changed = app.write(async move |tx| {
         let mut changed = contacts::update(tx, &scope, id, draft).await?;
         show_picture(tx, &scope, &mut changed, &picture).await?;
         let wanted = params.flag("include_contact_inboxes");
         Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
     });
-    let changed: Answer<_> = changed.await;
-    if changed.is_err() {
-        received.give_up(&app).await;
-    }
-    changed
+    received.kept_if(&app, changed).await
 }
 
 /// Removes a contact that is not present.

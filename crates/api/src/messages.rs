@@ -74,7 +74,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     let draft = Draft::of(&params)?;
     let account = who.tenant().account_id();
     let carried = Carried::of(&app, account, &params).await?;
-    let received = carried.clone();
+    let received = carried.received();
     let sent = app.write(async move |tx| {
         let mut c = crate::conversations::lock(tx, &who, id).await?;
         let echo_id = draft.echo_id.clone();
@@ -85,11 +85,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         let sent = sent.map_err(validation_failed)?;
         Ok(Json(with_echo(message_json(tx, c.row.display_id, &sent), echo_id)))
     });
-    let sent: Answer<_> = sent.await;
-    if sent.is_err() {
-        received.give_up(&app).await;
-    }
-    sent
+    received.kept_if(&app, sent).await
 }
 
 /// A message as it was sent, before it is known where to.

@@ -149,7 +149,7 @@ async fn update(
     let keep = signed.session.map(|session| session.id);
     // The files of people belong to no account.
     let picture = Picture::of(&app, AccountId(0), Purpose::UserAvatar, &sent).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let changed = app.write(async move |tx| {
         let mut user = users::lock(tx, signed.user).await?;
         if let Some((compared, hashed)) = password {
@@ -185,11 +185,7 @@ async fn update(
         }
         answer(tx, user).await
     });
-    let changed: Answer<_> = changed.await;
-    if changed.is_err() {
-        received.give_up(&app).await;
-    }
-    changed
+    received.kept_if(&app, changed).await
 }
 
 fn wrong_password() -> ApiError {

@@ -101,18 +101,14 @@ async fn destroy(
         return Err(ApiError::unprocessable("Invalid credentials or verification code"));
     }
     let shown = shown(&params);
-    let off: Answer<_> = app
-        .write(async move |tx| {
-            let user = users::lock(tx, signed.user).await?;
-            second_factor::disable(tx, user.id, &shown).await?;
-            Ok(Json(json!({"enabled": false})))
-        })
-        .await;
-    // A wrong code stays counted, as a wrong password does.
-    if off.is_ok() {
-        app.limiter().refund(&guess).await;
-    }
-    off
+    app.write(async move |tx| {
+        let user = users::lock(tx, signed.user).await?;
+        second_factor::disable(tx, user.id, &shown).await
+    })
+    .await?;
+    // Not before: a wrong code stays counted, as a wrong password does.
+    app.limiter().refund(&guess).await;
+    Ok(Json(json!({"enabled": false})))
 }
 
 /// New backup codes, by a code.
@@ -125,15 +121,12 @@ async fn renew_codes(
     by_session(&signed)?;
     let guess = client.limit(&app, "password-check", signed.user).await?;
     let shown = shown(&params);
-    let renewed: Answer<_> = app
+    let codes = app
         .write(async move |tx| {
             let user = users::lock(tx, signed.user).await?;
-            let codes = second_factor::renew_codes(tx, user.id, &shown).await?;
-            Ok(Json(json!({"backup_codes": codes})))
+            second_factor::renew_codes(tx, user.id, &shown).await
         })
-        .await;
-    if renewed.is_ok() {
-        app.limiter().refund(&guess).await;
-    }
-    renewed
+        .await?;
+    app.limiter().refund(&guess).await;
+    Ok(Json(json!({"backup_codes": codes})))
 }

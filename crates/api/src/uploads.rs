@@ -66,19 +66,40 @@ impl App {
         }
         Ok(made)
     }
+}
 
-    /// Gives files up that were kept for something that was refused.
-    pub(crate) async fn give_up(&self, account: AccountId, files: &[Blob]) {
-        if files.is_empty() {
-            return;
+/// The files of a request, which have rows by now.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    account: AccountId,
+    blobs: Vec<BlobId>,
+}
+
+impl Received {
+    pub(crate) fn new<'a>(account: AccountId, blobs: impl IntoIterator<Item = &'a Blob>) -> Self {
+        Self { account, blobs: blobs.into_iter().map(|blob| blob.id).collect() }
+    }
+
+    /// Awaits what the files came with; they are given up where it is refused.
+    pub(crate) async fn kept_if<T>(
+        self,
+        app: &App,
+        written: impl Future<Output = Answer<T>>,
+    ) -> Answer<T> {
+        let answer = written.await;
+        if answer.is_err() && !self.blobs.is_empty() {
+            self.give_up(app).await;
         }
-        let ids: Vec<BlobId> = files.iter().map(|blob| blob.id).collect();
+        answer
+    }
+
+    async fn give_up(self, app: &App) {
+        let Self { account, blobs } = self;
         // An answer that was lost on its way is a refusal here, and none to the rows.
         let never = Timestamp::from_unix(0);
         let given =
-            self.write(async move |tx| storage::give_up_unused(tx, account, &ids, never).await);
-        let given = given.await;
-        if let Err(error) = given {
+            app.write(async move |tx| storage::give_up_unused(tx, account, &blobs, never).await);
+        if let Err(error) = given.await {
             tracing::warn!(%error, "files of a refused request stay until nothing refers to them for a day");
         }
     }
@@ -97,7 +118,7 @@ async fn upload(
     };
     let account = scope.account_id();
     let blobs = app.keep(account, Purpose::Linked, None, &[upload]).await?;
-    let kept = blobs.clone();
+    let received = Received::new(account, &blobs);
     let stored = app.write(async move |tx| {
         let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
         storage::refer(tx, account, &ids).await?;
@@ -107,11 +128,7 @@ async fn upload(
             "blob_id": storage::signed_id(tx, account, blob.id),
         })))
     });
-    let stored: Answer<_> = stored.await;
-    if stored.is_err() {
-        app.give_up(account, &kept).await;
-    }
-    stored
+    received.kept_if(&app, stored).await
 }
 
 fn picture_or_film(content_type: &str) -> bool {
@@ -250,10 +267,11 @@ async fn of_agent(
 
 /// A place for a file that a visitor is going to send.
 async fn of_visitor(guest: Guest, State(app): State<App>, params: Params) -> Answer<Response> {
-    let known = app
-        .read(async move |tx| Ok::<_, ApiError>(guest.visitor(tx).await.ok()))
-        .await?
-        .ok_or_else(unprovable)?;
-    let account = known.door.scope.account_id();
+    let found = app.read(async move |tx| guest.visitor(tx).await).await;
+    let visitor = found.map_err(|error| match error {
+        Error::NotFound | Error::Unauthorized(_) => unprovable(),
+        other => other.into(),
+    })?;
+    let account = visitor.door.scope.account_id();
     make_place(&app, account, announced(&app, &params)?).await
 }

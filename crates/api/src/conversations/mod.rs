@@ -103,7 +103,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     };
     let message = params.inner("message").unwrap_or_default();
     let carried = Carried::of(&app, who.tenant().account_id(), &message).await?;
-    let received = carried.clone();
+    let received = carried.received();
     let made = app.write(async move |tx| {
         let (scope, by) = (who.tenant(), who.performer(tx));
         let member = match &who {
@@ -136,11 +136,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         let page = conversations::show(tx, scope, c).await?;
         Ok(Json(conversation_json(tx, &page)))
     });
-    let made: Answer<_> = made.await;
-    if made.is_err() {
-        received.give_up(&app).await;
-    }
-    made
+    received.kept_if(&app, made).await
 }
 
 /// One conversation.

@@ -140,17 +140,13 @@ async fn create(
     let channel_type = channel_type.ok_or_else(|| Error::invalid("channel", "must exist"))?;
     let draft = Draft { working_hours: None, ..draft(&params)? };
     let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let made = app.write(async move |tx| {
         let mut made = inboxes::create(tx, &scope, channel_type, draft).await?;
         show_picture(tx, scope.account_id(), &mut made, &picture).await?;
         Ok(Json(inbox_json(tx, &made, true)))
     });
-    let made: Answer<_> = made.await;
-    if made.is_err() {
-        received.give_up(&app).await;
-    }
-    made
+    received.kept_if(&app, made).await
 }
 
 /// Gives an inbox the picture that came with its values.
@@ -175,17 +171,13 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (inbox_id(&params)?, draft(&params)?);
     let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let changed = app.write(async move |tx| {
         let mut changed = inboxes::update(tx, &scope, id, draft).await?;
         show_picture(tx, scope.account_id(), &mut changed, &picture).await?;
         Ok(Json(inbox_json(tx, &changed, true)))
     });
-    let changed: Answer<_> = changed.await;
-    if changed.is_err() {
-        received.give_up(&app).await;
-    }
-    changed
+    received.kept_if(&app, changed).await
 }
 
 /// Removes an inbox: its conversations go after that.

@@ -59,17 +59,13 @@ pub(super) async fn create(
     let draft = draft(&params)?;
     let files_of = account.unwrap_or(AccountId(0));
     let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let made = app.write(async move |tx| {
         let mut made = platform::create_agent_bot(tx, app_id, account, draft).await?;
         show_picture(tx, &mut made, &picture).await?;
         bot_json(tx, made).await
     });
-    let made: Answer<_> = made.await;
-    if made.is_err() {
-        received.give_up(&app).await;
-    }
-    made
+    received.kept_if(&app, made).await
 }
 
 pub(super) async fn show(
@@ -95,18 +91,14 @@ pub(super) async fn update(
     let bot = app.read(async move |tx| platform::agent_bot(tx, app_id, id).await).await?;
     let files_of = bot.account_id.unwrap_or(AccountId(0));
     let picture = Picture::of(&app, files_of, Purpose::BotAvatar, &params).await?;
-    let received = picture.clone();
+    let received = picture.received();
     let changed = app.write(async move |tx| {
         let mut bot = platform::agent_bot(tx, app_id, id).await?;
         agent_bots::update(tx, &mut bot, draft).await?;
         show_picture(tx, &mut bot, &picture).await?;
         bot_json(tx, bot).await
     });
-    let changed: Answer<_> = changed.await;
-    if changed.is_err() {
-        received.give_up(&app).await;
-    }
-    changed
+    received.kept_if(&app, changed).await
 }
 
 /// Takes the picture away.

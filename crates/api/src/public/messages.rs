@@ -49,7 +49,7 @@ pub(super) async fn create(
         Ok(place.visitor(tx).await?.door.scope.account_id())
     })
     .await?;
-    let received = carried.clone();
+    let received = carried.received();
     let sent = app.write(async move |tx| {
         let visitor = at.visitor(tx).await?;
         let mut c = visitor.lock_conversation_of(tx, id).await?;
@@ -57,11 +57,7 @@ pub(super) async fn create(
         let sent = visitor.write(tx, &mut c, Said { attachments, ..said }).await?;
         Ok(Json(message_json(tx, id, &sent)))
     });
-    let sent: Answer<_> = sent.await;
-    if sent.is_err() {
-        received.give_up(&app).await;
-    }
-    sent
+    received.kept_if(&app, sent).await
 }
 
 /// The visitor answers a message that asks for something.
