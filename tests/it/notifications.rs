@@ -147,9 +147,10 @@ async fn who_follows_a_conversation_is_told_of_its_messages_once() {
         ))
         .await
         .ok();
+    assert!(desk.told("").await.is_empty(), "what one may not see is not shown");
     desk.says(&c, &desk.admin, incoming).await;
     desk.admin.post("/inbox_members", back).await.ok();
-    assert!(desk.told("").await.is_empty(), "nor is what one may not see");
+    assert_eq!(desk.told("").await, [told], "nor is it news");
 }
 
 #[tokio::test]
@@ -316,15 +317,41 @@ async fn a_browser_is_whose_it_was_last() {
 }
 
 #[tokio::test]
-async fn who_leaves_an_inbox_forgets_what_was_told_of_it() {
+async fn what_one_may_not_see_any_more_is_not_shown() {
     let desk = desk().await;
+    let path = format!("/agents/{}", desk.agent.id.unwrap());
+    let team = desk.admin.post("/teams", json!({"name": "Sales"})).await.ok();
     let conversation = desk.conversation(json!({"assignee_id": desk.agent.id})).await;
-    desk.says(&conversation, &desk.admin, json!({"content": "Hello", "message_type": "incoming"}))
-        .await;
-    assert_ne!(desk.agent.get("/notifications").await.ok()["data"]["payload"], json!([]));
+    desk.app.settle().await;
+    let found = desk.agent.get("/notifications").await.ok();
+    let one = format!("/notifications/{}", found["data"]["payload"][0]["id"]);
+    let shown = async |expected: usize, why: &str| {
+        let list = desk.agent.get("/notifications").await.ok();
+        assert_eq!(list["data"]["payload"].as_array().unwrap().len(), expected, "{why}");
+        assert_eq!(list["data"]["meta"]["count"], json!(expected), "{why}");
+        assert_eq!(list["data"]["meta"]["unread_count"], json!(expected), "{why}");
+        let count = desk.agent.get("/notifications/unread_count").await.ok();
+        assert_eq!(count, json!(expected), "{why}");
+        let status = if expected == 0 { 404 } else { 200 };
+        desk.agent.post(&format!("{one}/unread"), json!({})).await.status(status);
+    };
+    shown(1, "of one's inbox").await;
     let nobody = json!({"inbox_id": desk.inbox, "user_ids": []});
     desk.admin.patch("/inbox_members", nobody).await.ok();
-    assert_eq!(desk.agent.get("/notifications").await.ok()["data"]["payload"], json!([]));
+    shown(0, "out of the inbox").await;
+    desk.admin.patch(&path, json!({"role": "administrator"})).await.ok();
+    shown(1, "an administrator").await;
+    desk.admin.patch(&path, json!({"role": "agent"})).await.ok();
+    shown(0, "an agent again").await;
+    let members = format!("/teams/{}/team_members", team["id"]);
+    desk.admin.post(&members, json!({"user_ids": [desk.agent.id]})).await.ok();
+    let give = format!("{conversation}/assignments");
+    desk.admin.post(&give, json!({"team_id": team["id"]})).await.ok();
+    shown(1, "of one's team").await;
+    desk.admin.post(&give, json!({"team_id": 0})).await.ok();
+    shown(0, "another team's").await;
+    let until = desk.app.now().plus_seconds(600).unix();
+    desk.agent.post(&format!("{one}/snooze"), json!({"snoozed_until": until})).await.status(404);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use chatwarden_db::{Tx, WriteTx, args, statements};
 
 use super::Conversation;
+use super::sql::sits;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::scope::Scope;
@@ -17,16 +18,12 @@ statements! {
           where p.account_id = $1 and p.conversation_id = $2 order by u.id"));
     /// $1 account, $2 users, $3 inbox: those who may be given its conversations
     ASSIGNABLE: (UserId,) = "conversations.assignable",
-        "select au.user_id from account_users au where au.account_id = $1 and au.user_id @in($2)
-         and (au.role = 1 or exists (select 1 from inbox_members im
-            where im.account_id = $1 and im.inbox_id = $3 and im.user_id = au.user_id))";
+        (concat!("select au.user_id from account_users au where au.account_id = $1 and au.user_id @in($2) and ", sits!("$3")));
     /// $1 account, $2 conversation, $3 users, $4 inbox, $5 now: those who may be given its conversations
     ADD: (UserId,) = "conversations.add_participants",
-        "insert into conversation_participants (account_id, conversation_id, user_id, created_at)
-         select $1, $2, au.user_id, $5 from account_users au where au.account_id = $1 and au.user_id @in($3)
-         and (au.role = 1 or exists (select 1 from inbox_members im
-            where im.account_id = $1 and im.inbox_id = $4 and im.user_id = au.user_id))
-         on conflict do nothing returning user_id";
+        (concat!("insert into conversation_participants (account_id, conversation_id, user_id, created_at)
+         select $1, $2, au.user_id, $5 from account_users au where au.account_id = $1 and au.user_id @in($3) and ",
+         sits!("$4"), " on conflict do nothing returning user_id"));
     /// $1 account, $2 conversation, $3 users
     REMOVE: () = "conversations.remove_participants",
         "delete from conversation_participants where account_id = $1 and conversation_id = $2 and user_id @in($3)";

@@ -57,7 +57,32 @@ macro_rules! access_column {
     };
 }
 
-pub(crate) use {conversation_columns, conversation_from};
+/// Whether member `au` may be given the conversations of an inbox: administrators, and who sits there.
+macro_rules! sits {
+    ($inbox:literal) => {
+        concat!(
+            "(au.role = 1 or exists (select 1 from inbox_members im where im.account_id = au.account_id \
+             and im.inbox_id = ",
+            $inbox,
+            " and im.user_id = au.user_id))"
+        )
+    };
+}
+
+/// Whether member `au` may see a conversation of an inbox and a team (`behaviours.md §3`).
+macro_rules! sees {
+    ($inbox:literal, $team:literal) => {
+        concat!(
+            "(",
+            $crate::conversations::sql::sits!($inbox),
+            " or exists (select 1 from team_members tm where tm.account_id = au.account_id and tm.team_id = ",
+            $team,
+            " and tm.user_id = au.user_id))"
+        )
+    };
+}
+
+pub(crate) use {conversation_columns, conversation_from, sees, sits};
 
 statements! {
     /// $1 account, $2 display id, $3 user

@@ -6,7 +6,6 @@ use super::{changed, sql};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{InboxId, UserId};
-use crate::notifications;
 use crate::scope::{Admin, Agent, Scope};
 use crate::users::{self, Member};
 
@@ -89,8 +88,6 @@ async fn unseat(
     }
     let members = users::sql::members(tx, admin, users).await?;
     sql::remove_members(tx, admin, inbox, users).await?;
-    let gone: Vec<i64> = users.iter().map(|user| user.0).collect();
-    notifications::forget_unseen(tx, admin, &gone).await?;
     refresh(tx, members);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use chatwarden_db::{WriteTx, args, statements};
 
 use super::Message;
+use crate::conversations::sql::sits;
 use crate::conversations::{Conversation, ConversationPush, participants};
 use crate::error::Result;
 use crate::events::{self, Audience, Event, Performer};
@@ -16,13 +17,11 @@ statements! {
     /// $1 account, $2 users, $3 teams, $4 inbox: those who may see the inbox's conversations, and their
     /// sockets' tokens
     NAMED: (UserId, String) = "mentions.named",
-        "select au.user_id, u.pubsub_token from account_users au join users u on u.id = au.user_id
+        (concat!("select au.user_id, u.pubsub_token from account_users au join users u on u.id = au.user_id
          where au.account_id = $1
             and (au.user_id @in($2) or exists (select 1 from team_members tm
                 where tm.account_id = $1 and tm.team_id @in($3) and tm.user_id = au.user_id))
-            and (au.role = 1 or exists (select 1 from inbox_members im
-                where im.account_id = $1 and im.inbox_id = $4 and im.user_id = au.user_id))
-         order by au.user_id";
+            and ", sits!("$4"), " order by au.user_id"));
     /// $1 account, $2 conversation, $3 users, $4 now
     NOTE: () = "mentions.note",
         "insert into mentions (account_id, conversation_id, user_id, mentioned_at, created_at)

@@ -70,10 +70,9 @@ pub async fn dispatch(store: Store, job: Job) -> Result<(), JobError> {
     let scope = Scope::of_job(AccountId(job.account_id));
     store
         .write(async move |tx| {
-            if !job.finish(tx).await? {
-                return Err(Error::NotFound);
-            }
-            tell(tx, &scope, &job.payload).await
+            tell(tx, &scope, &job.payload).await?;
+            // Last, however long the conversation was waited for: what of somebody else's job is given up.
+            if job.finish(tx).await? { Ok(()) } else { Err(Error::NotFound) }
         })
         .await
         .map_err(|error: Error| JobError::Retry(error.to_string()))

@@ -9,7 +9,6 @@ mod upkeep;
 
 pub use dispatch::{JOB, dispatch, jobs_for};
 pub(crate) use letter::letter;
-pub(crate) use own::forget_unseen;
 pub use own::{
     Filter, Page, count_unread, destroy, destroy_all, page, read, read_all, seen, snooze, unread,
 };

@@ -58,40 +58,25 @@ pub async fn page(
     Ok(Page { count, unread, listed: listed(tx, scope, found).await? })
 }
 
-/// Notifications with what they show; those of conversations that are gone are left out.
+/// Notifications with what they show; those of conversations that are gone, or that their member may not see any
+/// more, are left out.
 pub(super) async fn listed(
     tx: &mut Tx<'_>,
     scope: &Scope,
     found: Vec<Notification>,
 ) -> Result<Listed> {
-    let mut ids: Vec<i64> = found.iter().map(|n| n.primary_actor_id.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
+    if found.is_empty() {
         return Ok(Listed { rows: Vec::new(), quotes: push::Quotes::default() });
     }
-    let of: HashMap<ConversationId, Conversation> =
-        sql::conversations(tx, scope, &ids).await?.into_iter().map(|c| (c.row.id, c)).collect();
+    let mut of: HashMap<NotificationId, Conversation> = sql::conversations(tx, scope, &found)
+        .await?
+        .into_iter()
+        .map(|shown| (shown.of.id, shown.conversation))
+        .collect();
     let all: Vec<&Conversation> = of.values().collect();
     let quotes = push::quotes(tx, scope, &found, &all, None).await?;
-    let rows =
-        found.into_iter().filter_map(|n| Some((n.clone(), of.get(&n.primary_actor_id)?.clone())));
+    let rows = found.into_iter().filter_map(|n| of.remove(&n.id).map(|c| (n, c)));
     Ok(Listed { rows: rows.collect(), quotes })
-}
-
-/// Forgets what members were told of conversations that they see no more.
-///
-/// # Errors
-/// What the database says.
-pub(crate) async fn forget_unseen(
-    tx: &mut WriteTx<'_>,
-    scope: &Scope,
-    users: &[i64],
-) -> Result<()> {
-    if !users.is_empty() {
-        tx.run(&sql::FORGET_UNSEEN, args![scope.account_id(), users]).await?;
-    }
-    Ok(())
 }
 
 /// What the member has not read, and is not to be reminded of later.

@@ -5,9 +5,37 @@ use chatwarden_db::{DbError, Timestamp, Tx, WriteTx, args, statements};
 use super::dispatch::Recipient;
 use super::{Kind, Notification};
 use crate::conversations::Conversation;
-use crate::conversations::sql::{conversation_columns, conversation_from};
+use crate::conversations::sql::{conversation_columns, conversation_from, sees};
 use crate::ids::{AccountId, ConversationId, InboxId, MessageId, NotificationId, UserId};
 use crate::scope::Scope;
+
+chatwarden_db::row! {
+    /// A notification's number.
+    pub struct Numbered {
+        pub id: NotificationId,
+    }
+}
+
+chatwarden_db::joined! {
+    /// What a notification shows.
+    pub struct Shown {
+        pub of: Numbered,
+        pub conversation: Conversation,
+    }
+}
+
+/// Whether the member of notification `n` may see its conversation: who may not any more is not shown it.
+macro_rules! seen {
+    () => {
+        concat!(
+            "exists (select 1 from conversations s \
+             join account_users au on au.account_id = s.account_id and au.user_id = n.user_id \
+             where s.account_id = n.account_id and s.id = n.primary_actor_id and ",
+            sees!("s.inbox_id", "s.team_id"),
+            ")"
+        )
+    };
+}
 
 macro_rules! notification_columns {
     () => {
@@ -32,21 +60,14 @@ macro_rules! recipients {
 
 statements! {
     /// $1 account, $2 inbox, $3 users, $4 team: those of them who may see a conversation
-    RECIPIENTS: Recipient = "notifications.recipients", (concat!(recipients!(),
-        "au.user_id @in($3) and (au.role = 1 or exists (select 1 from inbox_members im
-            where im.account_id = au.account_id and im.inbox_id = $2 and im.user_id = au.user_id)
-            or exists (select 1 from team_members tm
-                where tm.account_id = au.account_id and tm.team_id = $4 and tm.user_id = au.user_id))"));
+    RECIPIENTS: Recipient = "notifications.recipients", (concat!(recipients!(), "au.user_id @in($3) and ",
+        sees!("$2", "$4")));
     /// $1 account, $2 inbox, $3 conversation, $4 team, $5 those who are told otherwise: who follows a conversation
     /// and may see it
     FOLLOWING: Recipient = "notifications.following", (concat!(recipients!(),
         "au.user_id in (select p.user_id from conversation_participants p
             where p.account_id = $1 and p.conversation_id = $3)
-         and au.user_id @not_in($5)
-         and (au.role = 1 or exists (select 1 from inbox_members im
-            where im.account_id = au.account_id and im.inbox_id = $2 and im.user_id = au.user_id)
-            or exists (select 1 from team_members tm
-                where tm.account_id = au.account_id and tm.team_id = $4 and tm.user_id = au.user_id))"));
+         and au.user_id @not_in($5) and ", sees!("$2", "$4")));
     /// $1 account, $2 inbox, $3 the kind's bit: members of the inbox who want to be told of the kind
     WANTING: Recipient = "notifications.wanting", (concat!(recipients!(),
         "((ns.email_flags & $3) <> 0 or (ns.push_flags & $3) <> 0) and exists (select 1 from inbox_members im
@@ -57,45 +78,30 @@ statements! {
             secondary_actor_id, last_activity_at, created_at, updated_at)
          select $1, au.user_id, $2, $3, $4, $5, $6, $6, $6 from account_users au
          where au.account_id = $1 and au.user_id @in($7) returning ", notification_columns!()));
-    /// $1 account, $2 users: those of conversations that they see no more
-    FORGET_UNSEEN: () = "notifications.forget_unseen",
-        "delete from notifications where account_id = $1 and user_id @in($2)
-            and not exists (select 1 from account_users au
-                where au.account_id = notifications.account_id and au.user_id = notifications.user_id and au.role = 1)
-            and not exists (select 1 from conversations c join inbox_members im
-                    on im.account_id = c.account_id and im.inbox_id = c.inbox_id
-                where c.account_id = notifications.account_id and c.id = notifications.primary_actor_id
-                    and im.user_id = notifications.user_id)
-            and not exists (select 1 from conversations c join team_members tm
-                    on tm.account_id = c.account_id and tm.team_id = c.team_id
-                where c.account_id = notifications.account_id and c.id = notifications.primary_actor_id
-                    and tm.user_id = notifications.user_id)";
     /// $1 account, $2 conversation, $3 users: the newest takes the place of the others
     DELETE_OLDER: (NotificationId, UserId) = "notifications.delete_older",
         "delete from notifications where account_id = $1 and primary_actor_id = $2 and user_id @in($3)
          returning id, user_id";
     /// $1 account, $2 users
     UNREAD: (UserId, i64) = "notifications.unread",
-        "select user_id, count(*) from notifications where account_id = $1 and user_id @in($2) and read_at is null
-            and snoozed_until is null
-         group by user_id";
+        (concat!("select n.user_id, count(*) from notifications n where n.account_id = $1 and n.user_id @in($2)
+            and n.read_at is null and n.snoozed_until is null and ", seen!(), " group by n.user_id"));
     /// $1 account, $2 user, $3 with those that were read, $4 with those that are snoozed, $5 limit, $6 offset
     NEWEST: Notification = "notifications.newest", (concat!("select ", notification_columns!(),
-        " from notifications where account_id = $1 and user_id = $2 and ($3 or read_at is null)
-            and ($4 or snoozed_until is null)
-         order by last_activity_at desc, id desc limit $5 offset $6"));
+        " from notifications n where n.account_id = $1 and n.user_id = $2 and ($3 or n.read_at is null)
+            and ($4 or n.snoozed_until is null) and ", seen!(), " order by n.last_activity_at desc, n.id desc limit $5 offset $6"));
     /// $1 account, $2 user, $3 with those that were read, $4 with those that are snoozed, $5 limit, $6 offset
     OLDEST: Notification = "notifications.oldest", (concat!("select ", notification_columns!(),
-        " from notifications where account_id = $1 and user_id = $2 and ($3 or read_at is null)
-            and ($4 or snoozed_until is null)
-         order by last_activity_at, id limit $5 offset $6"));
+        " from notifications n where n.account_id = $1 and n.user_id = $2 and ($3 or n.read_at is null)
+            and ($4 or n.snoozed_until is null) and ", seen!(), " order by n.last_activity_at, n.id limit $5 offset $6"));
     /// $1 account, $2 user, $3 with those that were read, $4 with those that are snoozed: all, unread
     COUNTS: (i64, i64) = "notifications.counts",
-        "select count(*), count(*) filter (where read_at is null) from notifications
-         where account_id = $1 and user_id = $2 and ($3 or read_at is null) and ($4 or snoozed_until is null)";
+        (concat!("select count(*), count(*) filter (where n.read_at is null) from notifications n
+         where n.account_id = $1 and n.user_id = $2 and ($3 or n.read_at is null) and ($4 or n.snoozed_until is null)
+            and ", seen!()));
     /// $1 account, $2 user, $3 notification
     LOCK: Notification = "notifications.lock", (concat!("select ", notification_columns!(),
-        " from notifications n where n.account_id = $1 and n.user_id = $2 and n.id = $3 @lock(n)"));
+        " from notifications n where n.account_id = $1 and n.user_id = $2 and n.id = $3 and ", seen!(), " @lock(n)"));
     /// $1 account, $2 notification, $3 read at, $4 snoozed until, $5 last snoozed at, $6 now
     UPDATE: () = "notifications.update",
         "update notifications set read_at = $3, snoozed_until = $4, last_snoozed_at = $5, updated_at = $6
@@ -148,9 +154,10 @@ statements! {
                 select id, created_at, row_number() over (partition by user_id order by id desc) as place
                 from notifications where account_id = $1) placed
             where place > $3 or created_at < $2 order by id limit 500)";
-    /// $1 account, $2 conversations
-    CONVERSATIONS: Conversation = "notifications.conversations", (concat!("select ", conversation_columns!(), " ",
-        conversation_from!(), "where c.account_id = $1 and c.id @in($2)"));
+    /// $1 account, $2 notifications: the conversations of those that are seen
+    CONVERSATIONS: Shown = "notifications.conversations", (concat!("select n.id, ", conversation_columns!(), " ",
+        conversation_from!(), "join notifications n on n.account_id = c.account_id and n.primary_actor_id = c.id
+         where n.account_id = $1 and n.id @in($2) and ", seen!()));
     /// $1 account, $2 conversations: the first message, the newest incoming and the newest outgoing of each
     QUOTES: (ConversationId, Option<MessageId>, Option<MessageId>, Option<MessageId>) = "notifications.quotes",
         "select c.id,
@@ -186,12 +193,13 @@ pub async fn following(
     tx.all(&FOLLOWING, args![scope.account_id(), inbox, c.row.id, team, told]).await
 }
 
-/// Conversations by the ids of their rows, in no order.
+/// The conversations of notifications, in no order; of those only whose conversation their member may see.
 pub async fn conversations(
     tx: &mut Tx<'_>,
     scope: &Scope,
-    ids: &[i64],
-) -> Result<Vec<Conversation>, DbError> {
+    notifications: &[Notification],
+) -> Result<Vec<Shown>, DbError> {
+    let ids: Vec<i64> = notifications.iter().map(|n| n.id.0).collect();
     tx.all(&CONVERSATIONS, args![scope.account_id(), ids]).await
 }
 

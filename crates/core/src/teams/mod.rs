@@ -9,7 +9,6 @@ use crate::accounts::touch_cache;
 use crate::conversations::{self, Holder};
 use crate::error::{Error, Invalid, Result};
 use crate::ids::{AccountId, ConversationId, InboxId, TeamId, UserId};
-use crate::notifications;
 use crate::scope::{Admin, Agent, Scope};
 use crate::users::{Availability, Member, MemberRow};
 
@@ -236,9 +235,7 @@ pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, id: TeamId) -> R
     if tx.run(&sql::DELETE, args![account, id]).await? == 0 {
         return Err(Error::NotFound);
     }
-    let members = tx.all(&sql::DELETE_MEMBERS, args![account, id]).await?;
-    let members: Vec<i64> = members.into_iter().map(|(user,)| user.0).collect();
-    notifications::forget_unseen(tx, scope, &members).await?;
+    tx.run(&sql::DELETE_MEMBERS, args![account, id]).await?;
     conversations::release(tx, account, Holder::Team(id)).await?;
     touch_cache(tx, scope, "team").await
 }
@@ -296,9 +293,7 @@ pub async fn set_members(
 ) -> Result<Vec<Member>> {
     check(tx, scope, id, users).await?;
     let (account, now) = (scope.account_id(), tx.now());
-    let gone = tx.all(&sql::KEEP, args![account, id, users]).await?;
-    let gone: Vec<i64> = gone.into_iter().map(|(user,)| user.0).collect();
-    notifications::forget_unseen(tx, scope, &gone).await?;
+    tx.run(&sql::KEEP, args![account, id, users]).await?;
     tx.all(&sql::ADD, args![account, id, users, now]).await?;
     touch_cache(tx, scope, "team").await?;
     members(tx, scope, id).await
@@ -316,7 +311,6 @@ pub async fn remove_members(
 ) -> Result<()> {
     check(tx, scope, id, users).await?;
     tx.run(&sql::REMOVE, args![scope.account_id(), id, users]).await?;
-    notifications::forget_unseen(tx, scope, users).await?;
     touch_cache(tx, scope, "team").await
 }
 

@@ -46,7 +46,7 @@ statements! {
     /// $1 account, $2 team
     DELETE: () = "teams.delete", "delete from teams where account_id = $1 and id = $2";
     /// $1 account, $2 team
-    DELETE_MEMBERS: (UserId,) = "teams.delete_members", "delete from team_members where account_id = $1 and team_id = $2 returning user_id";
+    DELETE_MEMBERS: () = "teams.delete_members", "delete from team_members where account_id = $1 and team_id = $2";
     /// $1 account, $2 team
     MEMBERS: MemberRow = "teams.members", (concat!("select ", crate::member_columns!(),
         " from team_members tm join account_users au on au.account_id = tm.account_id and au.user_id = tm.user_id
@@ -63,8 +63,8 @@ statements! {
     REMOVE: () = "teams.remove",
         "delete from team_members where account_id = $1 and team_id = $2 and user_id @in($3)";
     /// $1 account, $2 team, $3 users who stay
-    KEEP: (UserId,) = "teams.keep",
-        "delete from team_members where account_id = $1 and team_id = $2 and user_id @not_in($3) returning user_id";
+    KEEP: () = "teams.keep",
+        "delete from team_members where account_id = $1 and team_id = $2 and user_id @not_in($3)";
     /// $1 account, $2 user
     LEAVE: () = "teams.leave", "delete from team_members where account_id = $1 and user_id = $2";
     /// $1 account, $2 user

@@ -50,17 +50,16 @@ pub async fn send(store: Store, job: Job) -> Result<(), JobError> {
         .map_err(|error| JobError::Fail(error.to_string()))?;
     store
         .write(async move |tx| {
-            if !job.finish(tx).await? {
-                return Err(Error::NotFound);
-            }
-            let Some(user) = by_email(tx, &email).await? else { return Ok(()) };
-            match link {
-                Link::NewPassword => links::send_reset(tx, &user).await,
-                Link::Confirmation if user.confirmed_at.is_none() => {
-                    links::send_confirmation(tx, &user).await
+            if let Some(user) = by_email(tx, &email).await? {
+                match link {
+                    Link::NewPassword => links::send_reset(tx, &user).await?,
+                    Link::Confirmation if user.confirmed_at.is_none() => {
+                        links::send_confirmation(tx, &user).await?;
+                    }
+                    Link::Confirmation => {}
                 }
-                Link::Confirmation => Ok(()),
             }
+            if job.finish(tx).await? { Ok(()) } else { Err(Error::NotFound) }
         })
         .await
         .map_err(|error: Error| JobError::Retry(error.to_string()))

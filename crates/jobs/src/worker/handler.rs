@@ -55,6 +55,9 @@ impl Job {
     /// Ends the job with the transaction: for a handler whose whole work it is, and who could not bear being run
     /// again after the commit. `false` where somebody else has the job by now: the transaction must be given up then.
     ///
+    /// The last statement of the transaction: it locks the job's row, and the lease of every job of the node is
+    /// extended by one statement, which waits for that.
+    ///
     /// # Errors
     /// What the database says.
     pub async fn finish(&self, tx: &mut WriteTx<'_>) -> Result<bool, DbError> {
