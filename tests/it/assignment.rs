@@ -79,6 +79,29 @@ async fn agents_take_turns_up_to_five_in_five_minutes() {
 }
 
 #[tokio::test]
+async fn what_only_the_busy_may_have_holds_nobody_else_up() {
+    let desk = Desk::open(&["Grace", "Alan"]).await;
+    desk.policy(json!({"name": "Two each", "fair_distribution_limit": 2})).await;
+    let path = format!("/inboxes/{}", desk.inbox["id"]);
+    desk.admin.patch(&path, json!({"enable_auto_assignment": false})).await.ok();
+    let agents = desk.admin.get("/agents").await.ok();
+    let grace = agents.as_array().unwrap().iter().find(|it| it["name"] == json!("Grace")).unwrap();
+    let team = desk.admin.post("/teams", json!({"name": "Sales"})).await.ok()["id"].clone();
+    let members = format!("/teams/{team}/team_members");
+    desk.admin.post(&members, json!({"user_ids": [grace["id"]]})).await.ok();
+    for _ in 0..10 {
+        desk.talk(json!({"team_id": team})).await;
+    }
+    let waiting = desk.talk(json!({})).await;
+    desk.admin.patch(&path, json!({"enable_auto_assignment": true})).await.ok();
+    let last = desk.talk(json!({})).await;
+    for (number, name) in [(1, "Grace"), (2, "Grace"), (waiting, "Alan"), (last, "Alan")] {
+        assert_eq!(desk.assignee(number).await, json!(name), "{number}");
+    }
+    assert!(desk.assignee(3).await.is_null());
+}
+
+#[tokio::test]
 async fn only_who_is_there_is_given_what_is_open() {
     let desk = Desk::open(&["Grace"]).await;
     let grace = desk.admin.get("/agents").await.ok();

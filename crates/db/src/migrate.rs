@@ -44,6 +44,8 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0063_answers",
     "0065_reply_windows",
     "0066_shorter_walks",
+    "0067_waiting",
+    "0068_identified",
 ];
 
 /// A migration that a database has.

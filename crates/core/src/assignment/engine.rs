@@ -83,11 +83,11 @@ pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
     };
     let account = AccountId(job.account_id);
     loop {
-        let given = store
+        let more = store
             .write(async move |tx| hand_out(tx, &Scope::of_job(account), inbox).await)
             .await
             .map_err(again)?;
-        if given < MOST {
+        if !more {
             return Ok(());
         }
     }
@@ -102,12 +102,12 @@ struct Candidate {
     last: i64,
 }
 
-/// Hands out some of the conversations that wait at an inbox; how many.
-async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result<i64> {
+/// Hands out some of the conversations that wait at an inbox; whether there may be more to hand out.
+async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result<bool> {
     let (account, now) = (scope.account_id(), tx.now());
-    let Some(ruled) = tx.opt(&sql::RULED, args![account, inbox]).await? else { return Ok(0) };
+    let Some(ruled) = tx.opt(&sql::RULED, args![account, inbox]).await? else { return Ok(false) };
     if !ruled.hands_out {
-        return Ok(0);
+        return Ok(false);
     }
     let rules = Rules::of(ruled, now);
     let seated = tx.all(&sql::SEATED, args![account, inbox]).await?;
@@ -117,7 +117,7 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         .filter(|member| member.availability_status(tx) == Availability::Online)
         .collect();
     if there.is_empty() {
-        return Ok(0);
+        return Ok(false);
     }
     let since = now.plus_seconds(-rules.window);
     let turns = tx.all(&sql::TURNS, args![account, inbox, since]).await?;
@@ -131,11 +131,12 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         })
         .filter(|candidate| candidate.left > 0)
         .collect();
+    if candidates.is_empty() {
+        return Ok(false);
+    }
     let able: Vec<i64> = candidates.iter().map(|it| it.member.id.0).collect();
-    let Rules { active_since, longest_first, .. } = rules;
-    let waiting = tx
-        .all(&sql::WAITING, args![account, inbox, active_since, longest_first, able, MOST])
-        .await?;
+    let found = if rules.longest_first { &sql::WAITING_LONGEST } else { &sql::WAITING };
+    let waiting = tx.all(found, args![account, inbox, rules.active_since, able, MOST]).await?;
     let teams: Vec<i64> = waiting.iter().filter_map(|(_, team)| *team).collect();
     let in_teams = if teams.is_empty() {
         Vec::new()
@@ -143,7 +144,9 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         tx.all(&sql::TEAM_MEMBERS, args![account, teams]).await?
     };
     let by = Performer::Policy(rules.says);
-    let mut given = 0;
+    let full = i64::try_from(waiting.len()) == Ok(MOST);
+    // Those that wait no longer: the next round finds others in their place.
+    let mut off = 0;
     let mut turn = candidates.iter().map(|it| it.last).max().unwrap_or_default();
     for (id, team) in waiting {
         let in_team = |user: UserId| team.is_none_or(|team| in_teams.contains(&(team, user.0)));
@@ -153,6 +156,7 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
             .min_by_key(|it| it.last);
         let Some(next) = next else { continue };
         if tx.opt(&sql::STILL_WAITING, args![account, id]).await?.is_none() {
+            off += 1;
             continue;
         }
         let Some(mut c) = conversations::sql::get(tx, scope, ConversationId(id)).await? else {
@@ -161,11 +165,11 @@ async fn hand_out(tx: &mut WriteTx<'_>, scope: &Scope, inbox: InboxId) -> Result
         conversations::assign(tx, scope, &mut c, Some(&next.member), &by).await?;
         tx.run(&sql::TAKE_TURN, args![account, inbox, next.member.id, now]).await?;
         turn += 1;
-        given += 1;
+        off += 1;
         (next.left, next.last) = (next.left - 1, turn);
     }
     tx.run(&sql::FORGET, args![account, inbox, since]).await?;
-    Ok(given)
+    Ok(full && off > 0)
 }
 
 /// The rules that an inbox goes by.

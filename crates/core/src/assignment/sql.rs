@@ -15,6 +15,21 @@ macro_rules! policy_columns {
     };
 }
 
+/// $1 account, $2 inbox, $3 active since, $4 who can take some. A contact that was removed has nothing to be answered.
+/// The moment of the last activity bears a sign where it is not the order: SQLite would look for it and sort. Nobody,
+/// which all of them have, is named in the order: PostgreSQL knows the index by that.
+macro_rules! waiting {
+    ($active:literal) => {
+        concat!("select c.id, c.team_id from conversations c
+         where c.account_id = $1 and c.inbox_id = $2 and c.status = 0 and c.assignee_id is null
+            and c.assignee_agent_bot_id is null and ", $active, " >= $3
+            and exists (select 1 from contacts ct where ct.account_id = c.account_id and ct.id = c.contact_id)
+            and (c.team_id is null or exists (select 1 from teams t join team_members tm
+                    on tm.account_id = t.account_id and tm.team_id = t.id
+                where t.account_id = c.account_id and t.id = c.team_id and t.allow_auto_assign and tm.user_id @in($4)))")
+    };
+}
+
 statements! {
     /// $1 account
     LIST: Policy = "assignment.list", (concat!("select ", policy_columns!(),
@@ -83,16 +98,13 @@ statements! {
         "delete from assignment_turns where account_id = $1 and inbox_id = $2 and created_at < $3
             and exists (select 1 from assignment_turns later where later.account_id = $1 and later.inbox_id = $2
                 and later.user_id = assignment_turns.user_id and later.id > assignment_turns.id)";
-    /// $1 account, $2 inbox, $3 active since, $4 whether the longest waiting come first, $5 who can take
-    /// some, $6 how many: the conversations that nobody has and one of these may have, with their team
+    /// $1 account, $2 inbox, $3 active since, $4 who can take some, $5 how many: the conversations that nobody has and
+    /// one of these may have, with their team; the oldest first
     WAITING: (i64, Option<i64>) = "assignment.waiting",
-        "select c.id, c.team_id from conversations c
-         where c.account_id = $1 and c.inbox_id = $2 and c.status = 0 and c.assignee_id is null
-            and c.assignee_agent_bot_id is null and c.last_activity_at >= $3
-            and (c.team_id is null or exists (select 1 from teams t join team_members tm
-                    on tm.account_id = t.account_id and tm.team_id = t.id
-                where t.account_id = c.account_id and t.id = c.team_id and t.allow_auto_assign and tm.user_id @in($5)))
-         order by case when $4 then c.last_activity_at else c.created_at end, c.id limit $6";
+        (concat!(waiting!("+c.last_activity_at"), " order by c.assignee_id, c.created_at, c.id limit $5"));
+    /// The same, who waits the longest first
+    WAITING_LONGEST: (i64, Option<i64>) = "assignment.waiting_longest",
+        (concat!(waiting!("c.last_activity_at"), " order by c.assignee_id, c.last_activity_at, c.id limit $5"));
     /// $1 account, $2 teams
     TEAM_MEMBERS: (i64, i64) = "assignment.team_members",
         "select team_id, user_id from team_members where account_id = $1 and team_id @in($2)";
