@@ -1,7 +1,12 @@
 //! Two contacts that are one person.
 
+use chatwarden_core::contacts;
+use chatwarden_core::events::Performer;
+use chatwarden_core::ids::ContactId;
 use chatwarden_testkit::{Actor, App};
 use serde_json::{Value, json};
+
+use crate::beside::beside;
 
 async fn contact(admin: &Actor, body: Value) -> Value {
     admin.post("/contacts", body).await.ok()["payload"]["contact"]["id"].clone()
@@ -101,4 +106,94 @@ async fn a_conversation_opened_during_a_merge_is_the_kept_ones() {
             assert_eq!(admin.get(&path).await.ok()["meta"]["sender"]["id"], base);
         }
     }
+}
+
+/// A contact's id.
+fn id(contact: &Value) -> ContactId {
+    ContactId(contact.as_i64().unwrap())
+}
+
+#[tokio::test]
+async fn what_a_visitor_says_beside_a_merge_is_said_by_the_kept_one() {
+    let (app, admin) = App::start().await;
+    let api = json!({"name": "Desk", "channel": {"type": "api"}});
+    let api = admin.post("/inboxes", api).await.ok();
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://shop.example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let base = contact(&admin, json!({"name": "Vera"})).await;
+
+    let people =
+        format!("/public/api/v1/inboxes/{}/contacts", api["inbox_identifier"].as_str().unwrap());
+    let made = app.anyone().post(&people, json!({})).await.ok();
+    let place = format!("{people}/{}/conversations", made["source_id"].as_str().unwrap());
+    let number = app.anyone().post(&place, json!({})).await.ok()["id"].clone();
+    let by_api = (app.anyone(), format!("{place}/{number}/messages"), made["id"].clone());
+
+    let widget = |path: &str| {
+        format!("/api/v1/widget/{path}?website_token={}", site["website_token"].as_str().unwrap())
+    };
+    let config = app.anyone().post(&widget("config"), json!({})).await.ok();
+    let token = config["website_channel_config"]["auth_token"].as_str().unwrap();
+    let browser = app.anyone().with_header("x-auth-token", token);
+    let hello = json!({"content": "Hello", "message": {"content": "Hello"}});
+    browser.post(&widget("messages"), hello.clone()).await.ok();
+    let known = browser.get(&widget("contact")).await.ok();
+    let by_widget = (browser, widget("messages"), known["id"].clone());
+
+    for (caller, path, mergee) in [by_api, by_widget] {
+        let (base, mergee) = (id(&base), id(&mergee));
+        let said = beside(
+            &app,
+            &admin,
+            async move |tx, scope, meanwhile| {
+                contacts::merge(tx, scope, base, mergee, &Performer::System).await?;
+                meanwhile.waits(tx).await
+            },
+            caller.post(&path, hello.clone()),
+        );
+        assert_eq!(said.await.ok()["content"], json!("Hello"));
+    }
+    let own = admin.get(&format!("/contacts/{base}/conversations")).await.ok();
+    assert_eq!(own["payload"].as_array().unwrap().len(), 2, "{own}");
+    for number in [1, 2] {
+        let said = admin.get(&format!("/conversations/{number}/messages")).await.ok();
+        let said = said["payload"].as_array().unwrap().clone();
+        assert!(said.iter().any(|message| message["message_type"] == json!(0)));
+        for message in said.iter().filter(|message| message["message_type"] == json!(0)) {
+            assert_eq!(message["sender"]["id"], base, "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_merge_brings_goes_with_a_contact_that_is_removed_beside_it() {
+    let (app, admin) = App::start().await;
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let base = contact(&admin, json!({"name": "Vera"})).await;
+    let mergee = contact(&admin, json!({"name": "V."})).await;
+    let place = json!({"inbox_id": inbox["id"], "contact_id": mergee, "source_id": "till-1"});
+    admin.post("/conversations", place).await.ok();
+    let (kept, gone) = (id(&base), id(&mergee));
+    let path = format!("/contacts/{base}");
+    let removed = beside(
+        &app,
+        &admin,
+        async move |tx, scope, meanwhile| {
+            contacts::merge(tx, scope, kept, gone, &Performer::System).await?;
+            meanwhile.waits(tx).await
+        },
+        admin.delete(&path),
+    );
+    removed.await.ok();
+    app.settle().await;
+    chatwarden_db::statements! {
+        LEFT: (i64, i64, i64) = "tests.left",
+            "select (select count(*) from contacts), (select count(*) from conversations), (select count(*) from contact_inboxes)";
+    }
+    let left = app.db().read(async |tx| tx.one(&LEFT, chatwarden_db::args![]).await).await.unwrap();
+    assert_eq!(left, (0, 0, 0));
+    let next = contact(&admin, json!({"name": "Vera"})).await;
+    let place = json!({"inbox_id": inbox["id"], "contact_id": next, "source_id": "till-1"});
+    admin.post("/conversations", place).await.ok();
 }

@@ -1,7 +1,15 @@
 //! Contacts: what may be changed, who is found, and who may not be removed.
 
+use chatwarden_core::events::Performer;
+use chatwarden_core::ids::{ContactId, DisplayId, InboxId};
+use chatwarden_core::messages::{MessageType, NewMessage, Sender};
+use chatwarden_core::scope::Agent;
+use chatwarden_core::{Scope, contacts, conversations, messages};
+use chatwarden_db::WriteTx;
 use chatwarden_testkit::{Actor, App};
 use serde_json::{Value, json};
+
+use crate::beside::{Meanwhile, beside};
 
 async fn contact(admin: &Actor, body: Value) -> Value {
     admin.post("/contacts", body).await.ok()["payload"]["contact"]["id"].clone()
@@ -276,4 +284,49 @@ async fn a_contact_goes_with_its_conversations() {
     let counts = admin.get("/conversations/meta?status=all").await.ok();
     assert_eq!(counts["meta"]["all_count"], json!(0));
     admin.delete(&path).await.status(404);
+}
+
+#[tokio::test]
+async fn nothing_stays_of_what_is_added_to_a_contact_beside_its_removal() {
+    let (app, admin) = App::start().await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    chatwarden_db::statements! {
+        LEFT: (i64, i64, i64) = "tests.left",
+            "select (select count(*) from conversations), (select count(*) from messages), (select count(*) from contact_inboxes)";
+    }
+    let left = async || {
+        app.settle().await;
+        app.db().read(async |tx| tx.one(&LEFT, chatwarden_db::args![]).await).await.unwrap()
+    };
+    // A message in a conversation of theirs.
+    let id = contact(&admin, json!({"name": "Vera"})).await;
+    let place = json!({"inbox_id": desk["id"], "contact_id": id});
+    let number = admin.post("/conversations", place).await.ok()["id"].as_i64().unwrap();
+    let path = format!("/contacts/{id}");
+    let removing = async {
+        admin.delete(&path).await.ok();
+        app.settle().await;
+    };
+    let writing =
+        async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
+            let mut c = conversations::lock(tx, scope, DisplayId(number)).await?;
+            let text = Some("One more thing".to_owned());
+            let new = NewMessage::text(MessageType::Outgoing, text, Sender::Nobody);
+            messages::create(tx, scope, &mut c, new, &Performer::System).await?;
+            meanwhile.waits(tx).await
+        };
+    beside(&app, &admin, writing, removing).await;
+    assert_eq!(left().await, (0, 0, 0));
+    // A place from where they write.
+    let id = contact(&admin, json!({"name": "Vera"})).await.as_i64().unwrap();
+    let inbox = InboxId(desk["id"].as_i64().unwrap());
+    let path = format!("/contacts/{id}");
+    let adding =
+        async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
+            contacts::contact_inbox(tx, scope, ContactId(id), inbox, None).await?;
+            meanwhile.waits(tx).await
+        };
+    beside(&app, &admin, adding, admin.delete(&path)).await.ok();
+    assert_eq!(left().await, (0, 0, 0));
 }

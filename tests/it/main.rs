@@ -12,6 +12,8 @@ mod authz;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod bulk_actions;
 #[cfg(test)]
 mod canned_responses;

@@ -6,9 +6,16 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE as AXUM_CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
+use chatwarden_core::events::Performer;
+use chatwarden_core::ids::DisplayId;
+use chatwarden_core::messages::{MessageType, NewMessage, Sender};
+use chatwarden_core::storage::NewAttachment;
+use chatwarden_core::{conversations, messages, storage};
 use chatwarden_testkit::{Actor, App, FILE_LIMIT, Reply};
 use http::Method;
 use serde_json::{Value, json};
+
+use crate::beside::beside;
 
 /// A picture of one pixel.
 pub(crate) const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\
@@ -372,6 +379,38 @@ async fn files_go_with_the_last_message_that_carries_them() {
     take_away(&first).await;
     app.anyone().get(&path(address)).await.status(302);
     take_away(&second).await;
+    app.anyone().get(&path(address)).await.status(404);
+    assert!(app.files().is_empty(), "{:?}", app.files());
+}
+
+#[tokio::test]
+async fn a_file_that_is_taken_up_beside_the_purge_of_its_conversation_stays() {
+    let (app, admin) = App::start().await;
+    let (first, other) = (conversation(&admin).await, conversation(&admin).await);
+    let sent =
+        send(&admin, first, &[File("attachments[]", "dot.png", "image/png", PNG)]).await.ok();
+    let address = &sent["attachments"][0]["data_url"];
+    let signed = address.as_str().unwrap().rsplit('/').nth(1).unwrap().to_owned();
+    admin.delete(&format!("/conversations/{first}")).await.ok();
+    beside(
+        &app,
+        &admin,
+        async move |tx, scope, meanwhile| {
+            let blobs = storage::find_signed(tx, scope, &[signed]).await?;
+            let mut c = conversations::lock(tx, scope, DisplayId(other)).await?;
+            let mut new = NewMessage::text(MessageType::Outgoing, None, Sender::Nobody);
+            new.attachments = blobs.iter().map(|blob| NewAttachment::of(blob, false)).collect();
+            messages::create(tx, scope, &mut c, new, &Performer::System).await?;
+            meanwhile.waits(tx).await
+        },
+        app.settle(),
+    )
+    .await;
+    app.settle().await;
+    app.anyone().get(&path(address)).await.status(302);
+    assert_eq!(app.files().len(), 1);
+    admin.delete(&format!("/conversations/{other}")).await.ok();
+    app.settle().await;
     app.anyone().get(&path(address)).await.status(404);
     assert!(app.files().is_empty(), "{:?}", app.files());
 }

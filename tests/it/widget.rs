@@ -1,10 +1,18 @@
 //! The website's widget: who a visitor is, what they see, what they may do (`widget.md §7`).
 
+use chatwarden_core::events::Performer;
+use chatwarden_core::ids::{ContactId, DisplayId, InboxId};
+use chatwarden_core::messages::{MessageType, NewMessage, Sender};
+use chatwarden_core::scope::Agent;
 use chatwarden_core::sealed::mac;
+use chatwarden_core::{Scope, contacts, conversations, messages};
+use chatwarden_db::WriteTx;
 use chatwarden_testkit::{Actor, App, Reply};
 use data_encoding::HEXLOWER;
 use http::Method;
 use serde_json::{Value, json};
+
+use crate::beside::{Meanwhile, beside};
 
 /// A website, and who keeps it.
 struct Site {
@@ -314,6 +322,62 @@ async fn an_address_given_in_the_chat_says_who_it_is() {
     let (one, two) = (first.get("contact").await.ok(), second.get("contact").await.ok());
     assert_eq!(one["id"], two["id"]);
     assert_eq!(site.contact(&one["id"]).await["name"], json!("vera"));
+}
+
+#[tokio::test]
+async fn who_turns_out_to_be_known_waits_for_who_holds_their_conversations() {
+    let site = site().await;
+    let collect = json!({"name": "Asking", "enable_email_collect": true, "channel": {
+        "type": "web_widget", "website_url": "https://shop.example.com"}});
+    let site = Site { inbox: site.admin.post("/inboxes", collect).await.ok(), ..site };
+    let known = |name: &str, more: Value| {
+        let mut body = json!({"name": name, "inbox_id": site.inbox["id"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let admin = site.admin.clone();
+        async move { admin.post("/contacts", body).await.ok()["payload"]["contact"]["id"].clone() }
+    };
+    let vera = known("Vera", json!({"email": "vera@example.org"})).await;
+    let visitor = site.visitor().await;
+    visitor.says("Hello").await;
+    let messages = visitor.get("messages").await.ok();
+    let all = messages["payload"].as_array().unwrap();
+    let asked = all.iter().find(|m| m["content_type"] == json!("input_email")).unwrap();
+    let path = format!("messages/{}", asked["id"]);
+    let contact = ContactId(visitor.get("contact").await.ok()["id"].as_i64().unwrap());
+    let inbox = InboxId(site.inbox["id"].as_i64().unwrap());
+    // Somebody opens a conversation where the visitor writes from.
+    let opening =
+        async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
+            let of = contacts::sql::contact_inbox_of(tx, scope, contact, inbox).await?.unwrap();
+            conversations::sql::lock_contact_inbox(tx, scope, of.id).await?;
+            meanwhile.waits(tx).await?;
+            conversations::sql::latest_of_contact_inbox(tx, scope, of.id, inbox).await?;
+            Ok(())
+        };
+    let given = json!({"contact": {"email": "vera@example.org"}, "message": {}});
+    beside(&site.app, &site.admin, opening, visitor.patch(&path, given)).await.ok();
+    assert_eq!(visitor.get("contact").await.ok()["id"], vera);
+
+    // Somebody writes to one of two that both turn out to be the visitor.
+    let one = known("One", json!({"identifier": "crm-1"})).await;
+    let two = known("Two", json!({"email": "two@example.org"})).await;
+    let place = json!({"inbox_id": site.inbox["id"], "contact_id": one});
+    let number = site.admin.post("/conversations", place).await.ok()["id"].as_i64().unwrap();
+    let other = site.visitor().await;
+    let writing =
+        async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
+            let mut c = conversations::lock(tx, scope, DisplayId(number)).await?;
+            meanwhile.waits(tx).await?;
+            let sender = Sender::Contact(Box::new(c.contact.clone()));
+            let new = NewMessage::text(MessageType::Incoming, Some("Hm".to_owned()), sender);
+            messages::create(tx, scope, &mut c, new, &Performer::System).await?;
+            Ok(())
+        };
+    let identity = json!({"identifier": "crm-1", "email": "two@example.org"});
+    let merged = other.patch("contact/set_user", identity);
+    let merged = beside(&site.app, &site.admin, writing, merged).await.ok();
+    assert_eq!(merged["id"], two);
+    site.admin.get(&format!("/contacts/{one}")).await.status(404);
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ pub(super) async fn toggle_status(
 ) -> Answer<Json<Value>> {
     let (at, id) = (at(&params)?, display_id(&params)?);
     app.write(async move |tx| {
-        let visitor = at.visitor(tx).await?;
+        let mut visitor = at.visitor(tx).await?;
         let mut c = visitor.lock_conversation_of(tx, id).await?;
         visitor.resolve(tx, &mut c).await?;
         let found = visitors::with_messages(tx, &visitor, vec![c]).await?;
@@ -122,7 +122,7 @@ pub(super) async fn update_last_seen(
 ) -> Answer<Response> {
     let (at, id) = (at(&params)?, display_id(&params)?);
     app.write(async move |tx| {
-        let visitor = at.visitor(tx).await?;
+        let mut visitor = at.visitor(tx).await?;
         let mut c = visitor.lock_conversation_of(tx, id).await?;
         visitor.see(tx, &mut c).await?;
         messages::mark_read(tx, &visitor.door.scope, &c).await?;

@@ -51,7 +51,7 @@ pub(super) async fn create(
     .await?;
     let received = carried.received();
     let sent = app.write(async move |tx| {
-        let visitor = at.visitor(tx).await?;
+        let mut visitor = at.visitor(tx).await?;
         let mut c = visitor.lock_conversation_of(tx, id).await?;
         let attachments = carried.attachments(tx, &visitor.door.scope).await?;
         let sent = visitor.write(tx, &mut c, Said { attachments, ..said }).await?;

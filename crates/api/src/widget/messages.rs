@@ -68,7 +68,7 @@ pub(super) async fn create(
     let carried = guest.carried(&app, &message).await?;
     let received = carried.received();
     let sent = app.write(async move |tx| {
-        let visitor = guest.visitor(tx).await?;
+        let mut visitor = guest.visitor(tx).await?;
         let mut c = match visitor.lock_conversation_or_place(tx).await? {
             Some(c) => c,
             None => {

@@ -239,7 +239,7 @@ pub async fn join_inbox(
 /// A contact's presence in an inbox, made where it is missing; without a source id one is made up.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the source id is another contact's.
+/// [`Error::Invalid`] where the source id is another contact's, [`Error::NotFound`] where the contact is gone.
 pub async fn contact_inbox(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -262,7 +262,8 @@ pub async fn contact_inbox(
         .await
         .on_conflict("contact_inboxes_account_id_inbox_id_source_id_key", || {
             Error::invalid("source_id", "has already been taken")
-        })
+        })?
+        .ok_or(Error::NotFound)
 }
 
 #[cfg(test)]

@@ -11,6 +11,24 @@ use crate::ids::ContactId;
 use crate::messages;
 use crate::scope::Scope;
 
+/// Locks contacts with what merges move: contact inboxes before all else, as those do who open a conversation, and
+/// conversations before contacts, as those do who write a message. Who is about to merge some of them one after the
+/// other, or holds a conversation of theirs meanwhile, does so first.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn lock_whole(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contacts: &[i64],
+) -> Result<()> {
+    let account = scope.account_id();
+    tx.all(&sql::TOKENS_OF, args![account, contacts]).await?;
+    tx.all(&sql::LOCK_CONVERSATIONS, args![account, contacts]).await?;
+    tx.all(&sql::LOCK_ALL, args![account, contacts]).await?;
+    Ok(())
+}
+
 /// Moves everything of `mergee` to `base`, whose own attributes win, and removes `mergee`. Sockets of
 /// the moved contact inboxes stay; who they are is found out again.
 ///
@@ -29,11 +47,10 @@ pub async fn merge(
     if base == mergee {
         return lock(tx, scope, base).await;
     }
-    // Contact inboxes are locked before all else, as those do who open a conversation; conversations
-    // before contacts, as those do who write a message.
-    let tokens = tx.all(&sql::TOKENS_OF, args![account, mergee]).await?;
+    // In the order of `lock_whole`.
+    let tokens = tx.all(&sql::TOKENS_OF, args![account, vec![mergee.0]]).await?;
     let moved: Vec<i64> = tx
-        .all(&sql::LOCK_CONVERSATIONS, args![account, mergee])
+        .all(&sql::LOCK_CONVERSATIONS, args![account, vec![mergee.0]])
         .await?
         .into_iter()
         .map(|(id,)| id)

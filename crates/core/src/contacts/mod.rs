@@ -13,6 +13,7 @@ pub use change::{Draft, destroy_custom_attributes, lock, update};
 pub use create::{
     NewContact, contact_inbox, create, default_source_id, is_e164, is_email, join_inbox,
 };
+pub(crate) use merge::lock_whole;
 pub use merge::merge;
 pub use push::ContactPush;
 pub use removal::{delete, is_online};

@@ -59,9 +59,9 @@ statements! {
     /// $1 account, $2 contacts, in the order of their locks
     LOCK_ALL: Contact = "contacts.lock_all", (concat!("select ", contact_columns!(),
         " from contacts ct where ct.account_id = $1 and ct.id @in($2) order by ct.id @lock(ct)"));
-    /// $1 account, $2 contact
+    /// $1 account, $2 contacts
     LOCK_CONVERSATIONS: (i64,) = "contacts.lock_conversations",
-        "select c.id from conversations c where c.account_id = $1 and c.contact_id = $2 order by c.id @lock(c)";
+        "select c.id from conversations c where c.account_id = $1 and c.contact_id @in($2) order by c.id @lock(c)";
     /// $1 account, $2 contact, $3 the contact that takes over
     MOVE_MESSAGES: () = "contacts.move_messages",
         "update messages set sender_id = $3 where account_id = $1 and sender_type = 'Contact' and sender_id = $2
@@ -75,9 +75,9 @@ statements! {
     /// $1 account, $2 contact, $3 the contact that takes over
     MOVE_NOTES: () = "contacts.move_notes",
         "update notes set contact_id = $3 where account_id = $1 and contact_id = $2";
-    /// $1 account, $2 contact
+    /// $1 account, $2 contacts: their contact inboxes, locked; the sockets' tokens
     TOKENS_OF: (String,) = "contacts.tokens_of",
-        "select ci.pubsub_token from contact_inboxes ci where ci.account_id = $1 and ci.contact_id = $2
+        "select ci.pubsub_token from contact_inboxes ci where ci.account_id = $1 and ci.contact_id @in($2)
          order by ci.id @lock(ci)";
     /// $1 account, $2 contact
     DELETE: () = "contacts.delete", "delete from contacts where account_id = $1 and id = $2";
@@ -88,10 +88,12 @@ statements! {
     /// $1 account, $2 inbox, $3 source id
     CONTACT_INBOX_BY_SOURCE: ContactInbox = "contacts.contact_inbox_by_source", (concat!("select ", contact_inbox_columns!(),
         " from contact_inboxes ci where ci.account_id = $1 and ci.inbox_id = $2 and ci.source_id = $3"));
-    /// $1 account, $2 contact, $3 inbox, $4 source id, $5 token, $6 now
+    /// $1 account, $2 contact, $3 inbox, $4 source id, $5 token, $6 now. The contact is locked: whoever removes it, or
+    /// merges it into another, does so before or after.
     INSERT_CONTACT_INBOX: (i64,) = "contacts.insert_contact_inbox",
         "insert into contact_inboxes (account_id, contact_id, inbox_id, source_id, hmac_verified, pubsub_token, created_at, updated_at)
-         values ($1, $2, $3, $4, false, $5, $6, $6) returning id";
+         select ct.account_id, ct.id, $3, $4, false, $5, $6, $6 from contacts ct
+         where ct.account_id = $1 and ct.id = $2 @lock(ct) returning id";
     /// $1 account, $2 contact inbox
     CONTACT_INBOX: ContactInbox = "contacts.contact_inbox", (concat!("select ", contact_inbox_columns!(),
         " from contact_inboxes ci where ci.account_id = $1 and ci.id = $2"));
@@ -221,22 +223,20 @@ pub async fn contact_inbox_by_source(
     tx.opt(&CONTACT_INBOX_BY_SOURCE, args![scope.account_id(), inbox, source_id]).await
 }
 
-/// Adds a contact inbox.
+/// Adds a contact inbox, unless the contact is gone.
 pub async fn insert_contact_inbox(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     contact: ContactId,
     inbox: InboxId,
     source_id: &str,
-) -> Result<ContactInbox, DbError> {
+) -> Result<Option<ContactInbox>, DbError> {
     let (now, token) = (tx.now(), tx.ambient().token(24));
-    let (id,) = tx
-        .one(
-            &INSERT_CONTACT_INBOX,
-            args![scope.account_id(), contact, inbox, source_id, token, now],
-        )
-        .await?;
-    tx.one(&CONTACT_INBOX, args![scope.account_id(), id]).await
+    let args = args![scope.account_id(), contact, inbox, source_id, token, now];
+    match tx.opt(&INSERT_CONTACT_INBOX, args).await? {
+        Some((id,)) => tx.opt(&CONTACT_INBOX, args![scope.account_id(), id]).await,
+        None => Ok(None),
+    }
 }
 
 /// The inboxes of contacts, in one statement.

@@ -1,38 +1,37 @@
-//! Deleting conversations: gone at once for everybody, with their messages deleted a few at a time.
+//! Deleting conversations: gone at once for everybody, with what was said in them deleted a few rows at a time.
 
-use chatwarden_db::{DbError, WriteTx, args, statements};
+use chatwarden_db::{Statement, WriteTx, args, statements};
 use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::Store;
-use crate::error::Result;
-use crate::ids::{AccountId, ConversationId, DisplayId};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, BlobId, DisplayId};
 use crate::scope::{Admin, Scope};
+use crate::{Store, storage};
 
-/// The kind of the job that deletes the messages of a conversation that is gone.
+/// The kind of the job that deletes the messages of conversations that are gone.
 pub const PURGE: &str = "conversations.purge";
 /// The rows that go in one transaction.
-const BATCH: u64 = 500;
+const BATCH: usize = 500;
 
 statements! {
-    /// $1 account, $2 conversation
-    DELETE: () = "conversations.delete", "delete from conversations where account_id = $1 and id = $2";
-    /// $1 account, $2 conversation
+    /// $1 account, $2 conversations
+    DELETE: () = "conversations.delete", "delete from conversations where account_id = $1 and id @in($2)";
+    /// $1 account, $2 conversations
     DELETE_NOTIFICATIONS: () = "conversations.delete_notifications",
-        "delete from notifications where account_id = $1 and primary_actor_id = $2";
+        "delete from notifications where account_id = $1 and primary_actor_id @in($2)";
     /// $1 account, $2 conversations
     DELETE_MENTIONS: () = "conversations.delete_mentions",
         "delete from mentions where account_id = $1 and conversation_id @in($2)";
-    /// $1 account, $2 conversations, $3 now: what their messages carried, and nobody else's do
-    GIVE_UP_FILES: () = "conversations.give_up_files",
-        "update blobs set purged_at = $3 where account_id = $1 and purpose = 0 and purged_at is null
-            and id in (select a.blob_id from attachments a where a.account_id = $1 and a.conversation_id @in($2))
-            and not exists (select 1 from attachments a where a.account_id = $1 and a.blob_id = blobs.id
-                and a.conversation_id @not_in($2))";
-    /// $1 account, $2 conversation; their attachments go with them
+    /// $1 account, $2 conversations: some of what their messages carried; the files
+    DETACH: (Option<BlobId>,) = "conversations.detach",
+        "delete from attachments where account_id = $1 and id in (
+            select a.id from attachments a where a.account_id = $1 and a.conversation_id @in($2) limit 500)
+         returning blob_id";
+    /// $1 account, $2 conversations
     DELETE_MESSAGES: () = "conversations.delete_messages",
         "delete from messages where account_id = $1 and id in (
-            select m.id from messages m where m.account_id = $1 and m.conversation_id = $2 order by m.id limit 500)";
+            select m.id from messages m where m.account_id = $1 and m.conversation_id @in($2) limit 500)";
 }
 
 /// Deletes a conversation.
@@ -41,38 +40,78 @@ statements! {
 /// [`crate::Error::NotFound`] where the account has none of that number.
 pub async fn destroy(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, id: DisplayId) -> Result<()> {
     let c = super::lock(tx, scope, id).await?;
-    tx.run(&DELETE_NOTIFICATIONS, args![scope.account_id(), c.row.id]).await?;
-    tx.run(&DELETE_MENTIONS, args![scope.account_id(), vec![c.row.id.0]]).await?;
-    tx.run(&DELETE, args![scope.account_id(), c.row.id]).await?;
-    let payload = json!({"conversation_id": c.row.id});
-    enqueue(tx, &NewJob::new(scope.account_id().0, PURGE, payload)).await?;
+    remove(tx, scope.account_id(), vec![c.row.id.0]).await
+}
+
+/// Deletes conversations that the transaction holds locked: nobody writes into them any more. What was said in them
+/// is deleted after that.
+async fn remove(tx: &mut WriteTx<'_>, account: AccountId, ids: Vec<i64>) -> Result<()> {
+    let job = NewJob::new(account.0, PURGE, json!({"conversation_ids": ids}));
+    for statement in [&DELETE_NOTIFICATIONS, &DELETE_MENTIONS, &DELETE] {
+        tx.run(statement, args![account, ids.clone()]).await?;
+    }
+    enqueue(tx, &job).await?;
     Ok(())
 }
 
-/// Deletes what is left of a conversation. Stopped anywhere, it goes on where it was.
+/// Deletes all conversations of `of` that `found` finds and locks, some of them in a transaction.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn remove_all(
+    store: &Store,
+    account: AccountId,
+    found: &'static Statement<(i64,)>,
+    of: i64,
+) -> Result<()> {
+    loop {
+        let more = store
+            .write(async move |tx| {
+                let ids = tx.all(found, args![account, of]).await?;
+                let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
+                if ids.is_empty() {
+                    return Ok::<_, Error>(false);
+                }
+                remove(tx, account, ids).await?;
+                Ok(true)
+            })
+            .await?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Deletes what is left of conversations. Stopped anywhere, it goes on where it was.
 ///
 /// # Errors
 /// To be tried again where the database failed.
 pub async fn purge(store: Store, job: Job) -> Result<(), JobError> {
-    let scope = Scope::of_job(AccountId(job.account_id));
-    let Some(id) = job.payload.get("conversation_id").and_then(serde_json::Value::as_i64) else {
-        return Err(JobError::Fail("the job names no conversation".to_owned()));
+    let account = AccountId(job.account_id);
+    let ids = job.payload.get("conversation_ids").and_then(Value::as_array);
+    let Some(ids) = ids else {
+        return Err(JobError::Fail("the job names no conversations".to_owned()));
     };
-    let (account, id) = (scope.account_id(), ConversationId(id));
-    store
-        .write(async move |tx| {
-            let now = tx.now();
-            tx.run(&GIVE_UP_FILES, args![account, vec![id.0], now]).await
-        })
-        .await
-        .map_err(|error: DbError| JobError::Retry(error.to_string()))?;
+    let ids: Vec<i64> = ids.iter().filter_map(Value::as_i64).collect();
     loop {
-        let deleted = store
-            .write(async move |tx| tx.run(&DELETE_MESSAGES, args![account, id]).await)
+        let these = ids.clone();
+        let more = store
+            .write(async move |tx| purge_some(tx, account, these).await)
             .await
-            .map_err(|error: DbError| JobError::Retry(error.to_string()))?;
-        if deleted < BATCH {
+            .map_err(|error: Error| JobError::Retry(error.to_string()))?;
+        if !more {
             return Ok(());
         }
     }
+}
+
+/// Deletes some of what is left of conversations; whether there may be more.
+async fn purge_some(tx: &mut WriteTx<'_>, account: AccountId, ids: Vec<i64>) -> Result<bool> {
+    let off = tx.all(&DETACH, args![account, ids.clone()]).await?;
+    let files: Vec<BlobId> = off.iter().filter_map(|(file,)| *file).collect();
+    storage::give_up_detached(tx, account, &files).await?;
+    if off.len() == BATCH {
+        return Ok(true);
+    }
+    Ok(tx.run(&DELETE_MESSAGES, args![account, ids]).await? == BATCH as u64)
 }

@@ -1,6 +1,7 @@
 //! Taking conversations from who, or what, is gone: some at a time, once the removal stands.
 //!
-//! Until then nobody sees a difference: what shows a conversation joins the assignee's membership, the team, the bot.
+//! What shows a conversation joins the assignee's membership, the team, the bot: until then nobody is shown who is gone.
+//! Counts and filters, which look at the conversation alone, follow with the release.
 
 use chatwarden_db::{WriteTx, args, statements};
 use chatwarden_jobs::{Job, JobError, NewJob, enqueue_all};
@@ -13,26 +14,35 @@ use crate::ids::{AccountId, AgentBotId, TeamId, UserId};
 
 /// The kind of the job.
 pub const RELEASE: &str = "conversations.release";
-/// The conversations that are released in one transaction.
-const BATCH: u64 = 500;
 /// The seconds after which no transaction can be under way that had not seen the removal.
 const SETTLED: i64 = 60;
 
 statements! {
-    /// $1 account, $2 user, $3 now: whoever came back meanwhile keeps what they were given since
-    OF_ASSIGNEE: () = "conversations.release_assignee",
-        "update conversations set assignee_id = null, updated_at = $3 where account_id = $1 and id in (
-            select id from conversations where account_id = $1 and assignee_id = $2
-                and not exists (select 1 from account_users au where au.account_id = $1 and au.user_id = $2)
-            limit 500)";
-    /// $1 account, $2 team, $3 now
-    OF_TEAM: () = "conversations.release_team",
-        "update conversations set team_id = null, updated_at = $3 where account_id = $1 and id in (
-            select id from conversations where account_id = $1 and team_id = $2 limit 500)";
-    /// $1 bot, $2 now: whatever the account, a bot of the installation serves many
-    OF_AGENT_BOT: () = "conversations.release_agent_bot",
-        "update conversations set assignee_agent_bot_id = null, updated_at = $2 where id in (
-            select id from conversations where assignee_agent_bot_id = $1 limit 500)";
+    /// $1 account, $2 user: whoever came back meanwhile keeps what they were given since
+    OF_ASSIGNEE: (AccountId, i64) = "conversations.of_assignee",
+        "select c.account_id, c.id from conversations c where c.account_id = $1 and c.assignee_id = $2
+            and not exists (select 1 from account_users au where au.account_id = $1 and au.user_id = $2) limit 500";
+    /// $1 account, $2 team
+    OF_TEAM: (AccountId, i64) = "conversations.of_team",
+        "select c.account_id, c.id from conversations c where c.account_id = $1 and c.team_id = $2 limit 500";
+    /// $1 bot: whatever the account, a bot of the installation serves many
+    OF_AGENT_BOT: (AccountId, i64) = "conversations.of_agent_bot",
+        "select c.account_id, c.id from conversations c where c.assignee_agent_bot_id = $1 limit 500";
+    /// $1 account, $2 conversations: in the order in which several are locked by everybody
+    LOCK: (i64,) = "conversations.lock_several",
+        "select c.id from conversations c where c.account_id = $1 and c.id @in($2) order by c.id @lock(c)";
+    /// $1 account, $2 conversations, $3 user, $4 now
+    RELEASE_ASSIGNEE: () = "conversations.release_assignee",
+        "update conversations set assignee_id = null, updated_at = $4
+         where account_id = $1 and id @in($2) and assignee_id = $3";
+    /// $1 account, $2 conversations, $3 team, $4 now
+    RELEASE_TEAM: () = "conversations.release_team",
+        "update conversations set team_id = null, updated_at = $4
+         where account_id = $1 and id @in($2) and team_id = $3";
+    /// $1 account, $2 conversations, $3 bot, $4 now
+    RELEASE_AGENT_BOT: () = "conversations.release_agent_bot",
+        "update conversations set assignee_agent_bot_id = null, updated_at = $4
+         where account_id = $1 and id @in($2) and assignee_agent_bot_id = $3";
 }
 
 /// Whose conversations are released.
@@ -85,20 +95,31 @@ pub async fn run(store: Store, mut job: Job) -> Result<(), JobError> {
     let holder: Holder =
         serde_json::from_value(of).map_err(|error| JobError::Fail(error.to_string()))?;
     loop {
-        let released = store
-            .write(async move |tx| {
-                let now = tx.now();
-                match holder {
-                    Holder::Assignee(user) => tx.run(&OF_ASSIGNEE, args![account, user, now]).await,
-                    Holder::Team(team) => tx.run(&OF_TEAM, args![account, team, now]).await,
-                    Holder::AgentBot(bot) => tx.run(&OF_AGENT_BOT, args![bot, now]).await,
-                }
-                .map_err(Error::from)
-            })
+        let more = store
+            .write(async move |tx| release_some(tx, account, holder).await)
             .await
-            .map_err(|error| JobError::Retry(error.to_string()))?;
-        if released < BATCH {
+            .map_err(|error: Error| JobError::Retry(error.to_string()))?;
+        if !more {
             return Ok(());
         }
     }
+}
+
+/// Releases some of a holder's conversations, of one account; whether there may be more.
+async fn release_some(tx: &mut WriteTx<'_>, account: AccountId, holder: Holder) -> Result<bool> {
+    let found = match holder {
+        Holder::Assignee(user) => tx.all(&OF_ASSIGNEE, args![account, user]).await?,
+        Holder::Team(team) => tx.all(&OF_TEAM, args![account, team]).await?,
+        Holder::AgentBot(bot) => tx.all(&OF_AGENT_BOT, args![bot]).await?,
+    };
+    let Some((account, _)) = found.first().copied() else { return Ok(false) };
+    let ids: Vec<i64> = found.iter().filter(|(of, _)| *of == account).map(|(_, id)| *id).collect();
+    let now = tx.now();
+    tx.all(&LOCK, args![account, ids.clone()]).await?;
+    match holder {
+        Holder::Assignee(user) => tx.run(&RELEASE_ASSIGNEE, args![account, ids, user, now]).await?,
+        Holder::Team(team) => tx.run(&RELEASE_TEAM, args![account, ids, team, now]).await?,
+        Holder::AgentBot(bot) => tx.run(&RELEASE_AGENT_BOT, args![account, ids, bot, now]).await?,
+    };
+    Ok(true)
 }

@@ -1,12 +1,12 @@
 //! The removal of an inbox: its door shuts at once, its rows go a few at a time.
 
-use chatwarden_db::{Statement, WriteTx, args, statements};
+use chatwarden_db::{WriteTx, args, statements};
 use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
 use serde_json::{Value, json};
 
 use super::{changed, sql};
 use crate::Store;
-use crate::conversations::destroy::{DELETE_MENTIONS, GIVE_UP_FILES};
+use crate::conversations::destroy::remove_all;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, InboxId};
 use crate::scope::{Admin, Scope};
@@ -16,34 +16,10 @@ pub const JOB: &str = "inboxes.purge";
 /// The rows that go in one transaction.
 const BATCH: u64 = 500;
 
-/// Deletes some rows of a table that belong to conversations.
-macro_rules! some_of {
-    ($table:literal, $conversation:literal) => {
-        concat!(
-            "delete from ",
-            $table,
-            " where account_id = $1 and id in (select id from ",
-            $table,
-            " where account_id = $1 and ",
-            $conversation,
-            " @in($2) limit 500)"
-        )
-    };
-}
-
 statements! {
-    /// $1 account, $2 inbox
-    CONVERSATIONS: (i64,) = "inboxes.purge_list",
-        "select id from conversations where account_id = $1 and inbox_id = $2 limit 100";
-    /// $1 account, $2 conversations
-    NOTIFICATIONS: () = "inboxes.purge_notifications", (some_of!("notifications", "primary_actor_id"));
-    /// $1 account, $2 conversations
-    ATTACHMENTS: () = "inboxes.purge_attachments", (some_of!("attachments", "conversation_id"));
-    /// $1 account, $2 conversations
-    MESSAGES: () = "inboxes.purge_messages", (some_of!("messages", "conversation_id"));
-    /// $1 account, $2 conversations
-    DELETE_CONVERSATIONS: () = "inboxes.purge_conversations",
-        "delete from conversations where account_id = $1 and id @in($2)";
+    /// $1 account, $2 inbox: some of its conversations, locked
+    CONVERSATIONS: (i64,) = "inboxes.purge_conversations",
+        "select c.id from conversations c where c.account_id = $1 and c.inbox_id = $2 order by c.id limit 100 @lock(c)";
     /// $1 account, $2 inbox
     CONTACT_INBOXES: () = "inboxes.purge_contact_inboxes",
         "delete from contact_inboxes where account_id = $1 and id in (
@@ -58,9 +34,6 @@ statements! {
     /// $1 account, $2 inbox
     DELETE: () = "inboxes.delete", "delete from inboxes where account_id = $1 and id = $2";
 }
-
-/// What belongs to conversations and goes before them, in this order.
-static OF_CONVERSATIONS: &[&Statement<()>] = &[&NOTIFICATIONS, &ATTACHMENTS, &MESSAGES];
 
 /// Removes an inbox. From now on nobody reaches it: without its channel it has no door. Its
 /// conversations go after that.
@@ -89,46 +62,9 @@ pub async fn run(store: Store, job: Job) -> Result<(), JobError> {
     purge(&store, &scope, inbox).await.map_err(|error| JobError::Retry(error.to_string()))
 }
 
-/// Deletes what belongs to conversations, so many rows at a time.
-async fn empty(store: &Store, account: AccountId, ids: &[i64]) -> Result<()> {
-    for statement in OF_CONVERSATIONS {
-        loop {
-            let these = ids.to_vec();
-            let gone =
-                store.write(async move |tx| tx.run(statement, args![account, these]).await).await?;
-            if gone < BATCH {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
 async fn purge(store: &Store, scope: &Scope, inbox: InboxId) -> Result<()> {
     let account = scope.account_id();
-    loop {
-        let found =
-            store.read(async move |tx| tx.all(&CONVERSATIONS, args![account, inbox]).await).await?;
-        let ids: Vec<i64> = found.into_iter().map(|(id,)| id).collect();
-        if ids.is_empty() {
-            break;
-        }
-        let these = ids.clone();
-        store
-            .write(async move |tx| {
-                let now = tx.now();
-                tx.run(&DELETE_MENTIONS, args![account, these.clone()]).await?;
-                tx.run(&GIVE_UP_FILES, args![account, these, now]).await
-            })
-            .await?;
-        empty(store, account, &ids).await?;
-        let these = ids.clone();
-        store
-            .write(async move |tx| tx.run(&DELETE_CONVERSATIONS, args![account, these]).await)
-            .await?;
-        // What somebody wrote while they were being emptied.
-        empty(store, account, &ids).await?;
-    }
+    remove_all(store, account, &CONVERSATIONS, inbox.0).await?;
     while store.write(async move |tx| tx.run(&CONTACT_INBOXES, args![account, inbox]).await).await?
         >= BATCH
     {}

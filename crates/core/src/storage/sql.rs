@@ -59,7 +59,8 @@ statements! {
         "update blobs set purged_at = $3 where account_id = $1 and id @in($2) and purged_at is null
             and (attached_at is null or attached_at < $4)";
     /// $1 account, $2 ids. Whoever is about to attach them has them locked.
-    LOCK: (i64,) = "blobs.lock", "select b.id from blobs b where b.account_id = $1 and b.id @in($2) @lock(b)";
+    LOCK: (i64,) = "blobs.lock",
+        "select b.id from blobs b where b.account_id = $1 and b.id @in($2) order by b.id @lock(b)";
     /// $1 account, $2 ids, $3 now: those that only messages referred to, and none does any more
     GIVE_UP_DETACHED: () = "blobs.give_up_detached",
         "update blobs set purged_at = $3

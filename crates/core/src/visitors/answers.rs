@@ -1,8 +1,9 @@
 //! Answers to messages that ask for something: a choice, a form, an address, a rating (`widget.md §7.5`).
 
-use chatwarden_db::{WriteTx, args};
+use chatwarden_db::WriteTx;
 use serde_json::{Map, Value, json};
 
+use super::identify::lock_known;
 use super::{Identity, Manner, Visitor, identify, sql};
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
@@ -85,15 +86,14 @@ pub async fn answer(
     if found.message.content_type == ContentType::InputEmail
         && let Some(email) = answer.email.filter(|email| !email.trim().is_empty())
     {
-        // Conversations before contacts, and in their order, as merges and messages lock them.
-        tx.all(&crate::contacts::sql::LOCK_CONVERSATIONS, args![scope.account_id(), contact.id])
-            .await?;
         let email = email.trim().to_lowercase();
         let given = Identity {
             name: name_for(&visitor.contact, answer.name, Some(&email)),
             email: Some(email.clone()),
             ..Identity::default()
         };
+        // The message's conversation among them, which is locked before its contact.
+        lock_known(tx, visitor, &given).await?;
         let manner = Manner { keep_name: true, drop_invalid: false };
         identify(tx, visitor, given, manner).await?;
         if visitor.contact.id == contact.id {

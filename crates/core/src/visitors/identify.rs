@@ -63,7 +63,7 @@ pub async fn identify(
     let mut name_counts = true;
 
     if let Some(found) = by_identifier(tx, visitor, given.identifier.as_deref()).await? {
-        name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+        name_counts &= !absorbed(tx, visitor, &given, found.id).await? || !manner.keep_name;
     }
     // Who they are: as they say, else as they are known.
     let mine = given.identifier.clone().or_else(|| visitor.contact.identifier.clone());
@@ -71,7 +71,7 @@ pub async fn identify(
         if is_other(&found, mine.as_deref()) {
             given.email = None;
         } else {
-            name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+            name_counts &= !absorbed(tx, visitor, &given, found.id).await? || !manner.keep_name;
         }
     }
     if let Some(found) = by_phone(tx, visitor, given.phone_number.as_deref()).await? {
@@ -81,7 +81,7 @@ pub async fn identify(
         if elsewhere || is_other(&found, mine.as_deref()) {
             given.phone_number = None;
         } else {
-            name_counts &= !absorbed(tx, visitor, found.id).await? || !manner.keep_name;
+            name_counts &= !absorbed(tx, visitor, &given, found.id).await? || !manner.keep_name;
         }
     }
 
@@ -143,11 +143,34 @@ async fn by_phone(
     Ok(contacts::sql::by_identity(tx, &visitor.door.scope, None, None, phone_number).await?)
 }
 
+/// Locks the visitor's contact and all that they may turn out to be, with their conversations: a second merge takes no
+/// lock that should have been taken before those of the first.
+pub(super) async fn lock_known(
+    tx: &mut WriteTx<'_>,
+    visitor: &Visitor,
+    given: &Identity,
+) -> Result<()> {
+    let known = [
+        by_identifier(tx, visitor, given.identifier.as_deref()).await?,
+        by_email(tx, visitor, given.email.as_deref()).await?,
+        by_phone(tx, visitor, given.phone_number.as_deref()).await?,
+    ];
+    let mut ids = vec![visitor.contact.id.0];
+    ids.extend(known.into_iter().flatten().map(|contact| contact.id.0));
+    contacts::lock_whole(tx, &visitor.door.scope, &ids).await
+}
+
 /// Merges the contact in hand into one that was found; whether the two were different.
-async fn absorbed(tx: &mut WriteTx<'_>, visitor: &mut Visitor, found: ContactId) -> Result<bool> {
+async fn absorbed(
+    tx: &mut WriteTx<'_>,
+    visitor: &mut Visitor,
+    given: &Identity,
+    found: ContactId,
+) -> Result<bool> {
     if found == visitor.contact.id {
         return Ok(false);
     }
+    lock_known(tx, visitor, given).await?;
     let by = visitor.performer();
     visitor.contact =
         contacts::merge(tx, &visitor.door.scope, found, visitor.contact.id, &by).await?;

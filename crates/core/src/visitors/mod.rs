@@ -131,16 +131,30 @@ impl Visitor {
     /// transaction ends.
     ///
     /// # Errors
-    /// What the database says.
+    /// [`Error::NotFound`] where the visitor was removed meanwhile.
     pub async fn lock_conversation_or_place(
-        &self,
+        &mut self,
         tx: &mut WriteTx<'_>,
     ) -> Result<Option<Conversation>> {
         if let Some(c) = sql::lock_newest(tx, self).await? {
             return Ok(Some(c));
         }
-        conversations::sql::lock_contact_inbox(tx, &self.door.scope, self.contact_inbox.id).await?;
+        self.catch_up(tx).await?;
         Ok(sql::lock_newest(tx, self).await?)
+    }
+
+    /// Locks where the visitor writes from, and sees who they are by now: a merge that was under way when they were
+    /// found moved their conversations to another contact.
+    async fn catch_up(&mut self, tx: &mut WriteTx<'_>) -> Result<()> {
+        let scope = &self.door.scope;
+        let now = conversations::sql::lock_contact_inbox(tx, scope, self.contact_inbox.id).await?;
+        let now = now.ok_or(Error::NotFound)?;
+        if now == self.contact.id {
+            return Ok(());
+        }
+        self.contact = contacts::sql::get(tx, scope, now).await?.ok_or(Error::NotFound)?;
+        self.contact_inbox.contact_id = now;
+        Ok(())
     }
 
     /// One of the visitor's conversations.
@@ -156,10 +170,14 @@ impl Visitor {
     /// # Errors
     /// As [`Visitor::conversation_of`].
     pub async fn lock_conversation_of(
-        &self,
+        &mut self,
         tx: &mut WriteTx<'_>,
         id: DisplayId,
     ) -> Result<Conversation> {
+        if let Some(c) = sql::lock_conversation(tx, self, id).await? {
+            return Ok(c);
+        }
+        self.catch_up(tx).await?;
         sql::lock_conversation(tx, self, id).await?.ok_or(Error::NotFound)
     }
 
