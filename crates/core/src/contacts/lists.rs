@@ -11,7 +11,7 @@ use crate::custom_attributes::{self, Model};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::filters;
-use crate::ids::ContactId;
+use crate::ids::{AccountId, ContactId};
 use crate::scope::{Agent, Scope};
 
 /// Contacts on a page.
@@ -61,38 +61,113 @@ pub struct Page {
     pub count: i64,
 }
 
+/// A stretch of an order: what belongs to it, the keys that put it among the others, and its own order.
+struct Stretch {
+    condition: &'static str,
+    keys: &'static str,
+    order: &'static str,
+}
+
+/// All contacts, by something that each has.
+macro_rules! whole {
+    ($key:literal) => {
+        Stretch {
+            condition: "",
+            keys: concat!("0 as k0, ", $key, " as k1, ct.id as k2"),
+            order: concat!($key, ", ct.id"),
+        }
+    };
+    (desc $key:literal) => {
+        Stretch {
+            condition: "",
+            keys: concat!("0 as k0, ", $key, " as k1, - ct.id as k2"),
+            order: concat!($key, " desc, ct.id desc"),
+        }
+    };
+}
+
+/// All contacts, by what stands among their attributes, where it does; the others last.
+macro_rules! by_attribute {
+    ($key:literal $(, $desc:literal)?) => {
+        Stretch {
+            condition: "",
+            keys: concat!("0 as k0, fold(cast(ct.additional_attributes ->> '", $key, "' as text)) as k1, ct.id as k2"),
+            order: concat!("fold(cast(ct.additional_attributes ->> '", $key, "' as text)) ", $($desc,)? " nulls last, ct.id"),
+        }
+    };
+}
+
+/// Those who have something, by that.
+macro_rules! known {
+    ($rank:literal, $column:literal) => {
+        Stretch {
+            condition: concat!(" and ", $column, " is not null"),
+            keys: concat!($rank, " as k0, ", $column, " as k1, ct.id as k2"),
+            order: concat!($column, ", ct.id"),
+        }
+    };
+    // Not "is not null": from the end, PostgreSQL's index begins with the nulls.
+    (desc $rank:literal, $column:literal, $least:literal) => {
+        Stretch {
+            condition: concat!(" and ", $column, " >= ", $least),
+            keys: concat!($rank, " as k0, ", $column, " as k1, - ct.id as k2"),
+            order: concat!($column, " desc, ct.id desc"),
+        }
+    };
+}
+
+/// Those who have it not.
+macro_rules! unknown {
+    ($rank:literal, $column:literal) => {
+        Stretch {
+            condition: concat!(" and ", $column, " is null"),
+            keys: concat!($rank, " as k0, ", $column, " as k1, ct.id as k2"),
+            order: "ct.id",
+        }
+    };
+}
+
+/// Those in whom nothing happened yet, in the order of the index.
+const QUIET: Stretch = Stretch {
+    condition: " and ct.last_activity_at is null",
+    keys: "1 as k0, ct.last_activity_at as k1, ct.id as k2",
+    order: "ct.last_activity_at, ct.id",
+};
+
+const UP: &str = " order by page.k0, page.k1, page.k2";
+const DOWN: &str = " order by page.k0, page.k1 desc, page.k2";
+const UP_NULLS_LAST: &str = " order by page.k0, page.k1 nulls last, page.k2";
+const DOWN_NULLS_LAST: &str = " order by page.k0, page.k1 desc nulls last, page.k2";
+
 impl Query {
-    fn order(&self) -> &'static str {
+    /// The stretches of the order, and how they are put in order.
+    fn order(&self) -> (&'static [Stretch], &'static str) {
         match self.sort.as_deref().unwrap_or_default() {
-            "name" => " order by ct.search_folded, ct.id",
-            "-name" => " order by ct.search_folded desc, ct.id",
-            "email" => " order by ct.email nulls last, ct.id",
-            "-email" => " order by ct.email desc nulls first, ct.id",
-            "phone_number" => " order by ct.phone_number nulls last, ct.id",
-            "-phone_number" => " order by ct.phone_number desc nulls first, ct.id",
-            "last_activity_at" => " order by ct.last_activity_at nulls last, ct.id",
-            "-last_activity_at" => " order by ct.last_activity_at desc nulls last, ct.id",
-            "created_at" => " order by ct.created_at, ct.id",
-            "-created_at" => " order by ct.created_at desc, ct.id desc",
-            "company_name" => {
-                " order by lower(cast(ct.additional_attributes ->> 'company_name' as text)) nulls last, ct.id"
+            "name" => (&[whole!("ct.search_folded")], UP),
+            "-name" => (&[whole!(desc "ct.search_folded")], DOWN),
+            "email" => (&[known!("0", "ct.email"), unknown!("1", "ct.email")], UP),
+            "-email" => (&[unknown!("0", "ct.email"), known!(desc "1", "ct.email", "''")], DOWN),
+            "phone_number" => {
+                (&[known!("0", "ct.phone_number"), unknown!("1", "ct.phone_number")], UP)
             }
-            "-company_name" => {
-                " order by lower(cast(ct.additional_attributes ->> 'company_name' as text)) desc nulls last, ct.id"
-            }
-            "city" => {
-                " order by lower(cast(ct.additional_attributes ->> 'city' as text)) nulls last, ct.id"
-            }
-            "-city" => {
-                " order by lower(cast(ct.additional_attributes ->> 'city' as text)) desc nulls last, ct.id"
-            }
-            "country" => {
-                " order by lower(cast(ct.additional_attributes ->> 'country' as text)) nulls last, ct.id"
-            }
-            "-country" => {
-                " order by lower(cast(ct.additional_attributes ->> 'country' as text)) desc nulls last, ct.id"
-            }
-            _ => " order by ct.id",
+            "-phone_number" => (
+                &[unknown!("0", "ct.phone_number"), known!(desc "1", "ct.phone_number", "''")],
+                DOWN,
+            ),
+            "last_activity_at" => (&[known!("0", "ct.last_activity_at"), QUIET], UP),
+            "-last_activity_at" => (&[known!(desc "0", "ct.last_activity_at", "0"), QUIET], DOWN),
+            "created_at" => (&[whole!("ct.created_at")], UP),
+            "-created_at" => (&[whole!(desc "ct.created_at")], DOWN),
+            "company_name" => (&[by_attribute!("company_name")], UP_NULLS_LAST),
+            "-company_name" => (&[by_attribute!("company_name", "desc")], DOWN_NULLS_LAST),
+            "city" => (&[by_attribute!("city")], UP_NULLS_LAST),
+            "-city" => (&[by_attribute!("city", "desc")], DOWN_NULLS_LAST),
+            "country" => (&[by_attribute!("country")], UP_NULLS_LAST),
+            "-country" => (&[by_attribute!("country", "desc")], DOWN_NULLS_LAST),
+            _ => (
+                &[Stretch { condition: "", keys: "0 as k0, 0 as k1, ct.id as k2", order: "ct.id" }],
+                UP,
+            ),
         }
     }
 
@@ -100,38 +175,72 @@ impl Query {
         self.page.max(1).saturating_sub(1).saturating_mul(PAGE)
     }
 
-    /// The contacts that one can tell from others.
-    fn identified(&self, scope: &Scope) -> Composed {
-        let mut from = self.everybody(scope);
-        from.push(if self.leads {
+    /// The contacts that one can tell from others. The words are those of the index.
+    fn identified(&self, query: &mut Composed) {
+        query.push(if self.leads {
             " and ct.contact_type = 1 "
         } else {
             " and (ct.email is not null or ct.phone_number is not null or ct.identifier is not null) "
         });
-        from
+        self.labelled(query);
     }
 
-    fn everybody(&self, scope: &Scope) -> Composed {
-        let mut from = Composed::new(vec![scope.account_id().to_value()]);
-        from.push(" from contacts ct where ct.account_id = $1 ");
+    fn labelled(&self, query: &mut Composed) {
         if !self.labels.is_empty() {
-            from.push(" and ").holds_any("ct.labels", self.labels.clone());
+            query.push(" and ").holds_any("ct.labels", self.labels.clone());
         }
-        from
     }
 
-    async fn find(&self, tx: &mut Tx<'_>, from: Composed, most: i64) -> Result<Vec<Contact>> {
-        let mut page = from.after(concat!("select ", crate::contact_columns!()));
-        page.push(self.order()).push(" limit ").value(most).push(" offset ").value(self.offset());
-        Ok(tx.all_composed(&PAGE_OF, &page).await?)
+    /// The text of a page of what `narrow` leaves: each stretch along its index, where there is one.
+    fn found(
+        &self,
+        account: AccountId,
+        most: i64,
+        narrow: &impl Fn(&mut Composed) -> Result<()>,
+    ) -> Result<Composed> {
+        let (stretches, order) = self.order();
+        let mut query = Composed::new(vec![account.to_value()]);
+        query.push(concat!("select ", crate::contact_columns!(), " from ("));
+        for (place, stretch) in stretches.iter().enumerate() {
+            query.push(if place == 0 { "" } else { " union all " });
+            query.push("select * from (select ct.id, ").push(stretch.keys);
+            query.push(" from contacts ct where ct.account_id = $1").push(stretch.condition);
+            narrow(&mut query)?;
+            query.push(" order by ").push(stretch.order);
+            query.push(" limit ").value(most.saturating_add(self.offset())).push(") as part");
+        }
+        query
+            .push(") as page join contacts ct on ct.account_id = $1 and ct.id = page.id")
+            .push(order);
+        query.push(" limit ").value(most).push(" offset ").value(self.offset());
+        Ok(query)
     }
 
-    async fn page(&self, tx: &mut Tx<'_>, from: Composed) -> Result<Page> {
-        let counted = from.clone().after("select count(*)");
+    async fn page(
+        &self,
+        tx: &mut Tx<'_>,
+        scope: &Scope,
+        narrow: impl Fn(&mut Composed) -> Result<()>,
+    ) -> Result<Page> {
+        let mut counted = Composed::new(vec![scope.account_id().to_value()]);
+        counted.push("select count(*) from contacts ct where ct.account_id = $1");
+        narrow(&mut counted)?;
+        let found = self.found(scope.account_id(), PAGE, &narrow)?;
         let counts = tx.all_composed(&COUNT_OF, &counted).await?;
         let count = counts.first().map_or(0, |(count,)| *count);
-        Ok(Page { contacts: self.find(tx, from, PAGE).await?, count })
+        Ok(Page { contacts: tx.all_composed(&PAGE_OF, &found).await?, count })
     }
+}
+
+/// The text of a page of the identified contacts, for those who look at how it is found.
+///
+/// # Errors
+/// None; it is put together as every page.
+pub fn page_text(scope: &Scope, query: &Query) -> Result<Composed> {
+    query.found(scope.account_id(), PAGE, &|text| {
+        query.identified(text);
+        Ok(())
+    })
 }
 
 /// The identified contacts.
@@ -139,7 +248,11 @@ impl Query {
 /// # Errors
 /// What the database says.
 pub async fn list(tx: &mut Tx<'_>, scope: &Scope, query: &Query) -> Result<Page> {
-    query.page(tx, query.identified(scope)).await
+    let narrow = |text: &mut Composed| {
+        query.identified(text);
+        Ok(())
+    };
+    query.page(tx, scope, narrow).await
 }
 
 /// The contacts whose name, address, number or identifier holds a text, `%` and `_` standing for others as clients
@@ -156,10 +269,13 @@ pub async fn search(
     if text.chars().nth(LONG).is_some() {
         return Err(Error::Unprocessable(format!("q: at most {LONG} characters")));
     }
-    let mut from = query.everybody(scope);
     let pattern = format!("%{}%", text.trim().to_lowercase().replace('!', "!!"));
-    from.push(" and ct.search_folded like ").value(pattern).push(" escape '!' ");
-    let mut found = query.find(tx, from, PAGE + 1).await?;
+    let found = query.found(scope.account_id(), PAGE + 1, &|text| {
+        query.labelled(text);
+        text.push(" and ct.search_folded like ").value(pattern.as_str()).push(" escape '!' ");
+        Ok(())
+    })?;
+    let mut found = tx.all_composed(&PAGE_OF, &found).await?;
     let more = i64::try_from(found.len()).is_ok_and(|count| count > PAGE);
     if more {
         found.pop();
@@ -178,10 +294,12 @@ pub async fn filter(
     conditions: &[Value],
 ) -> Result<Page> {
     let definitions = custom_attributes::list(tx, scope, Some(Model::Contact)).await?;
-    let mut from = query.identified(scope);
     let now: Timestamp = tx.now();
-    filters::compose(&mut from, &filters::CONTACTS, &definitions, conditions, now)?;
-    query.page(tx, from).await
+    let narrow = |text: &mut Composed| {
+        query.identified(text);
+        filters::compose(text, &filters::CONTACTS, &definitions, conditions, now)
+    };
+    query.page(tx, scope, narrow).await
 }
 
 /// The contacts who were seen lately.
@@ -191,9 +309,12 @@ pub async fn filter(
 pub async fn active(tx: &mut Tx<'_>, scope: &Scope, query: &Query) -> Result<Page> {
     let seen = desk(tx).presence.contacts(scope.account_id(), tx.now());
     let ids: Vec<i64> = seen.into_iter().map(|id| id.0).collect();
-    let mut from = query.everybody(scope);
-    from.push(" and ct.id ").any_of(ids);
-    query.page(tx, from).await
+    let narrow = |text: &mut Composed| {
+        query.labelled(text);
+        text.push(" and ct.id ").any_of(ids.clone());
+        Ok(())
+    };
+    query.page(tx, scope, narrow).await
 }
 
 /// The newest conversations of a contact that the member may see.

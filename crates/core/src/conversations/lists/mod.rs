@@ -1,7 +1,9 @@
 //! Pages of conversations.
 //!
 //! A page is found in two statements: the ids, each part of which is read along an index in the order that was
-//! asked for, and the rows. What a page costs does not depend on what the account holds.
+//! asked for, and the rows. What a page costs does not depend on what the account holds, but for two things. Labels,
+//! texts and the conditions of a filter are asked of one conversation after the other, until a page is full. And
+//! where they, or what the member has to do with conversations, narrow a list, the counts beside it are counted.
 
 mod narrowed;
 mod order;

@@ -18,6 +18,21 @@ const UNPAGED: i64 = 5_000;
 /// A list that is narrowed to so many inboxes is read inbox by inbox.
 const INBOXES: usize = 8;
 
+/// Conversations of these statuses; nothing is said where those are all.
+fn of_statuses(query: &mut Composed, statuses: &[Status]) {
+    match statuses {
+        [one] => {
+            query.push(" and c.status = ").value(*one);
+        }
+        some if some.len() < Status::ALL.len() => {
+            query
+                .push(" and c.status")
+                .any_of(some.iter().map(|status| status.integer()).collect::<Vec<i64>>());
+        }
+        _ => {}
+    }
+}
+
 /// What a member sees of the conversations that conditions find.
 pub(super) struct Narrowed<'a> {
     pub(super) scope: &'a Scope<Agent>,
@@ -58,6 +73,34 @@ impl<'a> Narrowed<'a> {
         Some(all)
     }
 
+    /// Whether a list is drawn from a few conversations that are known by what the member has to do with them, or by
+    /// their contact's source id: then these are read and put in order, and not the order's index until enough of
+    /// them turn up.
+    fn drawn(&self) -> bool {
+        matches!(self.filter.kind, Kind::Mention | Kind::Participating)
+            || self.filter.source_id.is_some()
+    }
+
+    /// Where conversations are read from. A cross join is read in this order by SQLite; PostgreSQL decides by what it
+    /// knows of the tables.
+    fn from(&self, query: &mut Composed) {
+        let me = self.scope.user_id();
+        match (self.filter.kind, &self.filter.source_id) {
+            (Kind::Mention, _) => {
+                query.push(" from mentions k cross join conversations c where k.account_id = $1 and c.account_id = $1 and c.id = k.conversation_id and k.user_id = ").value(me);
+            }
+            (Kind::Participating, _) => {
+                query.push(" from conversation_participants k cross join conversations c where k.account_id = $1 and c.account_id = $1 and c.id = k.conversation_id and k.user_id = ").value(me);
+            }
+            (_, Some(source)) => {
+                query.push(" from contact_inboxes k cross join conversations c where k.account_id = $1 and c.account_id = $1 and c.contact_inbox_id = k.id and k.source_id = ").value(source.as_str());
+            }
+            _ => {
+                query.push(" from conversations c where c.account_id = $1");
+            }
+        }
+    }
+
     /// Everything but the status, the inbox and the assignee.
     fn narrow(&self, query: &mut Composed) -> Result<()> {
         let filter = self.filter;
@@ -67,25 +110,8 @@ impl<'a> Narrowed<'a> {
         if !filter.labels.is_empty() {
             query.push(" and ").holds_any("c.labels", filter.labels.clone());
         }
-        let me = self.scope.user_id();
-        match filter.kind {
-            Kind::Any => {}
-            Kind::Mention => {
-                query
-                    .push(" and exists (select 1 from mentions mn where mn.account_id = $1 and mn.conversation_id = c.id and mn.user_id = ")
-                    .value(me)
-                    .push(")");
-            }
-            Kind::Participating => {
-                query
-                    .push(" and exists (select 1 from conversation_participants p where p.account_id = $1 and p.conversation_id = c.id and p.user_id = ")
-                    .value(me)
-                    .push(")");
-            }
-            Kind::Unattended => {
-                query
-                    .push(" and (c.first_reply_created_at is null or c.waiting_since is not null)");
-            }
+        if filter.kind == Kind::Unattended {
+            query.push(" and (c.first_reply_created_at is null or c.waiting_since is not null)");
         }
         if let Some(text) = &filter.text {
             query
@@ -93,7 +119,9 @@ impl<'a> Narrowed<'a> {
                 .value(pattern::holding(text))
                 .push(" escape '!')");
         }
-        if let Some(source) = &filter.source_id {
+        if let Some(source) = &filter.source_id
+            && matches!(filter.kind, Kind::Mention | Kind::Participating)
+        {
             query
                 .push(" and c.contact_inbox_id in (select ci.id from contact_inboxes ci where ci.account_id = $1 and ci.source_id = ")
                 .value(source.as_str())
@@ -125,7 +153,7 @@ impl<'a> Narrowed<'a> {
         let inboxes = self.inboxes();
         // Each inbox along its own index, or all of them along the order's.
         let places: Vec<Option<i64>> = match &inboxes {
-            Some(few) if few.len() <= INBOXES && sort.by_activity() => {
+            Some(few) if few.len() <= INBOXES && sort.by_activity() && !self.drawn() => {
                 few.iter().copied().map(Some).collect()
             }
             Some(none) if none.is_empty() => Vec::new(),
@@ -137,15 +165,19 @@ impl<'a> Narrowed<'a> {
         let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
         query.push("select page.id from (");
         let mut first = true;
-        for status in &self.filter.statuses {
+        let statuses = &self.filter.statuses;
+        let stretches =
+            if self.drawn() { vec![statuses.as_slice()] } else { statuses.chunks(1).collect() };
+        for statuses in stretches {
             for place in &places {
                 for part in sort.parts() {
                     if !std::mem::take(&mut first) {
                         query.push(" union all ");
                     }
                     query.push("select * from (select c.id, ").push(part.keys);
-                    query.push(" from conversations c where c.account_id = $1 and c.status = ");
-                    query.value(*status).push(part.condition);
+                    self.from(&mut query);
+                    of_statuses(&mut query, statuses);
+                    query.push(part.condition);
                     match (place, &inboxes) {
                         (Some(inbox), _) => {
                             query.push(" and c.inbox_id = ").value(*inbox);
@@ -197,12 +229,9 @@ impl<'a> Narrowed<'a> {
         }
         let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
         query.push("select count(*) filter (where c.assignee_id = ").value(self.scope.user_id());
-        query.push("), count(*) filter (where c.assignee_id is null), count(*) from conversations c where c.account_id = $1");
-        if self.filter.statuses.len() < Status::ALL.len() {
-            let statuses: Vec<i64> =
-                self.filter.statuses.iter().map(|status| status.integer()).collect();
-            query.push(" and c.status").any_of(statuses);
-        }
+        query.push("), count(*) filter (where c.assignee_id is null), count(*)");
+        self.from(&mut query);
+        of_statuses(&mut query, &self.filter.statuses);
         if let Some(inboxes) = inboxes {
             query.push(" and c.inbox_id").any_of(inboxes);
         }
