@@ -22,7 +22,6 @@ struct Nobody;
 
 impl Publisher for Nobody {
     fn publish(&self, _: Vec<Stored>) {}
-    fn refresh(&self, _: Vec<String>) {}
 }
 
 /// What happens meanwhile.
