@@ -48,14 +48,20 @@ async fn the_index_lists_what_the_caller_may_reach() {
     assert_eq!(
         keys(&index),
         [
+            "configprops",
+            "configprops-prefix",
+            "env",
+            "env-toMatch",
             "health",
             "health-path",
             "info",
             "loggers",
             "loggers-name",
+            "mappings",
             "metrics",
             "metrics-requiredMetricName",
             "prometheus",
+            "scheduledtasks",
             "self"
         ]
     );
@@ -98,7 +104,7 @@ async fn answers_have_the_type_that_tools_look_for() {
 #[tokio::test]
 async fn what_is_not_there_says_so_as_spring_does() {
     let app = App::empty().await;
-    for path in ["/actuator/nope", "/actuator/env", "/actuator/metrics/no.such.meter"] {
+    for path in ["/actuator/nope", "/actuator/heapdump", "/actuator/metrics/no.such.meter"] {
         let body = app.operator().get(path).await.status(404);
         assert_eq!((&body["status"], &body["error"]), (&json!(404), &json!("Not Found")), "{path}");
         assert_eq!(body["path"], path);
@@ -168,5 +174,90 @@ async fn operators_may_ask_for_a_fresh_look() {
     for path in ["/actuator/health?fresh=true", "/actuator/health/readiness?fresh=true"] {
         assert_eq!(app.operator().get(path).await.ok()["status"], "UP", "{path}");
         assert_eq!(app.anyone().get(path).await.ok()["status"], "UP", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn operators_see_where_settings_come_from() {
+    let app = App::empty().await;
+    let operator = app.operator();
+    let given = json!({
+        "value": "systemEnvironment's", "origin": "systemEnvironment, RATE_LIMIT_PROFILE",
+    });
+    let all = operator.get("/actuator/env").await.ok();
+    assert_eq!(all["activeProfiles"], json!(["test"]));
+    assert_eq!(
+        all["propertySources"][0],
+        json!({"name": "systemEnvironment", "properties": {"RATE_LIMIT_PROFILE": given}})
+    );
+    for name in ["RATE_LIMIT_PROFILE", "rate_limit.profile"] {
+        let one = operator.get(&format!("/actuator/env/{name}")).await.ok();
+        assert_eq!(
+            one["property"],
+            json!({"source": "systemEnvironment", "value": "systemEnvironment's"})
+        );
+        assert_eq!(
+            one["propertySources"],
+            json!([
+                {"name": "systemEnvironment", "property": given},
+                {"name": "defaults", "property": {"value": "defaults's"}},
+            ])
+        );
+    }
+    let parts = operator.get("/actuator/configprops/rate").await.ok();
+    assert_eq!(
+        parts["contexts"]["application"]["beans"]["rate_limit-RateLimitConfig"],
+        json!({
+            "prefix": "rate_limit",
+            "properties": {"enabled": "defaults's", "profile": "systemEnvironment's"},
+            "inputs": {"profile": given},
+        })
+    );
+    assert_eq!(operator.get("/actuator/configprops").await.ok(), parts);
+    for path in ["/actuator/env/rate_limit", "/actuator/env/x", "/actuator/configprops/mail"] {
+        operator.get(path).await.status(404);
+    }
+}
+
+#[tokio::test]
+async fn operators_see_every_route_with_who_may_call_it() {
+    let app = App::empty().await;
+    let all = app.operator().get("/actuator/mappings").await.ok();
+    let routes = &all["contexts"]["chatwarden"]["mappings"]["dispatcherHandlers"]["webHandler"];
+    let routes = routes.as_array().expect("routes");
+    assert_eq!(routes.len(), chatwarden_api::table().len());
+    let predicate = "{GET [/api/v1/accounts/{account_id}/conversations]}";
+    let found = routes.iter().find(|it| it["predicate"] == predicate).expect("the list");
+    assert_eq!(found["handler"], "conversations::lists::index");
+    assert_eq!(found["auth"], "agent");
+    assert_eq!(found["details"]["requestMappingConditions"]["methods"], json!(["GET"]));
+}
+
+#[tokio::test]
+async fn operators_see_what_comes_by_itself() {
+    let app = App::empty().await;
+    app.settle().await;
+    let tasks = app.operator().get("/actuator/scheduledtasks").await.ok();
+    let of = |kind: &str| tasks[kind].as_array().expect("tasks").clone();
+    let all = [of("cron"), of("fixedRate")].concat();
+    assert_eq!(all.len(), chatwarden_core::jobs::SCHEDULES.len());
+    for task in &all {
+        assert!(
+            task["runnable"]["target"].is_string() && task["nextExecution"]["time"].is_string()
+        );
+    }
+    for task in of("fixedRate") {
+        assert!(task["interval"].as_i64().is_some_and(|it| it >= 1000), "{task}");
+    }
+    for task in of("cron") {
+        assert!(task["expression"].is_string(), "{task}");
+    }
+}
+
+#[tokio::test]
+async fn only_operators_see_how_the_server_is_set_up() {
+    let app = App::empty().await;
+    for endpoint in ["configprops", "env", "env/LISTEN", "mappings", "scheduledtasks"] {
+        app.anyone().get(&format!("/actuator/{endpoint}")).await.status(404);
     }
 }

@@ -16,7 +16,7 @@ use chatwarden_guard::rate_limit::Decision;
 use chatwarden_guard::{ClientIp, RequestId, Subject};
 use http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::actors::Anyone;
@@ -358,13 +358,19 @@ fn unconfirmed(user: &User) -> ApiError {
     )
 }
 
+/// What a browser is to forget with the session, of what it kept of ours.
+const CLEARED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("clear-site-data"),
+    HeaderValue::from_static("\"cache\", \"storage\""),
+);
+
 /// Ends the session that is shown.
 async fn sign_out(
     _: Anyone,
     State(app): State<App>,
     ShownSession(shown): ShownSession,
     params: Params,
-) -> Answer<Json<Value>> {
+) -> Answer<impl IntoResponse> {
     let shown = shown.or_else(|| credentials::in_object(params.values()));
     let ended = match shown {
         Some(shown) => {
@@ -381,7 +387,7 @@ async fn sign_out(
     if !ended {
         return Err(failed(StatusCode::NOT_FOUND, "User was not found or was not logged in."));
     }
-    Ok(Json(json!({"success": true})))
+    Ok(([CLEARED], Json(json!({"success": true}))))
 }
 
 /// Says whose session is shown.

@@ -71,7 +71,12 @@ fn all() -> Routes {
 
 /// The route table: what the generated references are made of.
 pub fn table() -> Vec<Route> {
-    all().merge(actuator::routes(&actuator::Settings::default().base_path)).into_parts().1
+    table_below(&actuator::Settings::default().base_path)
+}
+
+/// The same, with the endpoints for operators below `base_path`.
+pub(crate) fn table_below(base_path: &str) -> Vec<Route> {
+    all().merge(actuator::routes(base_path)).into_parts().1
 }
 
 /// The router of a listener for operators alone: their endpoints and the probes, without the edge.

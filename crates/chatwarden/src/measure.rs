@@ -17,8 +17,15 @@ use crate::config::Config;
 /// How often the process is measured.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What was built: the commit is known where the build was told.
+/// What was built, as far as the build was told: a build script that asked git would go on telling what it
+/// heard when it ran last.
 const COMMIT: Option<&str> = option_env!("CHATWARDEN_COMMIT");
+/// When that was committed, as git writes it for machines (`%cI`).
+const COMMIT_TIME: Option<&str> = option_env!("CHATWARDEN_COMMIT_TIME");
+/// The branch it is on.
+const BRANCH: Option<&str> = option_env!("CHATWARDEN_BRANCH");
+/// When it was built, by the convention of reproducible builds.
+const BUILT: Option<&str> = option_env!("SOURCE_DATE_EPOCH");
 /// The compiler.
 const RUSTC: &str = env!("CHATWARDEN_RUSTC");
 /// What it was built for.
@@ -95,15 +102,26 @@ fn pool(db: &Db) {
 #[must_use]
 pub fn info(config: &Config) -> Info {
     let mut public = Map::new();
-    public.insert(
-        "build".to_owned(),
-        json!({
-            "artifact": env!("CARGO_PKG_NAME"), "group": "org.chatwarden", "name": "Chatwarden",
-            "version": env!("CARGO_PKG_VERSION"),
-        }),
-    );
-    if let Some(commit) = COMMIT {
-        public.insert("git".to_owned(), json!({"commit": {"id": commit}}));
+    let mut build = told([
+        ("artifact", Some(env!("CARGO_PKG_NAME"))),
+        ("group", Some("org.chatwarden")),
+        ("name", Some("Chatwarden")),
+        ("version", Some(env!("CARGO_PKG_VERSION"))),
+    ]);
+    let built = BUILT.and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
+    if let Some(built) = built {
+        build.insert("time".to_owned(), json!(seconds(built)));
+    }
+    public.insert("build".to_owned(), Value::Object(build));
+    let commit_time = COMMIT_TIME.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    let commit_time = commit_time.map(|time| seconds(time.to_utc()));
+    let commit = told([("id", COMMIT), ("time", commit_time.as_deref())]);
+    let mut git = told([("branch", BRANCH)]);
+    if !commit.is_empty() {
+        git.insert("commit".to_owned(), Value::Object(commit));
+    }
+    if !git.is_empty() {
+        public.insert("git".to_owned(), Value::Object(git));
     }
     let redis = config.redis.url.is_some();
     let mut endpoints = json!({
@@ -115,8 +133,7 @@ pub fn info(config: &Config) -> Info {
     let app = json!({
         "name": "Chatwarden",
         "environment": config.server.environment.name(),
-        "startupTime": DateTime::<Utc>::from(SystemClock::shared().wall())
-            .to_rfc3339_opts(SecondsFormat::Secs, true),
+        "startupTime": seconds(SystemClock::shared().wall().into()),
         "chatwootApi": chatwarden_api::CHATWOOT_VERSION,
         "features": {
             "multiTenancy": true, "webSocketSupport": true, "roleBasedAccess": true,
@@ -126,20 +143,34 @@ pub fn info(config: &Config) -> Info {
         "unavailable": UNMEASURED,
     });
     let operators = move || {
-        let mut told = Map::new();
-        told.insert("os".to_owned(), system());
-        told.insert("process".to_owned(), process());
-        told.insert(
+        let mut all = Map::new();
+        all.insert("os".to_owned(), system());
+        all.insert("process".to_owned(), process());
+        all.insert(
             "rust".to_owned(),
             json!({
                 "version": RUSTC, "target": TARGET, "allocator": "jemalloc",
                 "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
             }),
         );
-        told.insert("app".to_owned(), app.clone());
-        told
+        all.insert("app".to_owned(), app.clone());
+        all
     };
     Info { public, operators: std::sync::Arc::new(operators) }
+}
+
+/// Those of `members` that there are.
+fn told<const N: usize>(members: [(&str, Option<&str>); N]) -> Map<String, Value> {
+    members
+        .into_iter()
+        .filter_map(|(name, text)| {
+            Some((name.to_owned(), json!(text.filter(|it| !it.is_empty())?)))
+        })
+        .collect()
+}
+
+fn seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn system() -> Value {

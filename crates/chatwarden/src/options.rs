@@ -26,8 +26,8 @@ use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
 use crate::config::{
-    Config, DatabaseUrl, DegradedAs, Exposed, Secret, Show, Signup, SmtpAuthentication, SmtpVerify,
-    Synchronous, WidgetCoep,
+    Config, DatabaseUrl, DegradedAs, Exposed, Provenance, Secret, Show, Signup, SmtpAuthentication,
+    SmtpVerify, Synchronous, WidgetCoep,
 };
 use crate::post::MailServer;
 use crate::secrets::Secrets;
@@ -331,6 +331,59 @@ pub fn actuator(config: &Config, secrets: &Secrets, info: actuator::Info) -> act
         basic,
         scrapers: management.metrics_allow_cidrs.clone(),
         info,
+        environment: environment(config),
+    }
+}
+
+/// The configuration as operators see it.
+fn environment(config: &Config) -> actuator::Environment {
+    const COMMAND_LINE: &str = "commandLineArgs";
+    const VARIABLES: &str = "systemEnvironment";
+    const DEFAULTS: &str = "defaults";
+    let mut file = None;
+    let mut properties = Vec::new();
+    for value in config.provided() {
+        let setting = value.setting;
+        let member = value.name.strip_prefix(setting.name).unwrap_or_default();
+        let field = match setting.members {
+            Some(_) => {
+                format!("{}.{}", setting.field, member.to_ascii_lowercase().replace('_', "-"))
+            }
+            None => setting.field.to_owned(),
+        };
+        let key = format!("{}.{field}", setting.section);
+        let (source, name, origin) = match &value.origin {
+            Provenance::CommandLine(option) => {
+                (COMMAND_LINE.to_owned(), key, Some(format!("\"{option}\" from commandLineArgs")))
+            }
+            Provenance::Environment(variable) => (
+                VARIABLES.to_owned(),
+                variable.clone(),
+                Some(format!("System Environment Property \"{variable}\"")),
+            ),
+            Provenance::File { path, .. } => {
+                let source = format!("configFile [{}]", path.display());
+                file = Some(source.clone());
+                (source, key, Some(value.origin.to_string()))
+            }
+            Provenance::Default => (DEFAULTS.to_owned(), key, None),
+        };
+        properties.push(actuator::Property {
+            source,
+            name,
+            section: setting.section.to_owned(),
+            field,
+            value: value.shown.clone(),
+            origin,
+            effective: value.effective,
+        });
+    }
+    let sources = [Some(COMMAND_LINE.to_owned()), Some(VARIABLES.to_owned()), file];
+    actuator::Environment {
+        profile: config.server.environment.name().to_owned(),
+        shows_values: config.management.env_show_values != Show::Never,
+        sources: sources.into_iter().flatten().chain([DEFAULTS.to_owned()]).collect(),
+        properties,
     }
 }
 
@@ -401,6 +454,25 @@ mod tests {
             let options = logs(&config(pairs), "one", terminal);
             assert_eq!((options.format, options.color), expected, "{pairs:?} {terminal}");
         }
+    }
+
+    #[test]
+    fn operators_see_settings_by_source_and_no_secret() {
+        let given = [
+            ("ACTUATOR_TOKEN", "canary"),
+            ("DATABASE_URL", "postgres://me:canary@db.example/x"),
+            ("RATELIMIT_API_IP", "5/min"),
+        ];
+        let shown = environment(&config(&given));
+        assert!(!shown.shows_values, "not unless asked for");
+        assert!(!format!("{shown:?}").contains("canary"), "{shown:?}");
+        let of = |name: &str| shown.properties.iter().find(|it| it.name == name).expect(name);
+        assert_eq!(of("ACTUATOR_TOKEN").value, "******");
+        assert!(of("DATABASE_URL").value.contains("db.example"));
+        let limit = of("RATELIMIT_API_IP");
+        assert_eq!((limit.field.as_str(), limit.effective), ("quota.api-ip", true));
+        assert_eq!(limit.source, "systemEnvironment");
+        assert_eq!(of("management.env_show_values").source, "defaults");
     }
 
     #[test]

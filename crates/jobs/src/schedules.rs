@@ -84,11 +84,50 @@ pub(crate) fn named_by(unique_key: &str) -> Option<&str> {
     unique_key.strip_prefix(KEY)
 }
 
+/// A schedule as it is stored: of this version of the server or of one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its name.
+    pub name: String,
+    rule: String,
+    /// When it comes next.
+    pub next: Timestamp,
+    /// When it came last, whatever became of its job.
+    pub last: Option<Timestamp>,
+}
+
+/// By what a schedule that is stored comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule<'a> {
+    /// Each so many seconds.
+    Seconds(i64),
+    /// By a cron expression, in UTC.
+    Cron(&'a str),
+}
+
+impl Planned {
+    /// A schedule that comes next at `next` and did not come yet.
+    #[must_use]
+    pub fn new(schedule: &Schedule, next: Timestamp) -> Self {
+        Self { name: schedule.name.to_owned(), rule: schedule.every.rule(), next, last: None }
+    }
+
+    /// By what it comes.
+    #[must_use]
+    pub fn rule(&self) -> Rule<'_> {
+        let seconds = self.rule.strip_prefix("every ").and_then(|rest| rest.strip_suffix(" s"));
+        match seconds.and_then(|seconds| seconds.parse().ok()) {
+            Some(seconds) => Rule::Seconds(seconds),
+            None => Rule::Cron(&self.rule),
+        }
+    }
+}
+
 /// Where the schedules stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// When each comes next.
-    pub next: Vec<(String, Timestamp)>,
+    pub next: Vec<Planned>,
     /// Who looks what is due.
     pub leader: Option<String>,
     /// Until when, unless they renew it.
@@ -100,7 +139,8 @@ pub struct Standing {
 /// # Errors
 /// What the database says.
 pub async fn standing(tx: &mut Tx<'_>) -> Result<Standing, DbError> {
-    let next = tx.all(&ALL, []).await?.into_iter().map(|(name, _, next, _)| (name, next)).collect();
+    let stored = tx.all(&ALL, []).await?.into_iter();
+    let next = stored.map(|(name, rule, next, last)| Planned { name, rule, next, last }).collect();
     let led = tx.opt(&LEADS, args![LEADER]).await?;
     let (leader, led_until) =
         led.map_or((None, Timestamp::from_micros(0)), |(holder, until)| (Some(holder), until));

@@ -293,6 +293,7 @@ impl App {
                     actuator: Arc::new(actuator::Settings {
                         tokens: vec![OPERATOR.to_owned()],
                         admin_tokens: vec![IN_CHARGE.to_owned()],
+                        environment: environment(),
                         ..actuator::Settings::default()
                     }),
                 },
@@ -533,5 +534,28 @@ impl Actor {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole answer").to_bytes();
         Reply::new(format!("{method} {uri}"), parts.status, parts.headers, bytes)
+    }
+}
+
+/// As if a server had been started with a variable, its file and a default.
+fn environment() -> actuator::Environment {
+    let property = |source: &str, name: &str, field: &str, effective| actuator::Property {
+        source: source.to_owned(),
+        name: name.to_owned(),
+        section: "rate_limit".to_owned(),
+        field: field.to_owned(),
+        value: format!("{source}'s"),
+        origin: (source != "defaults").then(|| format!("{source}, {name}")),
+        effective,
+    };
+    actuator::Environment {
+        profile: "test".to_owned(),
+        shows_values: true,
+        sources: ["systemEnvironment", "defaults"].map(str::to_owned).into(),
+        properties: vec![
+            property("systemEnvironment", "RATE_LIMIT_PROFILE", "profile", true),
+            property("defaults", "rate_limit.profile", "profile", false),
+            property("defaults", "rate_limit.enabled", "enabled", true),
+        ],
     }
 }

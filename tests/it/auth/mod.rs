@@ -97,7 +97,9 @@ async fn a_session_opens_what_its_headers_say_until_it_ends() {
         opened.header("uid").replace('@', "%40"),
     );
     app.anyone().get(&trio).await.ok();
-    me.delete("/auth/sign_out").await.ok();
+    let reply = me.delete("/auth/sign_out").await;
+    reply.ok();
+    assert_eq!(reply.header("clear-site-data"), "\"cache\", \"storage\"");
     me.get("/auth/validate_token").await.status(401);
     me.get(&agents).await.status(401);
     me.delete("/auth/sign_out").await.status(404);

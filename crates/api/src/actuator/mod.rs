@@ -3,7 +3,10 @@
 
 mod access;
 mod answers;
+mod environment;
 mod loggers;
+mod mappings;
+mod schedules;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub use access::{Caller, InCharge, Operator, Scraper};
+pub use environment::{Environment, Property};
 
 use crate::app::App;
 use crate::routes::Routes;
@@ -87,6 +91,8 @@ pub struct Settings {
     pub scrapers: Vec<IpNet>,
     /// What the binary knows of itself.
     pub info: Info,
+    /// The configuration as it was read.
+    pub environment: Environment,
 }
 
 impl Default for Settings {
@@ -104,6 +110,7 @@ impl Default for Settings {
             basic: None,
             scrapers: Vec::new(),
             info: Info::default(),
+            environment: Environment::default(),
         }
     }
 }
@@ -129,15 +136,21 @@ impl Settings {
 pub(crate) fn routes(base_path: &str) -> Routes {
     Routes::new(base_path.to_owned())
         .get("", index)
+        .get("/configprops", environment::configprops)
+        .get("/configprops/{prefix}", environment::configprops_below)
+        .get("/env", environment::env)
+        .get("/env/{property}", environment::env_property)
         .get("/health", health)
         .get("/health/{*path}", health_below)
         .get("/info", info)
         .get("/loggers", loggers::index)
         .get("/loggers/{name}", loggers::show)
         .post("/loggers/{name}", loggers::set)
+        .get("/mappings", mappings::mappings)
         .get("/metrics", names)
         .get("/metrics/{name}", meter)
         .get("/prometheus", scrape)
+        .get("/scheduledtasks", schedules::tasks)
 }
 
 /// The answer below the base path where there is no route, or none for the method.
@@ -159,14 +172,20 @@ async fn index(caller: Caller, State(app): State<App>, parts: Parts) -> Response
     };
     link("self", "");
     for (endpoint, for_operators, key, path) in [
+        ("configprops", true, "configprops", "/configprops"),
+        ("configprops", true, "configprops-prefix", "/configprops/{prefix}"),
+        ("env", true, "env", "/env"),
+        ("env", true, "env-toMatch", "/env/{toMatch}"),
         ("health", false, "health", "/health"),
         ("health", false, "health-path", "/health/{*path}"),
         ("info", false, "info", "/info"),
         ("loggers", true, "loggers", "/loggers"),
         ("loggers", true, "loggers-name", "/loggers/{name}"),
+        ("mappings", true, "mappings", "/mappings"),
         ("metrics", true, "metrics", "/metrics"),
         ("metrics", true, "metrics-requiredMetricName", "/metrics/{requiredMetricName}"),
         ("prometheus", true, "prometheus", "/prometheus"),
+        ("scheduledtasks", true, "scheduledtasks", "/scheduledtasks"),
     ] {
         let scrapes = endpoint == "prometheus" && access::is_scraper(settings, &parts);
         let allowed = !for_operators || caller.is_operator() || scrapes;

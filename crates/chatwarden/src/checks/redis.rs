@@ -1,4 +1,4 @@
-//! `redis`: whether Redis answers, and how fast.
+//! `redis`: whether Redis answers, how fast, and whether it keeps what it is told.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,43 @@ use redis::aio::MultiplexedConnection;
 /// From here on Redis is called slow.
 const SLOW: Duration = Duration::from_millis(50);
 
+/// How often something is kept there for a while.
+const KEEPS_EVERY: Duration = Duration::from_secs(30);
+/// For how many seconds it would stay if it could not be taken back.
+const KEPT: u64 = 10;
+
+/// What Redis says of itself.
+struct Told {
+    version: String,
+    role: String,
+    memory: Option<u64>,
+}
+
 /// Asks Redis, over a connection of its own.
 pub struct Redis {
     client: redis::Client,
     connection: Option<MultiplexedConnection>,
     required: bool,
+    /// What is kept there to see whether it can be: this instance's.
+    key: String,
+    /// When that was tried last, and why it failed.
+    tried: Option<(Instant, Option<String>)>,
 }
 
 impl Redis {
-    /// A check of the Redis at `url`. Without it the server goes on with what each node knows, unless
+    /// A check of the Redis at `url` by `instance`. Without it the server goes on with what each node knows, unless
     /// it is `required`.
     ///
     /// # Errors
     /// If the URL is not one of Redis.
-    pub fn new(url: &str, required: bool) -> Result<Self, redis::RedisError> {
-        Ok(Self { client: redis::Client::open(url)?, connection: None, required })
+    pub fn new(url: &str, required: bool, instance: &str) -> Result<Self, redis::RedisError> {
+        Ok(Self {
+            client: redis::Client::open(url)?,
+            connection: None,
+            required,
+            key: format!("chatwarden:health:{instance}"),
+            tried: None,
+        })
     }
 
     fn away(&self, reason: String) -> Outcome {
@@ -34,29 +56,62 @@ impl Redis {
         Outcome::degraded(reason).strict(Status::Down)
     }
 
-    async fn ask(&mut self) -> Result<(String, String), redis::RedisError> {
+    async fn ask(&mut self) -> Result<Told, redis::RedisError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.client.get_multiplexed_async_connection().await?,
         };
-        let (pong, server, replication): (String, String, String) = redis::pipe()
+        let (pong, server, replication, memory): (String, String, String, String) = redis::pipe()
             .cmd("PING")
             .cmd("INFO")
             .arg("server")
             .cmd("INFO")
             .arg("replication")
+            .cmd("INFO")
+            .arg("memory")
             .query_async(&mut connection)
             .await?;
         debug_assert_eq!(pong, "PONG", "the answer to PING");
+        if self.tried.as_ref().is_none_or(|(at, _)| at.elapsed() >= KEEPS_EVERY) {
+            self.tried = Some((Instant::now(), keep(&mut connection, &self.key).await?));
+        }
         self.connection = Some(connection);
         let line = |text: &str, key: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once(':'));
             lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned())
         };
-        Ok((
-            line(&server, "redis_version").unwrap_or_default(),
-            line(&replication, "role").unwrap_or_default(),
-        ))
+        Ok(Told {
+            version: line(&server, "redis_version").unwrap_or_default(),
+            role: line(&replication, "role").unwrap_or_default(),
+            memory: line(&memory, "used_memory").and_then(|bytes| bytes.parse().ok()),
+        })
+    }
+}
+
+/// Sets a key, reads it and takes it back; says what Redis refused, as one without memory or a replica does.
+async fn keep(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+) -> Result<Option<String>, redis::RedisError> {
+    let outcome: Result<(Option<String>,), _> = redis::pipe()
+        .cmd("SET")
+        .arg(key)
+        .arg("kept")
+        .arg("EX")
+        .arg(KEPT)
+        .ignore()
+        .cmd("GET")
+        .arg(key)
+        .cmd("DEL")
+        .arg(key)
+        .ignore()
+        .query_async(connection)
+        .await;
+    match outcome {
+        Ok((Some(read),)) if read == "kept" => Ok(None),
+        Ok(_) => Ok(Some("it did not keep a key".to_owned())),
+        Err(error) if error.is_io_error() || error.is_timeout() => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
     }
 }
 
@@ -86,12 +141,21 @@ impl Check for Redis {
         let began = Instant::now();
         match self.ask().await {
             Err(error) => self.away(error.to_string()),
-            Ok((version, role)) => {
+            Ok(told) => {
                 let took = began.elapsed();
-                let outcome = if took > SLOW { Outcome::degraded("slow") } else { Outcome::up() };
+                let refused = self.tried.as_ref().and_then(|(_, refused)| refused.clone());
+                let outcome = match refused {
+                    Some(refused) => self.away(refused),
+                    None if took > SLOW => Outcome::degraded("slow"),
+                    None => Outcome::up(),
+                };
+                let outcome = match told.memory {
+                    Some(bytes) => outcome.with("memoryUsed", bytes),
+                    None => outcome,
+                };
                 outcome
-                    .with("version", version)
-                    .with("role", role)
+                    .with("version", told.version)
+                    .with("role", told.role)
                     .with("latencyMs", took.as_secs_f64() * 1e3)
             }
         }

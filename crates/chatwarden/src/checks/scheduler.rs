@@ -63,7 +63,7 @@ impl Check for Scheduler {
 fn judge(standing: &Standing, now: Timestamp, leaderless: Option<Duration>) -> Outcome {
     let late = |due: &Timestamp| now.micros().saturating_sub(due.micros()) > LATE;
     let late: Vec<&str> =
-        standing.next.iter().filter(|(_, due)| late(due)).map(|(name, _)| name.as_str()).collect();
+        standing.next.iter().filter(|it| late(&it.next)).map(|it| it.name.as_str()).collect();
     let outcome = match leaderless {
         Some(since) if since > LEADERLESS => Outcome::down("nobody looks what is due"),
         _ if !late.is_empty() => Outcome::degraded("something is late"),
@@ -78,6 +78,7 @@ fn judge(standing: &Standing, now: Timestamp, leaderless: Option<Duration>) -> O
 
 #[cfg(test)]
 mod tests {
+    use chatwarden_jobs::schedules::{Every, Planned, Schedule};
     use chatwarden_telemetry::health::Status;
 
     use super::*;
@@ -93,7 +94,8 @@ mod tests {
             (-600, Some(121), Status::Down),
             (600, Some(121), Status::Down),
         ] {
-            let next = vec![("purge".to_owned(), now.plus_seconds(-overdue))];
+            let purge = Schedule { name: "purge", every: Every::Seconds(60), kind: "purge" };
+            let next = vec![Planned::new(&purge, now.plus_seconds(-overdue))];
             let standing = Standing { next, leader: None, led_until: now };
             let found = judge(&standing, now, leaderless.map(Duration::from_secs));
             assert_eq!(found.status(), expected, "{overdue} {leaderless:?}");

@@ -265,7 +265,7 @@ fn health(
     registry.register(Box::new(Cpu::new(readings, SystemClock::shared())));
     registry.register(Box::new(JobLag(db.clone())));
     if let Some(url) = options::redis_url(config) {
-        registry.register(Box::new(Redis::new(url.expose(), config.redis.required)?));
+        registry.register(Box::new(Redis::new(url.expose(), config.redis.required, instance)?));
     }
     // The shape that clients of the document this began with know.
     registry.register_view(
