@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use chatwarden_core::error::{Error, Invalid};
 use chatwarden_core::ids::{SessionId, UserId};
 use chatwarden_core::passwords::{self, Hashed, Verdict};
