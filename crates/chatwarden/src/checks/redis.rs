@@ -33,19 +33,13 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A check of the Redis at `url` by `instance`. Without it the server goes on with what each node knows, unless
-    /// it is `required`.
+    /// A check of the Redis at `url`, with `key` to itself. Without it the server goes on with what each node
+    /// knows, unless it is `required`.
     ///
     /// # Errors
     /// If the URL is not one of Redis.
-    pub fn new(url: &str, required: bool, instance: &str) -> Result<Self, redis::RedisError> {
-        Ok(Self {
-            client: redis::Client::open(url)?,
-            connection: None,
-            required,
-            key: format!("chatwarden:health:{instance}"),
-            tried: None,
-        })
+    pub fn new(url: &str, required: bool, key: String) -> Result<Self, redis::RedisError> {
+        Ok(Self { client: redis::Client::open(url)?, connection: None, required, key, tried: None })
     }
 
     fn away(&self, reason: String) -> Outcome {

@@ -109,14 +109,17 @@ where
         Some(url) => {
             let limiter = RateLimiter::shared(limits, guard_ambient.clone(), url.expose())?;
             let client = redis::Client::open(url.expose())?;
-            let counting = nodes::count(client, namespace, instance.clone(), limiter.clone());
+            let counting =
+                nodes::count(client, namespace.clone(), instance.clone(), limiter.clone());
             tasks.spawn(stop.clone().run_until_cancelled_owned(counting));
             limiter
         }
         None => RateLimiter::local(limits, guard_ambient.clone()),
     };
     let sampler = measure::sampler(config, &db);
-    let (health, readiness, supervisor) = health(config, &db, &instance, sampler.readings())?;
+    let canary = format!("{namespace}:health:{instance}");
+    let (health, readiness, supervisor) =
+        health(config, &db, &instance, canary, sampler.readings())?;
     let actuator = Arc::new(options::actuator(config, &secrets, measure::info(config)));
     let node = Node::assemble(Parts {
         db: db.clone(),
@@ -252,11 +255,12 @@ async fn epoch(db: &Db) -> anyhow::Result<String> {
     Ok(db.write(async |tx| chatwarden_core::installation::epoch(tx).await).await?)
 }
 
-/// What is looked at in the background.
+/// What is looked at in the background; `canary` is a key of Redis that is this instance's.
 fn health(
     config: &Config,
     db: &Db,
     instance: &str,
+    canary: String,
     readings: LatestReadings,
 ) -> anyhow::Result<(Health, Readiness, Supervisor)> {
     let mut registry = HealthRegistry::new(options::health(config), SystemClock::shared());
@@ -265,7 +269,7 @@ fn health(
     registry.register(Box::new(Cpu::new(readings, SystemClock::shared())));
     registry.register(Box::new(JobLag(db.clone())));
     if let Some(url) = options::redis_url(config) {
-        registry.register(Box::new(Redis::new(url.expose(), config.redis.required, instance)?));
+        registry.register(Box::new(Redis::new(url.expose(), config.redis.required, canary)?));
     }
     // The shape that clients of the document this began with know.
     registry.register_view(
