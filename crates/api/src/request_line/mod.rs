@@ -10,6 +10,7 @@ mod meters;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use chatwarden_db::{UsageScope, usage_scope};
 use chatwarden_guard::rate_limit::RateClass;
-use chatwarden_guard::{ClientIp, RequestId};
+use chatwarden_guard::{ClientIp, PageKind, RequestId};
 use chatwarden_jobs::trace;
 use chatwarden_telemetry::request_line::{AccessSample, DatabaseUse, IpPrivacy, RequestLine};
 use futures::future::BoxFuture;
@@ -108,6 +109,24 @@ where
     }
 }
 
+/// Parameters of paths that open something by themselves, for whoever reads them in a log.
+const OPENS: [&str; 3] = ["{link}", "{signed_id}", "{token}"];
+
+/// The path as it may be written down.
+fn shown_path<'a>(route: Option<&str>, path: &'a str) -> Cow<'a, str> {
+    let Some(route) = route.filter(|route| OPENS.iter().any(|name| route.contains(name))) else {
+        return Cow::Borrowed(path);
+    };
+    let mut names = route.split('/').filter(|segment| !segment.is_empty());
+    let mut shown = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        shown.push('/');
+        let hidden = names.next().is_some_and(|name| OPENS.contains(&name));
+        shown.push_str(if hidden { "…" } else { segment });
+    }
+    Cow::Owned(shown)
+}
+
 /// A request that is being answered. Dropping it writes its line.
 struct Exchange {
     settings: Settings,
@@ -192,10 +211,11 @@ impl Exchange {
         let address = self.client.and_then(|client| self.settings.address.shown(client));
         let route = known.route.as_ref().map(|route| route.as_str());
         let path = self.uri.path();
+        let shown = shown_path(route, path);
         let line = RequestLine {
             method: self.method.as_str(),
             route,
-            path,
+            path: &shown,
             status: self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
             duration: self.began.elapsed(),
             actor: known.actor.clone(),
@@ -215,7 +235,8 @@ impl Exchange {
             client_address: address.as_deref(),
             user_agent: self.agent.as_ref().and_then(|agent| agent.to_str().ok()),
             error: if self.status.is_none() { Some("client_gone") } else { self.error },
-            quiet: matches!(path, "/health" | "/livez" | "/readyz"),
+            quiet: matches!(path, "/health" | "/livez" | "/readyz")
+                || matches!(PageKind::of_path(path), PageKind::Asset | PageKind::Sdk),
         };
         meters::record(&line);
         if self.settings.sample.keeps(&line) {

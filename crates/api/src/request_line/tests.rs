@@ -241,3 +241,15 @@ async fn the_meters_agree_with_the_line() {
     assert!(exact(size.0, 2.0) && exact(size.1, 8.0), "{size:?}");
     assert_eq!(stage.registry.misuses(), Vec::<String>::new());
 }
+
+#[test]
+fn a_path_that_opens_something_is_not_written_down() {
+    for (route, path, shown) in [
+        (Some("/things/{id}"), "/things/7", "/things/7"),
+        (Some("/setup/{link}"), "/setup/s3cret", "/setup/…"),
+        (Some("/disk/{token}/{*filename}"), "//disk/s3cret/a/b.png", "/disk/…/a/b.png"),
+        (None, "/nowhere", "/nowhere"),
+    ] {
+        assert_eq!(shown_path(route, path), shown);
+    }
+}
