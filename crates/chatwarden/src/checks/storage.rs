@@ -12,16 +12,39 @@ use tokio::fs;
 const SLOW: Duration = Duration::from_secs(1);
 /// What is stored.
 const CANARY: &[u8] = b"chatwarden";
+/// What the names of such files begin with.
+const PREFIX: &str = ".canary-";
+/// One that is older is of a process that ended before it could remove it.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Stores a file, reads it back and removes it.
 pub struct Storage {
+    folder: PathBuf,
     path: PathBuf,
+    /// Whether what others left was removed.
+    swept: bool,
 }
 
 impl Storage {
     /// A check of the folder for files, by the name of this process.
     pub fn new(folder: PathBuf, instance: &str) -> Self {
-        Self { path: folder.join(format!(".canary-{instance}")) }
+        Self { path: folder.join(format!("{PREFIX}{instance}")), folder, swept: false }
+    }
+
+    /// Removes what processes left that ended in the middle of their check.
+    async fn sweep(&self) -> io::Result<()> {
+        let mut entries = fs::read_dir(&self.folder).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+            if !ours {
+                continue;
+            }
+            let age = entry.metadata().await?.modified()?.elapsed().unwrap_or_default();
+            if age > ABANDONED {
+                fs::remove_file(entry.path()).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn ask(&self) -> io::Result<()> {
@@ -55,6 +78,11 @@ impl Check for Storage {
     }
 
     async fn check(&mut self) -> Outcome {
+        if !std::mem::replace(&mut self.swept, true)
+            && let Err(error) = self.sweep().await
+        {
+            tracing::debug!(%error, "what was left of earlier checks can't be removed");
+        }
         let began = Instant::now();
         let found = self.ask().await;
         let took = began.elapsed();
@@ -81,5 +109,21 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         folder.close().unwrap();
         assert_eq!(storage.check().await.status(), Status::Down);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_process_left_goes_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, hours) in [(".canary-dead", 2), (".canary-other", 0), ("a-file", 2)] {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let modified = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(modified - Duration::from_secs(hours * 3600)).unwrap();
+        }
+        let mut storage = Storage::new(folder.path().to_owned(), "test");
+        assert_eq!(storage.check().await.status(), Status::Up);
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".canary-other", "a-file"]);
     }
 }
