@@ -1,5 +1,11 @@
 //! The endpoints for operators (operations.md §1): who sees what, in which type.
 
+use chatwarden_core::accounts;
+use chatwarden_core::conversations;
+use chatwarden_core::ids::AccountId;
+use chatwarden_core::installation::census;
+use chatwarden_core::users::Role;
+use chatwarden_db::DbError;
 use chatwarden_testkit::App;
 use http::Method;
 use serde_json::{Value, json};
@@ -260,4 +266,57 @@ async fn only_operators_see_how_the_server_is_set_up() {
     for endpoint in ["configprops", "env", "env/LISTEN", "mappings", "scheduledtasks"] {
         app.anyone().get(&format!("/actuator/{endpoint}")).await.status(404);
     }
+}
+
+#[tokio::test]
+async fn what_there_is_is_counted() {
+    let (app, admin) = App::start().await;
+    let account = AccountId(admin.account.expect("an account"));
+    app.member(account.0, "Grace", "agent").await;
+    let empty = AccountId(app.account("Empty").await);
+    let inbox = json!({"name": "Desk", "channel": {"type": "api"}});
+    let inbox = admin.post("/inboxes", inbox).await.ok()["id"].clone();
+    let contact = json!({"name": "Vera", "inbox_id": inbox});
+    let contact = admin.post("/contacts", contact).await.ok()["payload"].clone();
+    let open = json!({
+        "inbox_id": inbox, "contact_id": contact["contact"]["id"],
+        "source_id": contact["contact_inbox"]["source_id"], "message": {"content": "Hello"},
+    });
+    let conversation = admin.post("/conversations", open.clone()).await.ok();
+    admin.post("/conversations", open).await.ok();
+    let path = format!("/conversations/{}/toggle_status", conversation["id"]);
+    admin.post(&path, json!({"status": "resolved"})).await.ok();
+
+    let counting = async move |tx: &mut chatwarden_db::Tx<'_>| {
+        Ok::<_, DbError>((census::take(tx).await?, census::largest(tx, 5).await?))
+    };
+    let (census, largest) = app.db().read(counting).await.expect("a census");
+    assert_eq!(census.accounts, [(accounts::Status::Active, 2)]);
+    let mut people = census.people.clone();
+    people.sort_by_key(|(role, _)| role.integer());
+    assert_eq!(people, [(Role::Agent, 1), (Role::Administrator, 1)]);
+    let of = |wanted: conversations::Status| {
+        census.conversations.iter().find(|(status, ..)| *status == wanted).copied()
+    };
+    assert_eq!(of(conversations::Status::Open).map(|it| it.1), Some(1));
+    assert_eq!(of(conversations::Status::Resolved).map(|it| it.1), Some(1));
+    assert_eq!(census.contacts, Some(1));
+    // Two messages, and what is said of the one that was resolved.
+    assert!(census.messages >= Some(2), "{census:?}");
+    assert_eq!((largest.first(), largest.contains(&empty)), (Some(&account), false));
+}
+
+#[tokio::test]
+async fn the_database_tells_how_it_stands() {
+    let app = App::empty().await;
+    let standing = app.db().standing().await.expect("it answers");
+    assert!(!standing.version.is_empty() && !standing.read_only && !standing.replica);
+    assert!(app.db().size().await.expect("bytes") > 100_000);
+    // The test's own clock stands still, long ago.
+    let real = chatwarden_telemetry::clock::SystemClock::shared().wall();
+    let real = real.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros();
+    let (ahead, doubt) = app.db().clock_ahead().await.expect("it tells the time");
+    let expected = i64::try_from(real).expect("micros") - app.now().micros();
+    let off = (expected - ahead).unsigned_abs();
+    assert!(off < 60_000_000, "{ahead} and not {expected}, give or take {doubt:?}");
 }

@@ -100,7 +100,13 @@ async fn pages_ask_before_they_call() {
     assert_eq!(granted(&yes), ("https://shop.example", false));
     assert_eq!(yes.header("access-control-allow-headers"), asked);
     assert_eq!(yes.header("access-control-max-age"), "7200");
-    assert!(yes.header("access-control-allow-methods").contains("POST"));
+    assert_eq!(yes.header("access-control-allow-methods"), "GET, HEAD, POST");
+    let no = preflight(&shop, &widget, "DELETE", asked).await;
+    assert_eq!((no.status, granted(&no)), (StatusCode::FORBIDDEN, ("", false)));
+    // A page may learn that there is nothing.
+    let nowhere = format!("/api/v1/widget/nowhere?website_token={token}");
+    let nothing = preflight(&shop, &nowhere, "DELETE", asked).await;
+    assert_eq!(nothing.status, StatusCode::NO_CONTENT);
 
     let elsewhere = page(&app.anyone(), ELSEWHERE);
     // The website that is served decides, not another one that is named besides.
@@ -118,7 +124,7 @@ async fn pages_ask_before_they_call() {
         assert_eq!(no.status, StatusCode::FORBIDDEN, "{method} {path}");
         assert_eq!(granted(&no), ("", false), "{method} {path}");
     }
-    let public = preflight(&elsewhere, "/public/api/v1/inboxes/x/contacts", "PATCH", asked).await;
+    let public = preflight(&elsewhere, "/public/api/v1/inboxes/x/contacts/y", "PATCH", asked).await;
     assert_eq!((public.status, granted(&public)), (StatusCode::NO_CONTENT, ("*", false)));
 }
 

@@ -31,6 +31,13 @@ const WALKERS: &[(&str, &str)] = &[
         "jobs.depth",
         "each node counts the queues every ten seconds, for its health and the leader for the gauges",
     ),
+    ("installation.accounts", "one node counts all accounts, with pauses a hundred times as long"),
+    ("installation.contacts", "it stops at the millionth row"),
+    ("installation.conversations", "it adds up counts that are kept"),
+    ("installation.largest_accounts", "it adds up counts that are kept, once an hour"),
+    ("installation.messages", "it stops at the millionth row"),
+    ("installation.people", "one node counts all people, with pauses a hundred times as long"),
+    ("installation.sessions", "one node counts all sign-ins, with pauses a hundred times as long"),
     ("notifications.excessive", "a schedule counts what all accounts keep"),
     ("setup.anybody", "it stops at the first row"),
     (

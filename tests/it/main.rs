@@ -41,6 +41,8 @@ mod explain;
 #[cfg(test)]
 mod front_ends;
 #[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod inboxes;

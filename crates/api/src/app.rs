@@ -33,6 +33,7 @@ struct Inner {
     api_docs: bool,
     passwords: Passwords,
     outside: Outside,
+    kept: actuator::Kept,
 }
 
 /// What is around the product's routes.
@@ -72,6 +73,7 @@ impl App {
         outside: Outside,
     ) -> Self {
         let Around { limiter, telemetry, front_ends, api_docs } = around;
+        let kept = actuator::Kept::new(telemetry.actuator.cache_ttl);
         Self(Arc::new(Inner {
             store,
             desk,
@@ -83,6 +85,7 @@ impl App {
             api_docs,
             passwords: Passwords::default(),
             outside,
+            kept,
         }))
     }
 
@@ -148,6 +151,11 @@ impl App {
     /// Whether the description of the API is shown.
     pub(crate) fn api_docs(&self) -> bool {
         self.0.api_docs
+    }
+
+    /// What operators were answered a moment ago.
+    pub(crate) fn kept(&self) -> &actuator::Kept {
+        &self.0.kept
     }
 
     /// The endpoints for operators.

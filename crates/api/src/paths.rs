@@ -28,7 +28,7 @@ pub(crate) fn tolerate(mut request: Request) -> Request {
 }
 
 /// The path in the form that routes have, where it is not.
-fn plain(path: &str) -> Option<String> {
+pub(crate) fn plain(path: &str) -> Option<String> {
     let suffixed = path.ends_with(".json") || path.ends_with(".json/");
     if !suffixed && !path.contains("//") && (path == "/" || !path.ends_with('/')) {
         return None;

@@ -2,7 +2,7 @@
 //! seen here is told at once, what was seen elsewhere is fetched every other second, for all accounts
 //! at once. So every node knows everybody, also in accounts that none of its own sockets belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +142,22 @@ impl Board {
             .is_some_and(|at| *at >= since)
     }
 
+    /// How many users, each once, and how many contacts are present in all accounts.
+    pub fn present_everywhere(&self, now: Timestamp) -> (usize, usize) {
+        let now = millis(now);
+        let seen = self.seen.read();
+        let (mut users, mut contacts) = (HashSet::new(), 0);
+        for (group, members) in &*seen {
+            let since = now.saturating_sub(self.window(*group));
+            let present = members.iter().filter(|(_, at)| **at >= since);
+            match group {
+                Group::Users(_) => users.extend(present.map(|(member, _)| *member)),
+                Group::Contacts(_) => contacts += present.count(),
+            }
+        }
+        (users.len(), contacts)
+    }
+
     fn present(&self, group: Group, now: Timestamp) -> Vec<i64> {
         let since = millis(now).saturating_sub(self.window(group));
         let seen = self.seen.read();
@@ -242,6 +258,18 @@ mod tests {
         board.refresh(NOON.plus_seconds(50)).await;
         assert_eq!(board.users(ACCOUNT, NOON), []);
         assert_eq!(board.contacts(ACCOUNT, NOON), [ContactId(7)]);
+    }
+
+    #[tokio::test]
+    async fn who_is_present_in_several_accounts_is_one_person() {
+        let board = Board::new(Windows::default(), None);
+        for account in [AccountId(1), AccountId(2)] {
+            board.touch(Occupant::User(account, UserId(7)), NOON).await;
+            board.touch(Occupant::Contact(account, ContactId(7)), NOON).await;
+        }
+        assert_eq!(board.present_everywhere(NOON), (1, 2));
+        assert_eq!(board.present_everywhere(NOON.plus_seconds(21)), (0, 2));
+        assert_eq!(board.present_everywhere(NOON.plus_seconds(91)), (0, 0));
     }
 
     #[tokio::test]

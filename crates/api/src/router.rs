@@ -21,10 +21,10 @@ use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
     accounts, active_storage, agent_bots, agents, assignment_policies, attachments, auth,
-    bulk_actions, canned_responses, contacts, conversations, custom_attributes, custom_filters,
-    dashboard_apps, health, inboxes, labels, live_reports, messages, notes, notification_settings,
-    notification_subscriptions, notifications, onboarding, platform, profile, public, search,
-    second_factor, sessions, setup, sign_up, teams, uploads, widget,
+    bulk_actions, canned_responses, contacts, conversations, csp_reports, custom_attributes,
+    custom_filters, dashboard_apps, health, inboxes, labels, live_reports, messages, notes,
+    notification_settings, notification_subscriptions, notifications, onboarding, platform,
+    profile, public, search, second_factor, sessions, setup, sign_up, teams, uploads, widget,
 };
 
 /// Every route of the product.
@@ -41,6 +41,7 @@ fn all() -> Routes {
         .merge(canned_responses::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
+        .merge(csp_reports::routes())
         .merge(custom_attributes::routes())
         .merge(custom_filters::routes())
         .merge(dashboard_apps::routes())

@@ -1,6 +1,7 @@
 //! The Chatwarden server: commands, configuration, wiring, shutdown. No rule of the product.
 
 pub mod allocator;
+pub mod census;
 pub mod checks;
 pub mod commands;
 pub mod config;

@@ -89,13 +89,10 @@ fn pool(db: &Db) {
     let pressure = db.pressure();
     gauge!("db.pool.max", "pool" => "rw").set(pressure.limit as f64);
     gauge!("db.pool.pending", "pool" => "rw").set(pressure.waiting as f64);
-    // SQLite's threads don't say whether they are at work.
-    if let (Some(busy), Some(open)) = (pressure.busy, pressure.open) {
-        let idle = open.saturating_sub(busy);
-        gauge!("db.pool.connections", "pool" => "rw", "state" => "active").set(busy as f64);
-        gauge!("db.pool.connections", "pool" => "rw", "state" => "idle").set(idle as f64);
-        gauge!("chatwoot.database.connections").set(open as f64);
-    }
+    let idle = pressure.open.saturating_sub(pressure.busy);
+    gauge!("db.pool.connections", "pool" => "rw", "state" => "active").set(pressure.busy as f64);
+    gauge!("db.pool.connections", "pool" => "rw", "state" => "idle").set(idle as f64);
+    gauge!("chatwoot.database.connections").set(pressure.open as f64);
 }
 
 /// What `/actuator/info` tells.
@@ -112,7 +109,10 @@ pub fn info(config: &Config) -> Info {
     if let Some(built) = built {
         build.insert("time".to_owned(), json!(seconds(built)));
     }
-    public.insert("build".to_owned(), Value::Object(build));
+    let management = &config.management;
+    if management.info_build {
+        public.insert("build".to_owned(), Value::Object(build));
+    }
     let commit_time = COMMIT_TIME.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
     let commit_time = commit_time.map(|time| seconds(time.to_utc()));
     let commit = told([("id", COMMIT), ("time", commit_time.as_deref())]);
@@ -120,7 +120,7 @@ pub fn info(config: &Config) -> Info {
     if !commit.is_empty() {
         git.insert("commit".to_owned(), Value::Object(commit));
     }
-    if !git.is_empty() {
+    if !git.is_empty() && management.info_git {
         public.insert("git".to_owned(), Value::Object(git));
     }
     let redis = config.redis.url.is_some();
@@ -142,19 +142,20 @@ pub fn info(config: &Config) -> Info {
         "endpoints": endpoints,
         "unavailable": UNMEASURED,
     });
+    let rust = json!({
+        "version": RUSTC, "target": TARGET, "allocator": "jemalloc",
+        "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
+    });
+    let (with_os, with_process) = (management.info_os, management.info_process);
+    let (with_rust, with_app) = (management.info_rust, management.info_app);
     let operators = move || {
-        let mut all = Map::new();
-        all.insert("os".to_owned(), system());
-        all.insert("process".to_owned(), process());
-        all.insert(
-            "rust".to_owned(),
-            json!({
-                "version": RUSTC, "target": TARGET, "allocator": "jemalloc",
-                "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
-            }),
-        );
-        all.insert("app".to_owned(), app.clone());
-        all
+        let told = [
+            ("os", with_os.then(system)),
+            ("process", with_process.then(process)),
+            ("rust", with_rust.then(|| rust.clone())),
+            ("app", with_app.then(|| app.clone())),
+        ];
+        told.into_iter().filter_map(|(name, told)| Some((name.to_owned(), told?))).collect()
     };
     Info { public, operators: std::sync::Arc::new(operators) }
 }

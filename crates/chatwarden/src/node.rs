@@ -58,7 +58,7 @@ pub struct Node {
     /// Who does the jobs.
     pub worker: Worker,
     /// Who is present.
-    board: Arc<Board>,
+    pub board: Arc<Board>,
     /// The background tasks.
     pub tasks: TaskTracker,
     /// Ends the background tasks.

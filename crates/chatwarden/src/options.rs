@@ -26,8 +26,8 @@ use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
 use crate::config::{
-    Config, DatabaseUrl, DegradedAs, Exposed, Provenance, Secret, Show, Signup, SmtpAuthentication,
-    SmtpVerify, Synchronous, WidgetCoep,
+    Config, DatabaseUrl, DegradedAs, Exposed, Provenance, Role, Secret, Show, Signup,
+    SmtpAuthentication, SmtpVerify, Synchronous, TenantLabel, WidgetCoep,
 };
 use crate::post::MailServer;
 use crate::secrets::Secrets;
@@ -71,6 +71,15 @@ pub fn database(config: &Config) -> db::Options {
             }
             db::Options::Postgres(options)
         }
+    }
+}
+
+/// The file of the database, where it is one.
+#[must_use]
+pub fn database_file(config: &Config) -> Option<PathBuf> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => Some(path.clone()),
+        DatabaseUrl::Postgres(_) => None,
     }
 }
 
@@ -126,6 +135,7 @@ pub fn edge(config: &Config) -> EdgeConfig {
             enable_api_cors: config.security.enable_api_cors,
             api_only_server: config.security.api_only,
             lookup: None,
+            routes: Some(chatwarden_api::Methods::of_all_routes()),
         },
         limits: limits(config),
         input: InputConfig {
@@ -277,6 +287,10 @@ pub fn meters(config: &Config) -> meters::Settings {
         prefix: config.management.metrics_prefix.clone(),
         max_label_sets: config.management.metrics_max_labelsets.get(),
         jvm_aliases: config.management.jvm_aliases,
+        tenants: match config.management.metrics_tenant_label {
+            TenantLabel::Top => Some(meters::Tenants::default()),
+            TenantLabel::Off => None,
+        },
         ..meters::Settings::default()
     }
 }
@@ -301,6 +315,12 @@ pub fn health(config: &Config) -> health::Settings {
     };
     if let Some(readiness) = settings.groups.get_mut("readiness") {
         readiness.include.clone_from(&management.health_readiness_include);
+    }
+    for (name, said) in &management.health_group.0 {
+        let group = settings.groups.entry(name.clone()).or_default();
+        group.include.extend_from_slice(&said.include);
+        group.exclude.extend_from_slice(&said.exclude);
+        group.show_details = said.show_details.map(show);
     }
     settings
 }
@@ -330,6 +350,9 @@ pub fn actuator(config: &Config, secrets: &Secrets, info: actuator::Info) -> act
         admin_tokens: management.admin_token.iter().map(exposed).collect(),
         basic,
         scrapers: management.metrics_allow_cidrs.clone(),
+        health_for_those_in_charge: !management.health_roles.is_empty()
+            && !management.health_roles.contains(&Role::Read),
+        cache_ttl: management.cache_ttl,
         info,
         environment: environment(config),
     }
@@ -344,13 +367,7 @@ fn environment(config: &Config) -> actuator::Environment {
     let mut properties = Vec::new();
     for value in config.provided() {
         let setting = value.setting;
-        let member = value.name.strip_prefix(setting.name).unwrap_or_default();
-        let field = match setting.members {
-            Some(_) => {
-                format!("{}.{}", setting.field, member.to_ascii_lowercase().replace('_', "-"))
-            }
-            None => setting.field.to_owned(),
-        };
+        let field = setting.field_of(&value.name);
         let key = format!("{}.{field}", setting.section);
         let (source, name, origin) = match &value.origin {
             Provenance::CommandLine(option) => {

@@ -87,6 +87,7 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         dashboard_apps::sql::STATEMENTS,
         inboxes::purge::STATEMENTS,
         inboxes::sql::STATEMENTS,
+        installation::census::STATEMENTS,
         installation::sql::STATEMENTS,
         labels::sql::STATEMENTS,
         messages::mentions::STATEMENTS,

@@ -110,9 +110,36 @@ impl PostgresOptions {
 }
 
 crate::statements! {
-    /// Whether the database answers.
-    VERSION: (String,) = "db.version",
-        sqlite: "select sqlite_version()", postgres: "select current_setting('server_version')";
+    /// Whether the database answers, whether it follows another, and whether it takes writes.
+    STANDING: (String, bool, bool) = "db.standing",
+        sqlite: "select sqlite_version(), false, false",
+        postgres: "select current_setting('server_version'), pg_is_in_recovery(), \
+                   current_setting('transaction_read_only') = 'on'";
+
+    /// The bytes that the database takes on its disk.
+    SIZE: (i64,) = "db.size",
+        sqlite: "select pages.page_count * sizes.page_size from pragma_page_count() pages, pragma_page_size() sizes",
+        postgres: "select pg_database_size(current_database())";
+
+    /// What time the database takes it to be, in microseconds since the epoch.
+    CLOCK: (i64,) = "db.clock",
+        sqlite: "select cast(unixepoch('subsec') * 1000000 as integer)",
+        postgres: "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+}
+
+/// What the database says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its version.
+    pub version: String,
+    /// Whether it repeats what another one does.
+    pub replica: bool,
+    /// Whether it refuses writes.
+    pub read_only: bool,
+    /// How long the question waited for a connection or a thread; on SQLite also what waits to write.
+    pub waited: Duration,
+    /// How long the answer took from there.
+    pub took: Duration,
 }
 
 /// A handle to the database; clones share it.
@@ -309,12 +336,53 @@ impl Db {
         }
     }
 
-    /// Whether the database answers, and in which version.
+    /// Whether the database answers, to those who read and to those who write, and what it says of itself.
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn ping(&self) -> Result<String, DbError> {
-        self.read(async |tx| tx.one(&VERSION, []).await).await.map(|(version,)| version)
+    pub async fn standing(&self) -> Result<Standing, DbError> {
+        let began = Instant::now();
+        let mut standing = self
+            .read(async move |tx| {
+                let waited = began.elapsed();
+                let (version, replica, read_only) = tx.one(&STANDING, []).await?;
+                let took = began.elapsed().saturating_sub(waited);
+                Ok::<_, DbError>(Standing { version, replica, read_only, waited, took })
+            })
+            .await?;
+        if self.engine() == Engine::Sqlite {
+            // Nothing is written: it is seen whether the writer comes round, and how soon.
+            let began = Instant::now();
+            let waited = self.write(async move |_| Ok::<_, DbError>(began.elapsed())).await?;
+            standing.waited = standing.waited.max(waited);
+        }
+        Ok(standing)
+    }
+
+    /// The bytes that the database takes on its disk; SQLite's log not among them.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    pub async fn size(&self) -> Result<i64, DbError> {
+        self.read(async |tx| tx.one(&SIZE, []).await).await.map(|(bytes,)| bytes)
+    }
+
+    /// By how much the database's clock is ahead of this machine's, in microseconds, and how wrong that may be: it
+    /// isn't known when the answer was on its way.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    pub async fn clock_ahead(&self) -> Result<(i64, Duration), DbError> {
+        let clock = self.0.ambient.clone();
+        self.read(async move |tx| {
+            let (before, began) = (clock.now(), Instant::now());
+            let (theirs,) = tx.one(&CLOCK, []).await?;
+            let half = began.elapsed() / 2;
+            let half_micros = i64::try_from(half.as_micros()).unwrap_or(i64::MAX);
+            let ours = before.micros().saturating_add(half_micros);
+            Ok::<_, DbError>((theirs.saturating_sub(ours), half))
+        })
+        .await
     }
 
     /// Connections or threads in use and at most, and how many callers wait.
@@ -323,8 +391,8 @@ impl Db {
             Backend::Sqlite { threads, options } => {
                 let (writes, reads) = threads.queued();
                 Pressure {
-                    busy: None,
-                    open: None,
+                    busy: threads.busy(),
+                    open: options.readers + 1,
                     limit: options.readers + 1,
                     waiting: writes + reads,
                 }
@@ -332,8 +400,8 @@ impl Db {
             Backend::Postgres { pool, .. } => {
                 let status = pool.status();
                 Pressure {
-                    busy: Some(status.size.saturating_sub(status.available)),
-                    open: Some(status.size),
+                    busy: status.size.saturating_sub(status.available),
+                    open: status.size,
                     limit: status.max_size,
                     waiting: status.waiting,
                 }
@@ -369,10 +437,10 @@ impl Db {
 /// How loaded the database's connections are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pressure {
-    /// Connections in use; not known for SQLite's threads.
-    pub busy: Option<usize>,
-    /// Connections open; not known for SQLite's threads.
-    pub open: Option<usize>,
+    /// Connections, or threads, at work.
+    pub busy: usize,
+    /// Connections, or threads, that there are.
+    pub open: usize,
     /// Connections, or threads, at most.
     pub limit: usize,
     /// Callers that wait.

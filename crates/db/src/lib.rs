@@ -33,7 +33,7 @@ mod value;
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 pub use check::{Described, Explained, SchemaColumn, describe, explain, plan, schema};
 pub use composed::Composed;
-pub use db::{Db, Engine, Options, PostgresOptions, Pressure, SqliteOptions};
+pub use db::{Db, Engine, Options, PostgresOptions, Pressure, SqliteOptions, Standing};
 pub use error::{DbError, ErrorKind, OnConflict};
 pub use migrate::{Applied, MIGRATIONS, Migration, migrate, migration_status};
 pub use row::{Cell, Column, ColumnType, FromRow, Presence, Row, joined_columns};

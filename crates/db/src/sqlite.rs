@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,28 @@ pub(crate) struct Sqlite {
     writer: Queue,
     readers: Queue,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    busy: Busy,
     queue_timeout: Duration,
+}
+
+/// How many of the threads are at work.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    /// One more, until what comes back is dropped.
+    fn work(&self) -> Working<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Working(self)
+    }
+}
+
+struct Working<'a>(&'a Busy);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What the writer needs to run a closure, and to tell its caller how it ended.
@@ -245,18 +266,21 @@ impl Sqlite {
         let (writer, writes) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let (readers, reads) = flume::bounded::<Box<dyn Shipped>>(options.queue);
         let mut threads = Vec::new();
+        let busy = Busy::default();
 
         // The writer first: it creates the file and switches it to WAL.
         let mut conn = connect(options, true)?;
         let (checkpoints, copier) = checkpoints::of(&mut conn)?;
-        threads.push(spawn("db-writer", move || write_loop(conn, &writes, checkpoints))?);
+        let working = busy.clone();
+        threads.push(spawn("db-writer", move || write_loop(conn, &writes, checkpoints, &working))?);
         let conn = connect(options, true)?;
         threads.push(spawn("db-checkpoint", move || copier.run(&conn))?);
         for index in 0..options.readers {
             let mut conn = connect(options, false)?;
-            let reads = reads.clone();
+            let (reads, working) = (reads.clone(), busy.clone());
             threads.push(spawn(&format!("db-reader-{index}"), move || {
                 while let Ok(job) = reads.recv() {
+                    let _working = working.work();
                     job.run(&mut conn)(Ok(()));
                 }
             })?);
@@ -265,6 +289,7 @@ impl Sqlite {
             writer: Queue::new(writer),
             readers: Queue::new(readers),
             threads: Mutex::new(threads),
+            busy,
             queue_timeout: options.queue_timeout,
         })
     }
@@ -332,6 +357,11 @@ impl Sqlite {
     /// How many closures wait: (writes, reads).
     pub(crate) fn queued(&self) -> (usize, usize) {
         (self.writer.len(), self.readers.len())
+    }
+
+    /// How many threads are at work.
+    pub(crate) fn busy(&self) -> usize {
+        self.busy.0.load(Ordering::Relaxed)
     }
 
     /// Runs a closure with a connection of its own, on a thread of its own.
@@ -424,10 +454,12 @@ fn write_loop(
     mut conn: Connection,
     jobs: &flume::Receiver<Box<dyn Shipped>>,
     mut checkpoints: Checkpoints,
+    busy: &Busy,
 ) {
     let grouped = metrics::histogram!("db.commit.group");
     let mut finishes: Vec<Finish> = Vec::with_capacity(GROUP);
     while let Ok(first) = jobs.recv() {
+        let _working = busy.work();
         if let Err(error) = control(&conn, "begin immediate") {
             first.refuse(error);
             continue;

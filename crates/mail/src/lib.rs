@@ -119,6 +119,12 @@ impl Mailer {
         Self { settings }
     }
 
+    /// Where the mail server is.
+    #[must_use]
+    pub fn location(&self) -> String {
+        format!("{}:{}", self.settings.host, self.settings.port)
+    }
+
     /// Hands a letter over.
     ///
     /// # Errors

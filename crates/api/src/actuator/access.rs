@@ -51,6 +51,11 @@ impl Caller {
     pub(super) fn is_operator(self) -> bool {
         self.operator
     }
+
+    /// Whether they see of health what operators see (`HEALTH_ROLES`).
+    pub(super) fn sees_health(self, settings: &Settings) -> bool {
+        self.in_charge || (self.operator && !settings.health_for_those_in_charge)
+    }
 }
 
 /// Whether the endpoint is there at all for the caller.
@@ -193,6 +198,23 @@ impl FromRequestParts<App> for InCharge {
             }
             Ok(_) => Err(unauthenticated(parts)),
             Err(refusal) => Err(*refusal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roles_that_see_health() {
+        let caller = |operator, in_charge| Caller { operator, in_charge };
+        for (health_for_those_in_charge, expected) in
+            [(false, [false, true, true]), (true, [false, false, true])]
+        {
+            let settings = Settings { health_for_those_in_charge, ..Settings::default() };
+            let callers = [caller(false, false), caller(true, false), caller(true, true)];
+            assert_eq!(callers.map(|it| it.sees_health(&settings)), expected);
         }
     }
 }

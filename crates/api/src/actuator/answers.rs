@@ -1,11 +1,16 @@
 //! What these endpoints answer: the types that Spring Boot's clients know (operations.md §1.1).
 
+use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_telemetry::clock::SystemClock;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+
+use super::kept;
+use crate::app::App;
 
 /// The types of a document; the first is what clients get who don't mind.
 const TYPES: [&str; 3] = [
@@ -21,10 +26,34 @@ pub(super) fn document(
     status: StatusCode,
     body: &Value,
 ) -> Response {
+    written(headers, path, status, body.to_string())
+}
+
+/// A document that is written already, in the type that the client prefers.
+pub(super) fn written(
+    headers: &HeaderMap,
+    path: &str,
+    status: StatusCode,
+    text: impl Into<Body>,
+) -> Response {
     let chosen = negotiate(headers, &TYPES).and_then(|index| TYPES.get(index));
     let Some(media_type) = chosen else { return refusal(StatusCode::NOT_ACCEPTABLE, path) };
-    (status, [(CONTENT_TYPE, *media_type), (CACHE_CONTROL, "no-store")], body.to_string())
+    (status, [(CONTENT_TYPE, *media_type), (CACHE_CONTROL, "no-store")], text.into())
         .into_response()
+}
+
+/// The document that was made a moment ago, or one made now; 404 where there is nothing to make one of.
+pub(super) fn made_once(
+    app: &App,
+    parts: &Parts,
+    make: impl FnOnce() -> Option<Value>,
+) -> Response {
+    let path = parts.uri.path();
+    let text = app.kept().or_made(kept::key(parts), || make().map(|body| body.to_string()));
+    match text {
+        Some(text) => written(&parts.headers, path, StatusCode::OK, text.to_string()),
+        None => refusal(StatusCode::NOT_FOUND, path),
+    }
 }
 
 /// A refusal as Spring Boot words it.

@@ -2,12 +2,11 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use super::access::Operator;
-use super::answers::{document, refusal};
+use super::answers::made_once;
 use crate::app::App;
 
 /// What a value is shown as that nobody is to see.
@@ -144,17 +143,9 @@ fn camel(section: &str) -> String {
         .collect()
 }
 
-fn answer(parts: &Parts, found: Option<&Value>) -> Response {
-    let path = parts.uri.path();
-    match found {
-        Some(found) => document(&parts.headers, path, StatusCode::OK, found),
-        None => refusal(StatusCode::NOT_FOUND, path),
-    }
-}
-
 /// All settings, by source.
 pub(super) async fn env(_: Operator, State(app): State<App>, parts: Parts) -> Response {
-    answer(&parts, Some(&app.actuator().environment.whole()))
+    made_once(&app, &parts, || Some(app.actuator().environment.whole()))
 }
 
 /// One setting.
@@ -164,14 +155,14 @@ pub(super) async fn env_property(
     Path(name): Path<String>,
     parts: Parts,
 ) -> Response {
-    answer(&parts, app.actuator().environment.one(&name).as_ref())
+    made_once(&app, &parts, || app.actuator().environment.one(&name))
 }
 
 /// All settings in effect, by the part of the configuration.
 pub(super) async fn configprops(_: Operator, State(app): State<App>, parts: Parts) -> Response {
     let environment = &app.actuator().environment;
     let none = json!({"contexts": {"application": {"beans": {}}}});
-    answer(&parts, Some(&environment.parts("").unwrap_or(none)))
+    made_once(&app, &parts, || Some(environment.parts("").unwrap_or(none)))
 }
 
 /// The parts whose names begin so.
@@ -181,5 +172,5 @@ pub(super) async fn configprops_below(
     Path(prefix): Path<String>,
     parts: Parts,
 ) -> Response {
-    answer(&parts, app.actuator().environment.parts(&prefix).as_ref())
+    made_once(&app, &parts, || app.actuator().environment.parts(&prefix))
 }

@@ -2,24 +2,24 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Value, json};
 
 use super::access::Operator;
-use super::answers::document;
+use super::answers::made_once;
 use crate::app::App;
 use crate::router;
 use crate::routes::Route;
 
 /// Every route of this server, with who may call it.
 pub(super) async fn mappings(_: Operator, State(app): State<App>, parts: Parts) -> Response {
-    let routes = router::table_below(&app.actuator().base_path);
-    let routes: Vec<Value> = routes.iter().map(mapping).collect();
-    let body = json!({"contexts": {"chatwarden": {"mappings": {
-        "dispatcherHandlers": {"webHandler": routes},
-    }}}});
-    document(&parts.headers, parts.uri.path(), StatusCode::OK, &body)
+    made_once(&app, &parts, || {
+        let routes = router::table_below(&app.actuator().base_path);
+        let routes: Vec<Value> = routes.iter().map(mapping).collect();
+        Some(json!({"contexts": {"chatwarden": {"mappings": {
+            "dispatcherHandlers": {"webHandler": routes},
+        }}}}))
+    })
 }
 
 fn mapping(route: &Route) -> Value {

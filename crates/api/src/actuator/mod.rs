@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod environment;
+mod kept;
 mod loggers;
 mod mappings;
 mod schedules;
@@ -29,7 +30,8 @@ pub use environment::{Environment, Property};
 use crate::app::App;
 use crate::routes::Routes;
 pub(crate) use answers::refusal;
-use answers::{document, negotiate};
+use answers::{document, made_once, negotiate};
+pub(crate) use kept::Kept;
 
 /// How long all checks may take that an operator asked for.
 const FRESHENS: Duration = Duration::from_secs(5);
@@ -89,6 +91,10 @@ pub struct Settings {
     pub basic: Option<(String, String)>,
     /// Networks that may scrape without a credential.
     pub scrapers: Vec<IpNet>,
+    /// Whether only operators who may change things see the details of health that operators see.
+    pub health_for_those_in_charge: bool,
+    /// How long an answer is shown again; not at all for no time.
+    pub cache_ttl: Duration,
     /// What the binary knows of itself.
     pub info: Info,
     /// The configuration as it was read.
@@ -109,6 +115,8 @@ impl Default for Settings {
             admin_tokens: Vec::new(),
             basic: None,
             scrapers: Vec::new(),
+            health_for_those_in_charge: false,
+            cache_ttl: Duration::ZERO,
             info: Info::default(),
             environment: Environment::default(),
         }
@@ -223,7 +231,8 @@ async fn health_below(
 }
 
 fn shown(app: &App, path: &[&str], caller: &Caller, parts: &Parts) -> Response {
-    let Some(shown) = app.health().show(path, caller.is_operator()) else {
+    let sees = caller.sees_health(app.actuator());
+    let Some(shown) = app.health().show(path, sees) else {
         return refusal(StatusCode::NOT_FOUND, parts.uri.path());
     };
     let status = StatusCode::from_u16(shown.http_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -233,16 +242,20 @@ fn shown(app: &App, path: &[&str], caller: &Caller, parts: &Parts) -> Response {
 /// What was built; for operators also where it runs and what it can do.
 async fn info(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
     let info = &app.actuator().info;
-    let mut body = info.public.clone();
-    if caller.is_operator() {
-        body.extend((info.operators)());
+    if !caller.is_operator() {
+        let body = Value::Object(info.public.clone());
+        return document(&parts.headers, parts.uri.path(), StatusCode::OK, &body);
     }
-    document(&parts.headers, parts.uri.path(), StatusCode::OK, &Value::Object(body))
+    made_once(&app, &parts, || {
+        let mut body = info.public.clone();
+        body.extend((info.operators)());
+        Some(Value::Object(body))
+    })
 }
 
 /// The names of all meters that have a value.
 async fn names(_: Operator, State(app): State<App>, parts: Parts) -> Response {
-    document(&parts.headers, parts.uri.path(), StatusCode::OK, &json!(app.meters().names()))
+    made_once(&app, &parts, || Some(json!(app.meters().names())))
 }
 
 /// One meter, narrowed by `tag=key:value`.
@@ -257,10 +270,7 @@ async fn meter(
     let Ok(filters) = tags.collect::<Result<Vec<TagFilter>, _>>() else {
         return refusal(StatusCode::BAD_REQUEST, parts.uri.path());
     };
-    match app.meters().view(&name, &filters) {
-        Some(view) => document(&parts.headers, parts.uri.path(), StatusCode::OK, &json!(view)),
-        None => refusal(StatusCode::NOT_FOUND, parts.uri.path()),
-    }
+    made_once(&app, &parts, || app.meters().view(&name, &filters).map(|view| json!(view)))
 }
 
 #[derive(Deserialize)]
@@ -285,7 +295,9 @@ async fn scrape(
         return refusal(StatusCode::NOT_ACCEPTABLE, parts.uri.path());
     };
     let format = FORMATS.get(format).map_or(Exposition::Prometheus, |(_, format)| *format);
-    let text = app.meters().expose(format, &IncludedNames::parse(&wanted.included_names));
+    let key = format!("{} {}", format.content_type(), wanted.included_names);
+    let made = || app.meters().expose(format, &IncludedNames::parse(&wanted.included_names));
+    let text = app.kept().or_made(key, || Some(made())).unwrap_or_default();
     let headers = [(CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (headers, text).into_response()
+    (headers, text.to_string()).into_response()
 }

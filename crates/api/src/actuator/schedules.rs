@@ -8,7 +8,8 @@ use http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use super::access::Operator;
-use super::answers::document;
+use super::answers::written;
+use super::kept;
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -18,6 +19,11 @@ pub(super) async fn tasks(
     State(app): State<App>,
     parts: Parts,
 ) -> Result<Response, ApiError> {
+    let key = kept::key(&parts);
+    let path = parts.uri.path();
+    if let Some(text) = app.kept().find(&key) {
+        return Ok(written(&parts.headers, path, StatusCode::OK, text.to_string()));
+    }
     let standing = app.read(async |tx| schedules::standing(tx).await).await?;
     let (mut cron, mut rate) = (Vec::new(), Vec::new());
     for planned in &standing.next {
@@ -42,7 +48,8 @@ pub(super) async fn tasks(
     if let Some(leader) = standing.leader.filter(|_| leads) {
         body.insert("leader".to_owned(), json!(leader));
     }
-    Ok(document(&parts.headers, parts.uri.path(), StatusCode::OK, &Value::Object(body)))
+    let text = app.kept().keep(key, Value::Object(body).to_string());
+    Ok(written(&parts.headers, path, StatusCode::OK, text.to_string()))
 }
 
 fn task<const N: usize>(planned: &Planned, rule: [(&str, Value); N]) -> Map<String, Value> {

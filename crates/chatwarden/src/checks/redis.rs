@@ -19,6 +19,7 @@ struct Told {
     version: String,
     role: String,
     memory: Option<u64>,
+    evicted: Option<u64>,
 }
 
 /// Asks Redis, over a connection of its own.
@@ -55,16 +56,19 @@ impl Redis {
             Some(connection) => connection,
             None => self.client.get_multiplexed_async_connection().await?,
         };
-        let (pong, server, replication, memory): (String, String, String, String) = redis::pipe()
-            .cmd("PING")
-            .cmd("INFO")
-            .arg("server")
-            .cmd("INFO")
-            .arg("replication")
-            .cmd("INFO")
-            .arg("memory")
-            .query_async(&mut connection)
-            .await?;
+        let (pong, server, replication, memory, stats): (String, String, String, String, String) =
+            redis::pipe()
+                .cmd("PING")
+                .cmd("INFO")
+                .arg("server")
+                .cmd("INFO")
+                .arg("replication")
+                .cmd("INFO")
+                .arg("memory")
+                .cmd("INFO")
+                .arg("stats")
+                .query_async(&mut connection)
+                .await?;
         debug_assert_eq!(pong, "PONG", "the answer to PING");
         if self.tried.as_ref().is_none_or(|(at, _)| at.elapsed() >= KEEPS_EVERY) {
             self.tried = Some((Instant::now(), keep(&mut connection, &self.key).await?));
@@ -78,7 +82,19 @@ impl Redis {
             version: line(&server, "redis_version").unwrap_or_default(),
             role: line(&replication, "role").unwrap_or_default(),
             memory: line(&memory, "used_memory").and_then(|bytes| bytes.parse().ok()),
+            evicted: line(&stats, "evicted_keys").and_then(|keys| keys.parse().ok()),
         })
+    }
+}
+
+/// Redis is the same for all nodes: each tells what it said.
+#[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]
+fn measure(told: &Told) {
+    if let Some(bytes) = told.memory {
+        metrics::gauge!("redis.memory.used").set(bytes as f64);
+    }
+    if let Some(keys) = told.evicted {
+        metrics::counter!("redis.evicted").absolute(keys);
     }
 }
 
@@ -143,6 +159,7 @@ impl Check for Redis {
                     None if took > SLOW => Outcome::degraded("slow"),
                     None => Outcome::up(),
                 };
+                measure(&told);
                 let outcome = match told.memory {
                     Some(bytes) => outcome.with("memoryUsed", bytes),
                     None => outcome,

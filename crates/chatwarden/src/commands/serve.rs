@@ -26,8 +26,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::checks::{Database, JobLag, Migrations, Redis, Scheduler, Storage, Tenants};
-use crate::config::Config;
+use crate::census;
+use crate::checks::{
+    Clock, Database, JobLag, Mail, Migrations, Redis, Scheduler, Storage, Tenants,
+};
+use crate::config::{Config, Secret};
 use crate::measure;
 use crate::node::{Node, Parts};
 use crate::nodes;
@@ -92,6 +95,7 @@ where
     if config.management.metrics_enabled {
         meters.install().context("setting up the meters")?;
     }
+    let tenants = meters.tenants().cloned();
     let secrets = Secrets::load(config)?;
     let namespace = secrets.namespace();
     let board = Arc::new(board(config, &namespace)?);
@@ -157,7 +161,7 @@ where
         listeners.push((listener, wrapped(node.operators())));
     }
     metrics::gauge!("application.started.time").set(began.elapsed().as_secs_f64());
-    let hub = node.hub.clone();
+    let (hub, closing) = (node.hub.clone(), db.clone());
     readiness.accept();
     let lifecycle = options::lifecycle(config)
         .on_drain(move || readiness.refuse())
@@ -173,7 +177,7 @@ where
                 stop.cancel();
                 tasks.close();
                 tasks.wait().await;
-                db.close().await;
+                closing.close().await;
                 log.flush(Duration::from_secs(1));
             }
         });
@@ -189,6 +193,12 @@ where
     let measuring = measure::measure(sampler, SystemClock::shared());
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(measuring));
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(expire(levels)));
+    let counting = census::count(node.clone());
+    node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(counting));
+    if let Some(tenants) = tenants {
+        let sorting = census::sort(db, tenants);
+        node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(sorting));
+    }
     node.work();
     if let Some(news) = news {
         node.listen(news);
@@ -271,6 +281,13 @@ fn health(
     if let Some(url) = options::redis_url(config) {
         registry.register(Box::new(Redis::new(url.expose(), config.redis.required, canary)?));
     }
+    let redis = options::redis_url(config);
+    if let Some(clock) = Clock::new(db.clone(), redis.as_ref().map(Secret::expose))? {
+        registry.register(Box::new(clock));
+    }
+    if let Some(mailer) = options::mailer(config) {
+        registry.register(Box::new(Mail(mailer)));
+    }
     // The shape that clients of the document this began with know.
     registry.register_view(
         "chatwoot",
@@ -281,7 +298,7 @@ fn health(
             ("tenants", &["tenants"]),
         ],
     );
-    registry.register(Box::new(Database(db.clone())));
+    registry.register(Box::new(Database::new(db.clone(), options::database_file(config))));
     registry.register(Box::new(Scheduler::new(db.clone())));
     registry.register(Box::new(Storage::new(options::storage(config), instance)));
     registry.register(Box::new(Tenants(db.clone())));
@@ -291,7 +308,11 @@ fn health(
         DISK_THRESHOLD,
         SystemClock::shared(),
     )));
-    Ok(registry.build())
+    let built = registry.build();
+    for (group, id) in built.0.strangers() {
+        tracing::warn!(group, id, "a group of health names a component that there is not");
+    }
+    Ok(built)
 }
 
 /// Who is present, shared through Redis where there is one.
@@ -340,7 +361,12 @@ fn bus(
 /// Says where the server is and, while nobody is there, how to make the first account.
 fn say_hello(config: &Config, bound: SocketAddr, link: Option<&str>) -> anyhow::Result<()> {
     let base = config.server.frontend_url.as_str().trim_end_matches('/');
-    let mut out = std::io::stdout().lock();
+    // Lines of JSON stay among themselves, and the link out of what collects them.
+    let of_log = options::logs(config, "", std::io::stdout().is_terminal()).format;
+    let mut out: Box<dyn std::io::Write> = match of_log {
+        logs::Format::Pretty => Box::new(std::io::stdout().lock()),
+        logs::Format::Otel | logs::Format::Ecs => Box::new(std::io::stderr().lock()),
+    };
     writeln!(out, "\nChatwarden listens on http://{bound} and is reached at {base}")?;
     if let Some(link) = link {
         writeln!(

@@ -13,10 +13,12 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+use http::Method;
+
 pub use problem::{Invalid, Problem};
 pub use reference::render as render_reference;
 pub use sections::*;
-pub use setting::{Fallback, Setting};
+pub use setting::{Fallback, Named, Setting};
 pub use source::{Family, Members, Origin as Provenance, Provided, Sources};
 pub use value::{BaseUrl, DatabaseUrl, Mebibytes, Ratio, RedisUrl, Secret, Timeout, Value};
 
@@ -61,9 +63,25 @@ const WITHOUT_EFFECT: &[&str] = &[
     "DIRECT_UPLOADS_ENABLED",
     "ENABLE_INBOX_EVENTS",
     "WEBHOOK_TIMEOUT",
-    "MANAGEMENT_CACHE_TTL",
-    "METRICS_TENANT_LABEL",
 ];
+
+/// What routes there are, to see which limits are ever met.
+struct Effects(Vec<(Method, String)>);
+
+impl Effects {
+    fn of_this_server() -> Self {
+        let table = chatwarden_api::table().into_iter().map(|route| (route.method, route.path));
+        // Sockets are in no table.
+        Self(table.chain([(Method::GET, "/cable".to_owned())]).collect())
+    }
+
+    /// Whether anything acts on the variable `name`, one of `setting`'s.
+    fn has(&self, setting: &Setting, name: &str) -> bool {
+        let routes = self.0.iter().map(|(method, path)| (method, path.as_str()));
+        !WITHOUT_EFFECT.contains(&setting.name)
+            && chatwarden_guard::rate_limit::is_met(name, routes) != Some(false)
+    }
+}
 
 const SECTIONS: &[&[Setting]] = &[
     Server::SETTINGS,
@@ -211,7 +229,8 @@ impl Config {
             );
         }
         let given = self.provided.iter().filter(|v| v.effective && v.origin != Provenance::Default);
-        for value in given.filter(|value| WITHOUT_EFFECT.contains(&value.setting.name)) {
+        let effects = Effects::of_this_server();
+        for value in given.filter(|value| !effects.has(value.setting, &value.name)) {
             warnings.push(format!("{} has no effect in this version", value.name));
         }
         if real && !self.rate_limit.enabled {

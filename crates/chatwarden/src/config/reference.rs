@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::setting::{Fallback, Setting};
 use super::source::member_variable;
-use super::{DEFAULT_FILE, FILE_VARIABLE, SECTIONS, WITHOUT_EFFECT};
+use super::{DEFAULT_FILE, Effects, FILE_VARIABLE, SECTIONS};
 
 /// The page `docs/reference/configuration.md`.
 #[must_use]
@@ -21,20 +21,21 @@ pub fn render() -> String {
          `{DEFAULT_FILE}` in the working directory if there is one. A key no setting has stops the \
          start, and so does a wrong value; all that is wrong is told at once.\n"
     );
+    let effects = Effects::of_this_server();
     for section in SECTIONS {
         let Some(first) = section.first() else {
             continue;
         };
         let _ = write!(page, "\n## `[{}]`\n", first.section);
         for setting in *section {
-            entry(&mut page, setting);
+            entry(&mut page, setting, &effects);
         }
     }
     page
 }
 
-fn entry(page: &mut String, setting: &Setting) {
-    let placeholder = if setting.members.is_some() { "…" } else { "" };
+fn entry(page: &mut String, setting: &Setting, effects: &Effects) {
+    let placeholder = if setting.is_family() { "…" } else { "" };
     let description: Vec<&str> = setting.description.lines().map(str::trim).collect();
     let _ = write!(
         page,
@@ -49,21 +50,28 @@ fn entry(page: &mut String, setting: &Setting) {
         Fallback::Text(text) => writeln!(page, "- Default: `{text}`"),
         Fallback::Computed { told, .. } => writeln!(page, "- Default: {told}"),
     };
-    let member = setting.members.and_then(<[_]>::first);
-    let variable = member.map_or_else(String::new, |member| member_variable(member));
-    let _ = writeln!(page, "- Example: `{}{variable}={}`", setting.name, setting.example);
-    if WITHOUT_EFFECT.contains(&setting.name) {
+    let _ = writeln!(page, "- Example: `{}={}`", setting.example_name(), setting.example);
+    if !effects.has(setting, setting.name) {
         let _ = writeln!(page, "- Not in effect yet: what acts on it is not built");
     }
     if !setting.aliases.is_empty() {
         let _ = writeln!(page, "- Also read: `{}`", setting.aliases.join("`, `"));
     }
     if let Some(members) = setting.members {
-        let all: Vec<String> = members
-            .iter()
-            .map(|member| format!("`{}{}`", setting.name, member_variable(member)))
-            .collect();
-        let _ = writeln!(page, "- One for each of: {}", all.join(", "));
+        let names = members.iter().map(|it| format!("{}{}", setting.name, member_variable(it)));
+        let (met, unmet): (Vec<_>, Vec<_>) = names.partition(|name| effects.has(setting, name));
+        let list = |names: &[String]| {
+            let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            quoted.join(", ")
+        };
+        let _ = writeln!(page, "- One for each of: {}", list(&met));
+        if !unmet.is_empty() {
+            let told = "Not in effect yet, for there is no route that they would be met on";
+            let _ = writeln!(page, "- {told}: {}", list(&unmet));
+        }
+    }
+    if let Some(named) = setting.named {
+        let _ = writeln!(page, "- Named by you: {}", named.told);
     }
 }
 

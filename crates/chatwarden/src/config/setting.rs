@@ -1,6 +1,6 @@
 //! The declaration of a setting: one row says everything that is known about it.
 
-use super::source::Sources;
+use super::source::{Sources, member_variable};
 
 /// A setting, as declared by [`section!`].
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Setting {
     pub aliases: &'static [&'static str],
     /// For a family of settings (`RATELIMIT_<CLASS>`), what may stand behind the prefix `name`.
     pub members: Option<&'static [&'static str]>,
+    /// For a family of settings whose members operators name, how they are told apart.
+    pub named: Option<&'static Named>,
     /// The wanted form in words.
     pub form: fn() -> String,
     /// What it is when nobody says.
@@ -33,6 +35,48 @@ impl Setting {
     pub fn key(&self) -> String {
         format!("{}.{}", self.section, self.field)
     }
+
+    /// Whether it is a family: its name is a prefix.
+    #[must_use]
+    pub fn is_family(&self) -> bool {
+        self.members.is_some() || self.named.is_some()
+    }
+
+    /// The key in the section of the variable `name`, one of this setting's.
+    #[must_use]
+    pub fn field_of(&self, name: &str) -> String {
+        let rest = name.strip_prefix(self.name).unwrap_or_default();
+        let member = match (self.members, self.named) {
+            (Some(_), _) => Some(rest.to_ascii_lowercase().replace('_', "-")),
+            (None, Some(named)) => (named.of_variable)(rest),
+            (None, None) => None,
+        };
+        member.map_or_else(|| self.field.to_owned(), |member| format!("{}.{member}", self.field))
+    }
+
+    /// The variable's name of one of its members, for examples; its own where it is no family.
+    #[must_use]
+    pub fn example_name(&self) -> String {
+        let member = match (self.members.and_then(<[_]>::first), self.named) {
+            (Some(member), _) => member_variable(member),
+            (None, Some(named)) => named.example.to_owned(),
+            (None, None) => String::new(),
+        };
+        format!("{}{member}", self.name)
+    }
+}
+
+/// Members of a family that operators name.
+#[derive(Debug)]
+pub struct Named {
+    /// The end of a variable's name, e.g. `OPS_INCLUDE`.
+    pub example: &'static str,
+    /// How such an end is made, for the reference.
+    pub told: &'static str,
+    /// The member as the file has it (`ops.include`) by the end of a variable's name; nothing where it is none.
+    pub of_variable: fn(&str) -> Option<String>,
+    /// The end of a variable's name by the member as the file has it; nothing where it is none.
+    pub of_key: fn(&str) -> Option<String>,
 }
 
 /// Where a value comes from when no source gives one.
@@ -75,6 +119,7 @@ macro_rules! section {
                     name: $name,
                     aliases: &[$($alias),*],
                     members: <$value as $crate::config::source::Read>::MEMBERS,
+                    named: <$value as $crate::config::source::Read>::NAMED,
                     form: <$value as $crate::config::source::Read>::form,
                     default: $default,
                     example: $example,

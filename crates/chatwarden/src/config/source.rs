@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::setting::{Fallback, Setting};
+use super::setting::{Fallback, Named, Setting};
 use super::value::{Secret, Value};
 use super::{Environment, Problem, catalogue};
 
@@ -179,13 +179,32 @@ impl Sources {
             .collect()
     }
 
+    /// What is given for the members of a family that operators name, the winner of each first.
+    fn named(&self, setting: &Setting, named: &Named) -> BTreeMap<String, Vec<Given>> {
+        let mut given: BTreeMap<String, Vec<Given>> = BTreeMap::new();
+        for name in self.environment.keys() {
+            let rest = name.strip_prefix(setting.name);
+            if let Some(member) = rest.and_then(|rest| (named.of_variable)(rest)) {
+                given.entry(member).or_default().extend(self.in_environment(name));
+            }
+        }
+        let keys = self.file.iter().flat_map(|file| file.values.keys());
+        for key in keys {
+            let member = key.strip_prefix(&setting.key()).and_then(|rest| rest.strip_prefix('.'));
+            if let Some(member) = member.filter(|member| (named.of_key)(member).is_some()) {
+                given.entry(member.to_owned()).or_default().extend(self.in_file(key));
+            }
+        }
+        given
+    }
+
     /// Keys of the file that no setting has, and variables that look like members of a family but
     /// are none.
     pub(super) fn strangers(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Some(file) = &self.file {
             for (key, value) in &file.values {
-                if !file_keys().any(|known| known == *key) {
+                if !file_keys().any(|known| known == *key) && !is_named(key) {
                     problems.push(Problem::unknown_key(
                         &file.path,
                         (value.line, value.column),
@@ -195,15 +214,26 @@ impl Sources {
                 }
             }
         }
-        for family in catalogue().filter(|setting| setting.members.is_some()) {
+        for family in catalogue().filter(|setting| setting.is_family()) {
             for name in self.environment.keys().filter(|name| name.starts_with(family.name)) {
-                if !variables().any(|known| known == *name) {
+                let named = family.named.and_then(|named| {
+                    (named.of_variable)(name.strip_prefix(family.name).unwrap_or_default())
+                });
+                if named.is_none() && !variables().any(|known| known == *name) {
                     problems.push(Problem::unknown_variable(name, suggestion(name, variables())));
                 }
             }
         }
         problems
     }
+}
+
+/// Whether a key of the file is a member that operators name.
+fn is_named(key: &str) -> bool {
+    catalogue().any(|setting| {
+        let rest = key.strip_prefix(&setting.key()).and_then(|rest| rest.strip_prefix('.'));
+        rest.zip(setting.named).is_some_and(|(rest, named)| (named.of_key)(rest).is_some())
+    })
 }
 
 /// `api-ip` as the end of a variable's name.
@@ -213,6 +243,7 @@ pub(super) fn member_variable(member: &str) -> String {
 
 fn file_keys() -> impl Iterator<Item = String> {
     catalogue().flat_map(|setting| match setting.members {
+        None if setting.named.is_some() => Vec::new(),
         None => vec![setting.key()],
         Some(members) => {
             members.iter().map(|member| format!("{}.{member}", setting.key())).collect()
@@ -222,7 +253,7 @@ fn file_keys() -> impl Iterator<Item = String> {
 
 fn variables() -> impl Iterator<Item = String> {
     catalogue().flat_map(|setting| match setting.members {
-        None => vec![setting.name.to_owned()],
+        None => vec![setting.example_name()],
         Some(members) => members
             .iter()
             .map(|member| format!("{}{}", setting.name, member_variable(member)))
@@ -346,7 +377,24 @@ impl<'a> Reader<'a> {
         }));
     }
 
-    fn parse<T: Value>(
+    /// The winning texts of the members of a family that operators name, by member, with the names of their
+    /// variables.
+    pub(crate) fn named(
+        &mut self,
+        setting: &'static Setting,
+        named: &Named,
+    ) -> Vec<(String, String, Given)> {
+        let mut winners = Vec::new();
+        for (member, given) in self.sources.named(setting, named) {
+            let end = (named.of_key)(&member).unwrap_or_default();
+            let name = format!("{}{end}", setting.name);
+            self.note(setting, &name, &given);
+            winners.extend(given.into_iter().next().map(|winner| (member, name, winner)));
+        }
+        winners
+    }
+
+    pub(crate) fn parse<T: Value>(
         &mut self,
         setting: &'static Setting,
         name: &str,
@@ -366,6 +414,8 @@ impl<'a> Reader<'a> {
 pub(crate) trait Read: Sized {
     /// For a family, its members.
     const MEMBERS: Option<&'static [&'static str]>;
+    /// For a family whose members operators name, how they are told apart.
+    const NAMED: Option<&'static Named> = None;
     /// See [`Value::form`].
     fn form() -> String;
     /// See [`Value::shown`].

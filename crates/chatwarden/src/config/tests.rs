@@ -183,6 +183,31 @@ fn values_of_the_file_keep_their_types() {
 }
 
 #[test]
+fn operators_name_groups_of_health() {
+    let file = "[management.health_group.my-team]\ninclude = ['db', 'mail']\nexclude = 'x'\n";
+    let pairs = [
+        ("HEALTH_GROUP_MY_TEAM_EXCLUDE", "redis"),
+        ("HEALTH_GROUP_READINESS_SHOW_DETAILS", "always"),
+    ];
+    let config = load(file, &pairs, &[]).expect("a sound configuration");
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let team =
+        Group { include: list(&["db", "mail"]), exclude: list(&["redis"]), show_details: None };
+    let readiness = Group { show_details: Some(Show::Always), ..Group::default() };
+    let expected = [("my-team".to_owned(), team), ("readiness".to_owned(), readiness)];
+    assert_eq!(config.management.health_group.0, expected.into());
+    let said: Vec<_> = config
+        .provided()
+        .iter()
+        .filter(|value| value.name == "HEALTH_GROUP_MY_TEAM_EXCLUDE")
+        .map(|value| (value.shown.as_str(), value.effective))
+        .collect();
+    assert_eq!(said, [("redis", true), ("x", false)]);
+    let message = told("", &[("HEALTH_GROUP_OPS_SHOW_DETAILS", "some")]);
+    assert!(message.contains("HEALTH_GROUP_OPS_SHOW_DETAILS (environment"), "{message}");
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once_with_what_would_be_right() {
     let message = told(
         "[mail]\nport = 'smtp'\n",
@@ -224,6 +249,16 @@ fn what_nobody_knows_is_refused_with_a_suggestion() {
             "no setting is called server.zzz; `chatwarden config reference`",
         ),
         ("[rate_limit.quota]\napi-ips = '1/s'", &[], "did you mean rate_limit.quota.api-ip?"),
+        (
+            "[management.health_group.ops]\nincludes = 'db'",
+            &[],
+            "no setting is called management.health_group.ops.includes",
+        ),
+        (
+            "",
+            &[("HEALTH_GROUP_OPS", "db")],
+            "HEALTH_GROUP_OPS\n  problem: no setting has this name",
+        ),
         (
             "",
             &[("RATELIMIT_AUTH_IPS", "1/s")],
@@ -275,9 +310,27 @@ fn what_is_probably_not_meant_is_told() {
         (&[("REDIS_URL", "redis://cache")], "without SECRET_KEY_BASE"),
         (&[("ENABLE_RACK_ATTACK", "false")], "guessing of passwords"),
         (&[("MAX_TENANTS", "3")], "MAX_TENANTS has no effect"),
+        (&[("RATELIMIT_WEBHOOK_IN", "3/min")], "RATELIMIT_WEBHOOK_IN has no effect"),
     ] {
         let warnings = with(pairs).warnings();
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
+    }
+}
+
+#[test]
+fn limits_that_are_met_have_an_effect() {
+    let effects = Effects::of_this_server();
+    let setting = |name| catalogue().find(|setting| setting.name == name).expect(name);
+    for (name, variable, expected) in [
+        ("RATELIMIT_", "RATELIMIT_ADMIN_LOGIN_IP", false),
+        ("RATELIMIT_", "RATELIMIT_GENERAL", true),
+        ("RATELIMIT_", "RATELIMIT_WS_CONNECT", true),
+        ("RATELIMIT_", "RATELIMIT_PREFLIGHT", true),
+        ("RATELIMIT_", "RATELIMIT_CSP_REPORT", true),
+        ("RATE_LIMIT_AGENT_CREATE", "RATE_LIMIT_AGENT_CREATE", true),
+        ("LISTEN", "LISTEN", true),
+    ] {
+        assert_eq!(effects.has(setting(name), variable), expected, "{variable}");
     }
 }
 
@@ -329,9 +382,7 @@ fn declarations_are_sound() {
         }
         assert!(keys.insert(setting.key()), "{} is declared twice", setting.key());
         assert!(!setting.description.trim().is_empty(), "{} has no description", setting.name);
-        let suffix = setting.members.and_then(<[_]>::first);
-        let suffix = suffix.map_or_else(String::new, |member| source::member_variable(member));
-        let name = format!("{}{suffix}", setting.name);
+        let name = setting.example_name();
         // An example has to work, as far as it does not need a partner.
         let partners =
             [("SMTP_USERNAME", "SMTP_PASSWORD"), ("ACTUATOR_USERNAME", "ACTUATOR_PASSWORD")];

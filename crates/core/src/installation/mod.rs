@@ -1,5 +1,6 @@
 //! The installation itself: what is said once for all accounts.
 
+pub mod census;
 pub mod sql;
 
 use chatwarden_db::{DbError, WriteTx, args};

@@ -53,6 +53,8 @@ pub struct CorsConfig {
     pub api_only_server: bool,
     /// Origins that tenants have listed.
     pub lookup: Option<Arc<dyn OriginLookup>>,
+    /// The methods of the routes; without it a preflight is told those of its kind of path.
+    pub routes: Option<Arc<dyn RouteMethods>>,
 }
 
 impl std::fmt::Debug for CorsConfig {
@@ -64,6 +66,7 @@ impl std::fmt::Debug for CorsConfig {
             .field("enable_api_cors", &self.enable_api_cors)
             .field("api_only_server", &self.api_only_server)
             .field("lookup", &self.lookup.is_some())
+            .field("routes", &self.routes.is_some())
             .finish()
     }
 }
@@ -82,6 +85,12 @@ pub enum OriginScope {
 pub trait OriginLookup: Send + Sync + 'static {
     /// May pages of `origin` call the API of `scope`?
     fn allows(&self, scope: OriginScope, origin: String) -> BoxFuture<'static, bool>;
+}
+
+/// Which methods the routes have.
+pub trait RouteMethods: Send + Sync + 'static {
+    /// The methods of the route at `path`, as a header lists them; nothing where there is no route.
+    fn at(&self, path: &str) -> Option<&str>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +175,7 @@ impl Filter for Cors {
             return self.config.handshake(request);
         }
         let decided = self.config.grant(class, request);
-        let preflight = Preflight::of(class, request);
+        let preflight = Preflight::of(class, request, self.config.routes.as_deref());
         if let (Decided::Now(grant), None) = (&decided, &preflight) {
             if matches!(grant, Grant::None) && request.headers().contains_key(ORIGIN) {
                 denied(class);
@@ -336,23 +345,31 @@ fn may_be_token(token: &str) -> bool {
 struct Preflight {
     method: HeaderValue,
     headers: Option<HeaderValue>,
-    allowed: &'static str,
+    allowed: HeaderValue,
 }
 
 impl Preflight {
-    fn of(class: Class, request: &Request) -> Option<Self> {
+    fn of(class: Class, request: &Request, routes: Option<&dyn RouteMethods>) -> Option<Self> {
         let asks = request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN);
         let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| asks)?.clone();
         let headers = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-        Some(Self { method, headers, allowed: if class == Class::Static { READS } else { ALL } })
+        // Where there is no route a page may be told so: it could not read a refused preflight's answer.
+        let of_route = routes.and_then(|routes| routes.at(request.uri().path()));
+        let allowed = match of_route.map(HeaderValue::from_str) {
+            Some(Ok(methods)) => methods,
+            _ if class == Class::Static => HeaderValue::from_static(READS),
+            _ => HeaderValue::from_static(ALL),
+        };
+        Some(Self { method, headers, allowed })
     }
 
     /// None where the path has no cross-origin side: then it is a request as any other.
     fn answer(self, grant: Grant, class: Class) -> Option<Box<Response>> {
+        let allowed = self.allowed.to_str().unwrap_or_default();
         let method_known = self
             .method
             .to_str()
-            .is_ok_and(|asked| self.allowed.split(", ").any(|method| method == asked));
+            .is_ok_and(|asked| allowed.split(", ").any(|method| method == asked));
         let headers_sound = self.headers.as_ref().is_none_or(are_tokens);
         match grant {
             Grant::Silent => None,
@@ -361,8 +378,7 @@ impl Preflight {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 let headers = response.headers_mut();
                 grant.write(headers);
-                headers
-                    .insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(self.allowed));
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, self.allowed);
                 headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
                 if let Some(asked) = self.headers {
                     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);

@@ -30,6 +30,7 @@ fn config(open_api: bool, open_all: bool) -> CorsConfig {
         enable_api_cors: open_api,
         api_only_server: open_all,
         lookup: Some(Arc::new(Listed)),
+        routes: None,
     }
 }
 

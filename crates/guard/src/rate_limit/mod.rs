@@ -25,7 +25,7 @@ pub use config::{ConfigError, RateLimitConfig};
 pub use decision::{Decision, RateClass};
 pub use layer::{Decided, Decisions, LimitRate, layer};
 pub use quota::{InvalidQuota, Quota};
-pub use rules::Profile;
+pub use rules::{Profile, is_met};
 
 use crate::ambient::Ambient;
 use crate::client_ip::ClientIp;

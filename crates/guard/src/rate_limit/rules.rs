@@ -492,6 +492,24 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether the limit that the variable `name` sets is ever met on these routes, each a method and a path; nothing
+/// where it sets none.
+pub fn is_met<'a>(
+    name: &str,
+    mut routes: impl Iterator<Item = (&'a Method, &'a str)>,
+) -> Option<bool> {
+    let class = name.strip_prefix("RATELIMIT_").map(|it| it.to_ascii_lowercase().replace('_', "-"));
+    let sets = |rule: &&Rule| class.as_deref() == Some(rule.class) || rule.env == Some(name);
+    let rule = RULES.iter().find(sets)?;
+    let met = |(method, path): (&Method, &str)| {
+        rule.on.iter().any(|(methods, pattern)| {
+            (methods.is_empty() || methods.contains(method)) && pattern.matches(path)
+        })
+    };
+    // Without a path it is met where a handler says so.
+    Some(rule.on.is_empty() || routes.any(met))
+}
+
 impl Rule {
     pub(super) fn quotas(&self, profile: Profile) -> &'static [Quota] {
         match profile {

@@ -49,6 +49,11 @@ impl Upkeep {
 }
 
 impl Worker {
+    /// Whether this node does what one node does for all.
+    pub fn leads(&self) -> bool {
+        self.0.upkeep.next.lock().leading
+    }
+
     pub(super) async fn upkeep_loop(self) {
         loop {
             if let Err(error) = self.keep_up().await {

@@ -166,6 +166,12 @@ pub trait Check: Send {
         Status::Unknown
     }
 
+    /// Whether this instance wants no requests until the first run is over: not where a run waits for what
+    /// requests can do without.
+    fn gates_readiness(&self) -> bool {
+        true
+    }
+
     /// What a run that took too long or panicked has found.
     fn when_failing(&self, reason: String) -> Outcome {
         Outcome::down(reason)
@@ -268,6 +274,7 @@ struct Slot {
     failures_to_down: u32,
     stale_after: Duration,
     when_stale: Status,
+    gates_readiness: bool,
     finding: RwLock<Option<Finding>>,
 }
 
@@ -295,6 +302,7 @@ impl Slot {
             failures_to_down: check.failures_to_down(),
             stale_after: check.stale_after(),
             when_stale: check.when_stale(),
+            gates_readiness: check.gates_readiness(),
             finding: RwLock::new(None),
         }
     }
@@ -350,10 +358,25 @@ impl Health {
         Some(self.components().get(id)?.outcome.status)
     }
 
-    /// Whether every check has run once.
+    /// Whether every check has run once that readiness waits for.
     #[must_use]
     pub fn has_looked(&self) -> bool {
-        self.shared.slots.iter().all(|slot| slot.finding.read().is_some())
+        let mut slots = self.shared.slots.iter();
+        slots.all(|slot| !slot.gates_readiness || slot.finding.read().is_some())
+    }
+
+    /// What groups list that there is no component of, by group.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<(String, String)> {
+        let components = self.components();
+        let known = |id: &str| id == "*" || components.contains_key(id);
+        let groups = self.shared.settings.groups.iter();
+        groups
+            .flat_map(|(name, group)| {
+                let listed = group.include.iter().chain(&group.exclude);
+                listed.filter(|id| !known(id)).map(|id| (name.clone(), id.clone()))
+            })
+            .collect()
     }
 
     /// Runs all checks now and waits for them, at most for `limit`; false

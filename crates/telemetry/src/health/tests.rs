@@ -47,6 +47,36 @@ struct Scripted {
     script: Script,
 }
 
+/// What takes long to find out, and what nobody waits for.
+struct Slow;
+
+#[async_trait]
+impl Check for Slow {
+    fn id(&self) -> &'static str {
+        "mail"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    fn gates_readiness(&self) -> bool {
+        false
+    }
+
+    fn when_failing(&self, reason: String) -> Outcome {
+        Outcome::degraded(reason)
+    }
+
+    async fn check(&mut self) -> Outcome {
+        pending().await
+    }
+}
+
 #[async_trait]
 impl Check for Scripted {
     fn id(&self) -> &'static str {
@@ -355,4 +385,34 @@ async fn an_operator_makes_groups() {
     assert_eq!(members, ["db", "ping", "readinessState", "redis", "startupState"]);
     let readiness = health.show(&["readiness"], true).unwrap();
     assert_eq!(readiness.body["components"].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_waits_only_for_what_requests_need() {
+    let (health, readiness, supervisor) =
+        built(Settings::default(), vec![scripted("db", &[], vec![is(Status::Up)]), Box::new(Slow)]);
+    readiness.accept();
+    supervisor
+        .run(async {
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(health.show(&["readiness"], false).unwrap().http_status, 200);
+            assert_eq!(health.status("mail"), Some(Status::Unknown));
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(health.status("mail"), Some(Status::Degraded));
+        })
+        .await;
+}
+
+#[test]
+fn groups_tell_what_they_list_that_is_not_there() {
+    let mut settings = Settings::default();
+    let ops = GroupSettings {
+        include: ["db", "dB"].map(str::to_owned).into(),
+        exclude: ["*", "redis"].map(str::to_owned).into(),
+        ..GroupSettings::default()
+    };
+    settings.groups.insert("ops".to_owned(), ops);
+    let (health, ..) = built(settings, vec![scripted("db", &[], vec![is(Status::Up)])]);
+    let expected = ["dB", "redis"].map(|id| ("ops".to_owned(), id.to_owned()));
+    assert_eq!(health.strangers(), expected);
 }

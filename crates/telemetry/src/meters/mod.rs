@@ -15,8 +15,10 @@ pub mod catalogue;
 mod cells;
 mod exposition;
 mod registry;
+mod tenants;
 
 pub use actuator::{AvailableTag, Measurement, MeterNames, MeterView, TagFilter, TagFilterError};
 pub use cells::RunningTask;
 pub use exposition::{Exposition, IncludedNames};
 pub use registry::{InstallError, Registry, Settings};
+pub use tenants::Tenants;

@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::catalogue::{self, Kind, Meter};
 use super::cells::{CounterCell, DistributionCell, GaugeCell, LongTaskCell, RunningTask};
+use super::tenants::{self, Tenants};
 use crate::clock::SharedClock;
 
 /// The value that stands for all label sets beyond the cap.
@@ -38,6 +39,8 @@ pub struct Settings {
     /// `ACTUATOR_JVM_ALIASES`: whether the actuator's view also answers to
     /// some names of the JVM.
     pub jvm_aliases: bool,
+    /// `METRICS_TENANT_LABEL`: the tenants that have series of their own; without, no tenant is told.
+    pub tenants: Option<Tenants>,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             prefix: "chatwoot".to_owned(),
             max_label_sets: 1000,
             jvm_aliases: true,
+            tenants: None,
         }
     }
 }
@@ -161,6 +165,12 @@ impl Registry {
         self.inner.misuses.lock().iter().cloned().collect()
     }
 
+    /// The tenants that have series of their own, where some have.
+    #[must_use]
+    pub fn tenants(&self) -> Option<&Tenants> {
+        self.inner.settings.tenants.as_ref()
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
@@ -174,6 +184,7 @@ impl Registry {
     }
 
     fn cell(&self, key: &Key, usage: Use) -> Option<Cell> {
+        let key = &*tenants::kept(self.tenants(), key);
         let hash = key.get_hash();
         let index = usize::try_from(hash >> 60).unwrap_or(0) % SHARDS;
         let shard = self.inner.shards.get(index)?;

@@ -111,8 +111,8 @@ section! {
         /// Networks whose requests are not limited.
         allow_cidrs: Vec<IpNet> = "RATE_LIMIT_ALLOW_CIDRS" | "RACK_ATTACK_ALLOWED_IPS", Absent,
             "10.0.0.0/8,192.0.2.7";
-        /// Whether callers on this machine are spared the limits; never believed of a request
-        /// that a proxy passed on.
+        /// Whether callers on this machine have no limits (`true`), or the same as all others (`false`). A request
+        /// that a proxy passed on is never one of this machine's.
         allow_loopback: bool = "RATE_LIMIT_ALLOW_LOOPBACK", Text("true"), "false";
         /// Whether answers tell the limits (`RateLimit`, `RateLimit-Policy`).
         headers: bool = "RATELIMIT_HEADERS", Text("true"), "false";

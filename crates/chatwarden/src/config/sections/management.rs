@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Groups;
 use crate::config::setting::Fallback::{Absent, Computed, Text};
 use crate::config::setting::section;
 use crate::config::source::Sources;
@@ -20,6 +21,16 @@ choices! {
         WhenAuthorized = "when-authorized" | "when_authorized",
         /// Everybody.
         Always = "always",
+    }
+}
+
+choices! {
+    /// What an operator may do.
+    pub enum Role {
+        /// Look.
+        Read = "ops.read",
+        /// Change things, and look.
+        Write = "ops.write",
     }
 }
 
@@ -138,7 +149,8 @@ section! {
         /// `shutdown`.
         exposure_authenticated: Vec<Exposed> = "MANAGEMENT_EXPOSURE_AUTHENTICATED", Text("*"),
             "*,shutdown";
-        /// How long an answer may be repeated (health is always the last snapshot).
+        /// How long an answer may be repeated; `0s` is not at all. Health is always what was found last, and levels of
+        /// loggers are as they stand.
         cache_ttl: Duration = "MANAGEMENT_CACHE_TTL", Text("1s"), "1s";
         /// Bearer token of operators who read. When missing, one is made at the first start and kept
         /// in `DATA_DIR`.
@@ -163,6 +175,25 @@ section! {
         health_degraded_as: DegradedAs = "HEALTH_DEGRADED_AS", Text("up"), "degraded";
         /// Components that readiness depends on besides its own, e.g. `db`.
         health_readiness_include: Vec<String> = "HEALTH_READINESS_INCLUDE", Absent, "db";
+        /// Groups of health, by their names: what is in them, or what the groups that there are have besides and
+        /// have not, and who sees their details.
+        health_group: Groups = "HEALTH_GROUP_", Absent, "db";
+        /// Which operators see details of health where those with a credential do: the token
+        /// `ACTUATOR_TOKEN` and the user look (`ops.read`), `ACTUATOR_ADMIN_TOKEN` changes things
+        /// (`ops.write`) and may look as well. All of them when missing.
+        health_roles: Vec<Role> = "HEALTH_ROLES", Absent, "ops.write";
+        /// Whether `info` tells what was built.
+        info_build: bool = "INFO_BUILD_ENABLED", Text("true"), "false";
+        /// Whether `info` tells from which commit.
+        info_git: bool = "INFO_GIT_ENABLED", Text("true"), "false";
+        /// Whether `info` tells operators of the operating system.
+        info_os: bool = "INFO_OS_ENABLED", Text("true"), "false";
+        /// Whether `info` tells operators of the process.
+        info_process: bool = "INFO_PROCESS_ENABLED", Text("true"), "false";
+        /// Whether `info` tells operators of the compiler.
+        info_rust: bool = "INFO_RUST_ENABLED", Text("true"), "false";
+        /// Whether `info` tells operators what is configured.
+        info_app: bool = "INFO_APP_ENABLED", Text("true"), "false";
         /// Who sees the values of settings; secrets are masked always.
         env_show_values: Show = "ENV_SHOW_VALUES", Text("never"), "when-authorized";
         /// Whether the names of the JVM's metrics that tools ask for are answered by their
@@ -174,7 +205,8 @@ section! {
         metrics_prefix: String = "METRICS_PREFIX", Text("chatwoot"), "chatwoot";
         /// Label sets a metric may have; more are counted together.
         metrics_max_labelsets: NonZeroUsize = "METRICS_MAX_LABELSETS", Text("1000"), "1000";
-        /// Which accounts have series of their own.
+        /// Which accounts have series of their own in the meters that say so: with `top` the 50 with the most
+        /// conversations, looked at once an hour; all others are `other`.
         metrics_tenant_label: TenantLabel = "METRICS_TENANT_LABEL", Text("off"), "top";
     }
 }

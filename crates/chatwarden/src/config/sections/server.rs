@@ -83,8 +83,8 @@ section! {
         /// Folder for all that the server keeps in files: the SQLite database, uploads, generated
         /// secrets. It is made when missing.
         data_dir: PathBuf = "DATA_DIR", Text("./data"), "/var/lib/chatwarden";
-        /// What kind of installation this is: it decides the defaults of `LOG_FORMAT` and
-        /// `HEALTH_SHOW_DETAILS`.
+        /// What kind of installation this is: it decides the defaults of `API_DOCS` and
+        /// `HEALTH_SHOW_DETAILS`, and is told with every log line and meter.
         environment: Environment = "APP_ENV" | "RAILS_ENV" | "SPRING_PROFILES_ACTIVE",
             Text("prod"), "dev";
         /// The secret that sessions and signed links rest on, at least 32 characters; changing it
@@ -92,7 +92,8 @@ section! {
         /// `DATA_DIR`. Several nodes need the same one.
         secret_key_base: Option<KeyBase> = "SECRET_KEY_BASE", Absent,
             "$(openssl rand -hex 64)";
-        /// Redirects requests that did not come over TLS.
+        /// Whether requests that did not come over TLS are redirected (GET and HEAD) or refused (all others, 403);
+        /// probes are answered. Behind a proxy that speaks TLS it has to be one of `TRUSTED_PROXIES`.
         force_ssl: bool = "FORCE_SSL", Text("false"), "true";
         /// How long the server goes on serving after SIGTERM, so that load balancers notice that
         /// it is no longer ready.

@@ -50,10 +50,28 @@ const HTTP: &[Meter] = &[
 ];
 
 const PRODUCT: &[Meter] = &[
-    Meter::counter("chatwoot.conversations.total", "Conversations created").labels(&["channel"]),
+    Meter::counter("chatwoot.conversations.total", "Conversations created")
+        .labels(&["channel", "tenant"]),
     Meter::counter("chatwoot.conversations.resolved", "Conversations resolved")
-        .labels(&["channel"]),
-    Meter::counter("chatwoot.messages.total", "Messages created").labels(&["direction", "channel"]),
+        .labels(&["channel", "tenant"]),
+    Meter::counter("chatwoot.messages.total", "Messages created").labels(&[
+        "direction",
+        "channel",
+        "tenant",
+    ]),
+    Meter::gauge("chatwoot.tenants.current", "Accounts").labels(&["status"]).clustered(),
+    Meter::gauge("chatwoot.users.current", "People in accounts, by role")
+        .labels(&["role"])
+        .clustered(),
+    Meter::gauge("chatwoot.users.online", "People who are present").labels(&["kind"]).clustered(),
+    Meter::gauge("chatwoot.sessions.active", "Sign-ins that are still good").clustered(),
+    Meter::gauge("chatwoot.contacts.current", "Contacts; absent beyond a million").clustered(),
+    Meter::gauge("chatwoot.conversations.current", "Conversations").labels(&["status"]).clustered(),
+    Meter::gauge("chatwoot.conversations.active", "Conversations that are open or pending")
+        .clustered(),
+    Meter::gauge("chatwoot.conversations.unassigned", "Open conversations that are nobody's")
+        .clustered(),
+    Meter::gauge("chatwoot.messages.current", "Messages; absent beyond a million").clustered(),
     Meter::counter("chatwoot.users.total", "Users registered"),
     Meter::counter("chatwoot.tenants.total", "Accounts created"),
     Meter::counter("chatwoot.auth.attempts", "Attempts to authenticate").labels(&["method"]),
@@ -105,6 +123,9 @@ const DATABASE: &[Meter] = &[
         .buckets(STORE_BUCKETS),
     Meter::counter("db.pool.timeouts", "Callers that got no connection in time").labels(&["pool"]),
     Meter::gauge("chatwoot.database.connections", "Connections of all pools together"),
+    Meter::gauge("db.size", "Bytes of the database on its disk").unit(Unit::Bytes).clustered(),
+    Meter::gauge("redis.memory.used", "Bytes that Redis uses").unit(Unit::Bytes).clustered(),
+    Meter::counter("redis.evicted", "Keys that Redis gave up for want of memory").clustered(),
 ];
 
 const CACHES: &[Meter] = &[
@@ -160,6 +181,8 @@ const EDGE: &[Meter] = &[
     Meter::counter("inputguard.findings", "Suspicious input found")
         .labels(&["category", "location", "action"]),
     Meter::counter("cors.denied", "Cross-origin requests refused").labels(&["class"]),
+    Meter::counter("csp.reports", "Violations of a page's policy that browsers reported")
+        .labels(&["directive"]),
 ];
 
 const SYSTEM: &[Meter] = &[
