@@ -90,6 +90,24 @@ async fn attributes_and_echoes_have_their_limits() {
 }
 
 #[tokio::test]
+async fn labels_are_counted_as_they_are_sent_and_as_they_are_borne() {
+    let (app, admin) = App::start().await;
+    let made = admin.post("/contacts", json!({"name": "Vera"})).await.ok();
+    let id = made["payload"]["contact"]["id"].clone();
+    let path = format!("/contacts/{id}/labels");
+    for (sent, status) in [("vip,".repeat(999), 200), ("vip,".repeat(1000), 422)] {
+        admin.post(&path, json!({"labels": sent})).await.status(status);
+    }
+    let titles = |from: usize| (from..from + 60).map(|n| n.to_string()).collect::<Vec<String>>();
+    admin.post(&path, json!({"labels": titles(0)})).await.ok();
+    let more = json!({"type": "Contact", "ids": [id], "labels": {"add": titles(60)}});
+    admin.post("/bulk_actions", more).await.ok();
+    app.settle().await;
+    let borne = admin.get(&path).await.ok()["payload"].as_array().unwrap().len();
+    assert_eq!(borne, 60, "120 would be too many");
+}
+
+#[tokio::test]
 async fn a_form_has_so_many_parts() {
     let (app, _) = App::start().await;
     let form = |count: usize, name: &str| {

@@ -370,8 +370,15 @@ async fn rows_of(app: &App, account: i64) -> Vec<&'static str> {
 #[tokio::test]
 async fn the_purge_of_accounts_knows_every_table_of_tenants() {
     // Jobs and events end by themselves; memberships and keys of the account go at once; files are given up, and
-    // their rows go with their content.
-    const ELSEWHERE: [&str; 4] = ["jobs", "outbox", "account_users", "blobs"];
+    // their rows go with their content; what belongs to a conversation alone goes with it.
+    const ELSEWHERE: [&str; 6] = [
+        "jobs",
+        "outbox",
+        "account_users",
+        "blobs",
+        "conversation_participants",
+        "conversation_drafts",
+    ];
     let app = App::empty().await;
     let columns = chatwarden_db::schema(app.db()).await.unwrap();
     let purged = chatwarden_core::accounts::purge::ORDER;

@@ -1,5 +1,7 @@
 //! The public client API: visitors of an API inbox (`behaviours.md §20`).
 
+use std::time::Duration;
+
 use chatwarden_core::sealed::mac;
 use chatwarden_testkit::{Actor, App};
 use data_encoding::HEXLOWER;
@@ -168,6 +170,24 @@ async fn an_answer_shows_with_its_question() {
     let other = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
     let path = format!("{vera}/conversations/{other}/messages/{question}");
     anyone.patch(&path, answer).await.status(404);
+}
+
+#[tokio::test]
+async fn a_rating_is_taken_for_fourteen_days() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let vera = desk.visitor(json!({"name": "Vera"})).await;
+    let number = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let survey = json!({"content": "How was it?", "content_type": "input_csat"});
+    let path = format!("/conversations/{number}/messages");
+    let survey = desk.admin.post(&path, survey).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{number}/messages/{survey}");
+    let rating = json!({"submitted_values": {"csat_survey_response": {"rating": 5}}});
+    desk.app.advance(Duration::from_secs(14 * 86_400));
+    anyone.patch(&path, rating.clone()).await.ok();
+    desk.app.advance(Duration::from_secs(86_400));
+    let refused = anyone.patch(&path, rating).await.status(422);
+    assert!(refused["error"].as_str().unwrap().contains("14 days"), "{refused}");
 }
 
 #[tokio::test]

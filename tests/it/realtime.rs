@@ -381,6 +381,10 @@ async fn who_changed_a_contact_or_a_notification_is_said() {
         heard.push(frame["message"]["event"].as_str().unwrap().to_owned());
         assert_eq!(heard.last().unwrap(), name, "{heard:?}");
     }
+    desk.admin.post("/labels", json!({"title": "vip"})).await.ok();
+    let changed = |frame: &Value| frame["message"]["event"] == "account.cache_invalidated";
+    let changed = agent.until(changed).await.pop().unwrap();
+    assert_eq!(changed["message"]["data"]["performer"]["id"], json!(desk.admin.id));
     desk.visitor_says("Hello").await;
     let by_a_visitor = agent.until(|frame| frame["message"]["event"] == "contact.updated").await;
     assert_eq!(by_a_visitor.last().unwrap()["message"]["data"]["performer"], Value::Null);

@@ -243,7 +243,7 @@ pub async fn touch_cache(
         object.insert(kind.to_owned(), now.unix().to_string().into());
     }
     tx.run(&sql::SET_CACHE_KEYS, chatwarden_db::args![scope.account_id(), keys]).await?;
-    let event = Event::new("account.cache_invalidated", Audience::account(scope));
+    let event = Event::new("account.cache_invalidated", Audience::account(scope)).by_the_scope();
     emit(tx, scope, &event, &serde_json::json!({"cache_keys": cache_keys(&keys.0)}));
     Ok(())
 }

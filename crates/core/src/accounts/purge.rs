@@ -36,13 +36,7 @@ statements! {
     ATTACHMENTS: () = "accounts.purge_attachments", (some_of!("attachments"));
     /// $1 account
     MESSAGES: () = "accounts.purge_messages", (some_of!("messages"));
-    /// $1 account
-    CONVERSATION_PARTICIPANTS: () = "accounts.purge_conversation_participants",
-        "delete from conversation_participants where account_id = $1";
-    /// $1 account
-    CONVERSATION_DRAFTS: () = "accounts.purge_conversation_drafts",
-        "delete from conversation_drafts where account_id = $1";
-    /// $1 account
+    /// $1 account; who follows them, and drafts, go with them
     CONVERSATIONS: () = "accounts.purge_conversations", (some_of!("conversations"));
     /// $1 account
     NOTES: () = "accounts.purge_notes", (some_of!("notes"));
@@ -103,8 +97,6 @@ pub static ORDER: &[&Statement<()>] = &[
     &MENTIONS,
     &ATTACHMENTS,
     &MESSAGES,
-    &CONVERSATION_PARTICIPANTS,
-    &CONVERSATION_DRAFTS,
     &CONVERSATIONS,
     &CONVERSATION_DELTAS,
     &CONVERSATION_COUNTS,

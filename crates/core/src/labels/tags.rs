@@ -26,6 +26,8 @@ const TITLE: usize = 255;
 
 /// The most titles that something may bear.
 const MOST: usize = 100;
+/// The most that are looked at, blank ones and repetitions included.
+const SENT: usize = 1000;
 
 /// Titles as they are kept: trimmed, none blank, each once. A comma separates titles within a text too.
 ///
@@ -33,14 +35,18 @@ const MOST: usize = 100;
 /// [`Error::Invalid`] for one that is too long, and for too many.
 pub fn tidy(titles: &[String]) -> Result<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
-    for title in titles.iter().flat_map(|text| text.split(',')).map(str::trim) {
+    let sent = titles.iter().flat_map(|text| text.split(',')).map(str::trim);
+    for (place, title) in sent.enumerate() {
+        if place == SENT {
+            return Err(too_many());
+        }
         if title.chars().count() > TITLE {
             let fault = format!("is too long (maximum is {TITLE} characters)");
             return Err(Error::invalid("labels", fault));
         }
         if !title.is_empty() && !out.iter().any(|known| known == title) {
             if out.len() == MOST {
-                return Err(Error::invalid("labels", format!("are too many (maximum is {MOST})")));
+                return Err(too_many());
             }
             out.push(title.to_owned());
         }
@@ -48,10 +54,19 @@ pub fn tidy(titles: &[String]) -> Result<Vec<String>> {
     Ok(out)
 }
 
+fn too_many() -> Error {
+    Error::invalid("labels", format!("are too many (maximum is {MOST})"))
+}
+
+/// Refuses more than may be borne; fewer than before are fine in any case.
+fn check_count(before: &[String], after: &[String]) -> Result<()> {
+    if after.len() > MOST.max(before.len()) { Err(too_many()) } else { Ok(()) }
+}
+
 /// Marks a conversation, held locked, with these labels and no others, and says so among its messages.
 ///
 /// # Errors
-/// What the database says.
+/// [`Error::Invalid`] for too many.
 pub async fn tag_conversation(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -59,6 +74,7 @@ pub async fn tag_conversation(
     labels: Vec<String>,
     by: &Performer,
 ) -> Result<()> {
+    check_count(&c.row.labels.0, &labels)?;
     let before = c.row.clone();
     let new = |of: &[String], than: &[String]| -> Vec<String> {
         of.iter().filter(|title| !than.contains(title)).cloned().collect()
@@ -91,7 +107,7 @@ pub async fn of_contact(tx: &mut Tx<'_>, scope: &Scope, contact: ContactId) -> R
 /// Marks a contact with these labels and no others.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is no such contact.
+/// [`Error::NotFound`] where there is no such contact, [`Error::Invalid`] for too many.
 pub async fn tag_contact(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -102,6 +118,7 @@ pub async fn tag_contact(
     if found.labels.0 == labels {
         return Ok(found);
     }
+    check_count(&found.labels.0, &labels)?;
     let now = tx.now();
     let args = args![scope.account_id(), vec![contact.0], Json(&labels), now];
     tx.run(&sql::SET_ON_CONTACTS, args).await?;

@@ -1,6 +1,6 @@
 //! Answers to messages that ask for something: a choice, a form, an address, a rating (`widget.md §7.5`).
 
-use chatwarden_db::WriteTx;
+use chatwarden_db::{Timestamp, WriteTx};
 use serde_json::{Map, Value, json};
 
 use super::identify::lock_known;
@@ -9,7 +9,11 @@ use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
+use crate::inboxes::WEB_WIDGET;
 use crate::messages::{self, ContentType, MessageType, Sent};
+
+/// The days within which a rating may be given through the public API, and changed (`behaviours.md §20`).
+const RATED: i64 = 14;
 
 /// What a visitor answers.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +73,8 @@ fn scalars(object: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
 /// visitor is: they may turn out to be a contact that is known.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address.
+/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address,
+/// [`Error::Unprocessable`] for a rating that comes too late.
 pub async fn answer(
     tx: &mut WriteTx<'_>,
     visitor: &mut Visitor,
@@ -80,6 +85,14 @@ pub async fn answer(
     let found = messages::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
     if found.message.private || found.message.message_type == MessageType::Activity {
         return Err(Error::NotFound);
+    }
+    let days = |at: Timestamp| at.unix().div_euclid(86_400);
+    if visitor.door.inbox.channel_type != WEB_WIDGET
+        && found.message.content_type == ContentType::InputCsat
+        && days(tx.now()) - days(found.message.created_at) > RATED
+    {
+        let fault = format!("You cannot update the CSAT survey after {RATED} days");
+        return Err(Error::Unprocessable(fault));
     }
     let mut contact = visitor.contact.clone();
     let mut address = None;
