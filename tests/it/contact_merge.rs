@@ -108,6 +108,20 @@ async fn a_conversation_opened_during_a_merge_is_the_kept_ones() {
     }
 }
 
+#[tokio::test]
+async fn attributes_that_are_too_large_together_keep_nobody_apart() {
+    let (_, admin) = App::start().await;
+    let person = async |name: &str| {
+        let attributes = json!({name: "x".repeat(40_000)});
+        contact(&admin, json!({"name": name, "custom_attributes": attributes})).await
+    };
+    let (base, mergee) = (person("Vera").await, person("Sam").await);
+    let both = json!({"base_contact_id": base, "mergee_contact_id": mergee});
+    let kept = admin.post("/actions/contact_merge", both).await.ok();
+    let keys: Vec<&String> = kept["custom_attributes"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["Vera"]);
+}
+
 /// A contact's id.
 fn id(contact: &Value) -> ContactId {
     ContactId(contact.as_i64().unwrap())

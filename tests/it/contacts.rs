@@ -1,5 +1,6 @@
 //! Contacts: what may be changed, who is found, and who may not be removed.
 
+use chatwarden_core::contacts::Draft;
 use chatwarden_core::events::Performer;
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId};
 use chatwarden_core::messages::{MessageType, NewMessage, Sender};
@@ -284,6 +285,48 @@ async fn a_contact_goes_with_its_conversations() {
     let counts = admin.get("/conversations/meta?status=all").await.ok();
     assert_eq!(counts["meta"]["all_count"], json!(0));
     admin.delete(&path).await.status(404);
+}
+
+#[tokio::test]
+async fn what_was_too_large_before_keeps_nothing_else_from_being_changed() {
+    let (app, admin) = App::start().await;
+    let path = format!("/contacts/{}", contact(&admin, json!({"name": "Vera"})).await);
+    chatwarden_db::statements! {
+        GROW: () = "tests.grow", "update contacts set custom_attributes = $1 where name = 'Vera'";
+    }
+    let large = chatwarden_db::Json(json!({"said": "x".repeat(70_000)}));
+    app.db().write(async move |tx| tx.run(&GROW, chatwarden_db::args![large]).await).await.unwrap();
+    admin.patch(&path, json!({"name": "Vera K."})).await.ok();
+    let more = json!({"custom_attributes": {"plan": "gold"}});
+    let refused = admin.patch(&path, more).await.status(422);
+    assert_eq!(refused["attributes"], json!(["custom_attributes"]));
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_muted_contact_is_how_it_is_stored() {
+    let (app, admin) = App::start().await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let id = contact(&admin, json!({"name": "Vera"})).await;
+    let place = json!({"inbox_id": desk["id"], "contact_id": id});
+    let number = admin.post("/conversations", place).await.ok()["id"].clone();
+    let of = ContactId(id.as_i64().unwrap());
+    let renaming =
+        async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
+            let draft = Draft { name: Some("Vera K.".to_owned()), ..Draft::default() };
+            contacts::update(tx, scope, of, draft).await?;
+            meanwhile.waits(tx).await
+        };
+    let mute = format!("/conversations/{number}/mute");
+    beside(&app, &admin, renaming, admin.post(&mute, json!({}))).await.ok();
+    chatwarden_db::statements! {
+        TOLD: (String,) = "tests.told", "select message from outbox where event = 'contact.updated' order by id desc limit 1";
+    }
+    let (told,) =
+        app.db().read(async |tx| tx.one(&TOLD, chatwarden_db::args![]).await).await.unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["data"]["name"], json!("Vera K."));
+    assert_eq!(told["data"]["blocked"], json!(true));
 }
 
 #[tokio::test]

@@ -76,7 +76,6 @@ pub fn statements() -> Vec<&'static chatwarden_db::AnyStatement> {
         conversations::drafts::STATEMENTS,
         conversations::lists::STATEMENTS,
         conversations::live::STATEMENTS,
-        conversations::mute::STATEMENTS,
         conversations::participants::STATEMENTS,
         conversations::release::STATEMENTS,
         conversations::seen::STATEMENTS,

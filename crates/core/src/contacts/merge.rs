@@ -5,11 +5,14 @@ use serde_json::Value;
 
 use super::{Contact, announce, lock, save, sql};
 use crate::conversations::push;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_bounded};
 use crate::events::{self, Performer};
 use crate::ids::ContactId;
 use crate::messages;
 use crate::scope::Scope;
+
+/// As many conversations are said to be somebody else's now: each is told as a whole.
+const TOLD: usize = 100;
 
 /// Locks contacts with what merges move: contact inboxes before all else, as those do who open a conversation, and
 /// conversations before contacts, as those do who write a message. Who is about to merge some of them one after the
@@ -87,8 +90,12 @@ pub async fn merge(
         (&mut survivor.custom_attributes.0, gone.custom_attributes.0),
     ] {
         let over = std::mem::replace(mine, theirs);
-        if let Value::Object(over) = over {
-            save::deep_merge(mine, &over);
+        if let Value::Object(over) = &over {
+            save::deep_merge(mine, over);
+        }
+        // Where both together are too large, the base's own stay as they are.
+        if !is_bounded(mine) {
+            *mine = over;
         }
     }
     save::derive(&mut survivor);
@@ -97,7 +104,7 @@ pub async fn merge(
     Ok(survivor)
 }
 
-/// Tells the agents whose conversations these are now: three statements, however many there are.
+/// Tells the agents whose conversations these are now, of the newest of them: three statements, however many there are.
 async fn announce_moved(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
@@ -107,7 +114,8 @@ async fn announce_moved(
     if moved.is_empty() {
         return Ok(());
     }
-    let found = crate::conversations::sql::by_ids(tx, scope, moved).await?;
+    let told = moved.split_at(moved.len().saturating_sub(TOLD)).1;
+    let found = crate::conversations::sql::by_ids(tx, scope, told).await?;
     let newest: Vec<i64> =
         found.iter().filter_map(|c| c.row.last_public_message_id).map(|id| id.0).collect();
     let sent =

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use chatwarden_db::{Json, WriteTx, args};
 use serde_json::{Map, Value};
 
-use super::create::{Fields, bound, taken};
+use super::create::{Fields, taken};
 use super::{Contact, announce, sql};
-use crate::error::Result;
+use crate::error::{Invalid, Result};
 use crate::scope::Scope;
 
 /// Writes what is different from `before`, and tells the account; nothing where nothing is.
@@ -21,7 +21,19 @@ pub async fn save(
     contact: &mut Contact,
 ) -> Result<()> {
     derive(contact);
-    if before == contact { Ok(()) } else { write(tx, scope, contact).await }
+    if before == contact {
+        return Ok(());
+    }
+    // What was large before does not keep the rest from being changed.
+    let mut faults = Invalid::default();
+    if before.additional_attributes != contact.additional_attributes {
+        faults.bound("additional_attributes", &contact.additional_attributes.0);
+    }
+    if before.custom_attributes != contact.custom_attributes {
+        faults.bound("custom_attributes", &contact.custom_attributes.0);
+    }
+    faults.check()?;
+    write(tx, scope, contact).await
 }
 
 /// Writes a contact as it is, and tells the account.
@@ -31,7 +43,6 @@ pub(super) async fn write(
     contact: &mut Contact,
 ) -> Result<()> {
     Fields::of(contact).check()?;
-    bound(&contact.additional_attributes.0, &contact.custom_attributes.0)?;
     contact.updated_at = tx.now();
     tx.run(
         &sql::UPDATE,

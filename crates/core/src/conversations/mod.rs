@@ -7,7 +7,7 @@ pub mod destroy;
 pub mod drafts;
 pub mod lists;
 pub mod live;
-pub mod mute;
+mod mute;
 pub mod participants;
 mod priority;
 pub mod push;

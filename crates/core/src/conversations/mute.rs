@@ -1,6 +1,6 @@
 //! Muting: the contact is blocked, and what it writes reopens nothing.
 
-use chatwarden_db::{WriteTx, args, statements};
+use chatwarden_db::WriteTx;
 use serde_json::json;
 
 use super::{Conversation, Status, set_status, sql};
@@ -8,12 +8,6 @@ use crate::error::Result;
 use crate::events::Performer;
 use crate::scope::Scope;
 use crate::{contacts, messages};
-
-statements! {
-    /// $1 account, $2 contact, $3 blocked, $4 now
-    BLOCK: () = "conversations.block_contact",
-        "update contacts set blocked = $3, updated_at = $4 where account_id = $1 and id = $2";
-}
 
 /// Resolves a conversation and blocks its contact.
 ///
@@ -51,18 +45,16 @@ async fn block(
     blocked: bool,
     by: &Performer,
 ) -> Result<()> {
-    let now = tx.now();
-    if c.contact.blocked != blocked {
-        tx.run(&BLOCK, args![scope.account_id(), c.contact.id, blocked, now]).await?;
-        c.contact.blocked = blocked;
-        c.contact.updated_at = now;
-        contacts::announce(tx, scope, "contact.updated", &c.contact);
-    }
+    // As it is now: it may have been changed since the conversation was read.
+    let before = contacts::lock(tx, scope, c.contact.id).await?;
+    c.contact = before.clone();
+    c.contact.blocked = blocked;
+    contacts::save(tx, scope, &before, &mut c.contact).await?;
     if let Some(name) = by.name() {
         let done = if blocked { "muted" } else { "unmuted" };
         let text = format!("{name} has {done} the conversation");
         messages::activity(tx, scope, c, &text, json!({})).await?;
-        c.row.updated_at = now;
+        c.row.updated_at = tx.now();
         sql::update(tx, scope, &c.row).await?;
     }
     Ok(())
