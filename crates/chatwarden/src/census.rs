@@ -13,6 +13,8 @@ use crate::node::Node;
 
 /// How often it is counted, at most.
 const EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether this node leads by now.
+const ASK: Duration = Duration::from_secs(5);
 /// Counting takes no more than one part in so many of the time.
 const RARELY: u32 = 100;
 /// How often it is looked which accounts are the largest.
@@ -39,8 +41,11 @@ pub async fn count(node: Arc<Node>) {
             set("chatwoot.users.online", "kind", "agent", Some(exact(people)));
             set("chatwoot.users.online", "kind", "contact", Some(exact(contacts)));
             pause = pause.max(began.elapsed() * RARELY);
-        } else if std::mem::take(&mut shown) {
-            withdraw();
+        } else {
+            pause = ASK;
+            if std::mem::take(&mut shown) {
+                withdraw();
+            }
         }
         tokio::time::sleep(pause).await;
     }
