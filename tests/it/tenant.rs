@@ -33,6 +33,8 @@ const NAMES: &[(&str, &str)] = &[
     ("link", "nolink"),
     ("uuid", "00000000-0000-4000-8000-000000000001"),
     ("path", "readiness"),
+    ("prefix", "rate_limit"),
+    ("property", "rate_limit.profile"),
     ("name", "chatwoot.api.requests"),
     ("signed_id", "nosignature"),
     ("variation_key", "novariation"),

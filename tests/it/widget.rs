@@ -54,6 +54,16 @@ impl Site {
         self.browser(config["website_channel_config"]["auth_token"].as_str())
     }
 
+    /// What the socket that holds a token was told, without being there.
+    async fn told(&self, token: &str) -> Vec<Value> {
+        chatwarden_db::statements! {
+            TOLD: (String, String) = "test.told", "select streams, message from outbox order by id";
+        }
+        let found = self.app.db().read(async |tx| tx.all(&TOLD, []).await).await.unwrap();
+        let heard = found.iter().filter(|(streams, _)| streams.contains(token));
+        heard.map(|(_, message)| serde_json::from_str(message).unwrap()).collect()
+    }
+
     fn proof(&self, identifier: &str) -> String {
         let secret = self.inbox["hmac_token"].as_str().unwrap();
         HEXLOWER.encode(&mac(secret.as_bytes(), identifier.as_bytes()))
@@ -254,17 +264,29 @@ async fn whoever_was_absorbed_by_a_typed_address_is_never_shown_whose_it_is() {
 
     let answer = json!({"message": {"submitted_values": [{"name": "size", "value": "XL"}]}});
     let none = json!({"custom_attributes": []});
-    for record in [
+    let opened = visitor.post("conversations", json!({"message": {"content": "Hi"}})).await.ok();
+    assert_eq!(opened["messages"][0]["sender"]["name"], json!("Vera"));
+    let config = visitor.post("config", json!({})).await.ok();
+    let mut told = vec![
         visitor.post("contact/destroy_custom_attributes", none).await.ok(),
         visitor.patch(&format!("messages/{}", form["id"]), answer).await.ok()["contact"].clone(),
-        visitor.post("conversations", json!({"message": {"content": "Hi"}})).await.ok()["contact"]
-            .clone(),
-        visitor.post("config", json!({})).await.ok()["contact"].clone(),
-    ] {
+        opened["contact"].clone(),
+        config["contact"].clone(),
+    ];
+    for record in &told {
         assert_eq!((&record["id"], &record["name"]), (&vera["id"], &json!("Vera")), "{record}");
-        let text = record.to_string();
-        for hidden in ["+49301234567", "v-1", "gold", "Oslo"] {
-            assert!(!text.contains(hidden), "{hidden}: {record}");
+    }
+    site.admin.post(&desk, json!({"content": "Hello"})).await.ok();
+    told.extend([opened, config.clone(), visitor.says("More").await]);
+    for path in ["contact", "conversations", "messages"] {
+        told.push(visitor.get(path).await.ok());
+    }
+    told.extend(site.told(config["contact"]["pubsub_token"].as_str().unwrap()).await);
+    assert!(told.iter().any(|told| told["event"] == json!("message.created")));
+    for told in told {
+        let text = told.to_string();
+        for hidden in ["+49301234567", "\"v-1\"", "gold", "Oslo"] {
+            assert!(!text.contains(hidden), "{hidden}: {told}");
         }
     }
     assert_eq!(site.contact(&vera["id"]).await["custom_attributes"], json!({"plan": "gold"}));

@@ -46,6 +46,7 @@ pub static MIGRATIONS: &[Migration] = migrations![
     "0066_shorter_walks",
     "0067_waiting",
     "0068_identified",
+    "0075_absorbed",
 ];
 
 /// A migration that a database has.

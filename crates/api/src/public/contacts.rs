@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use chatwarden_core::Error;
-use chatwarden_core::contacts::{self, Contact, ContactInbox};
+use chatwarden_core::contacts;
 use chatwarden_core::inboxes::{self, API};
-use chatwarden_core::visitors::{self, Identity, Manner, some_name};
+use chatwarden_core::visitors::{self, Identity, Manner, Visitor, some_name};
 use serde_json::{Value, json};
 
 use super::{At, at, path};
@@ -14,9 +14,10 @@ use crate::app::App;
 use crate::contacts::new_contact;
 use crate::error::Answer;
 use crate::params::Params;
-use crate::widget::{identity, proof};
+use crate::widget::{identity, proof, shown};
 
-fn contact_inbox_json(contact_inbox: &ContactInbox, contact: &Contact) -> Value {
+fn contact_inbox_json(visitor: &Visitor) -> Value {
+    let (contact_inbox, contact) = (&visitor.contact_inbox, shown(visitor, &visitor.contact));
     json!({
         "source_id": contact_inbox.source_id,
         "pubsub_token": contact_inbox.pubsub_token,
@@ -40,14 +41,15 @@ pub(super) async fn create(
     let proof = proof(&params);
     app.write(async move |tx| {
         let door = inboxes::door(tx, API, &identifier).await?;
-        proof.check(&door.channel)?;
+        let proved = proof.check(&door.channel)?;
         let scope = &door.scope;
         if let Some(source_id) = &source_id
             && let Some(found) =
                 contacts::sql::contact_inbox_by_source(tx, scope, door.inbox.id, source_id).await?
         {
             let contact = contacts::sql::get(tx, scope, found.contact_id).await?;
-            return Ok(Json(contact_inbox_json(&found, &contact.ok_or(Error::NotFound)?)));
+            let contact = contact.ok_or(Error::NotFound)?;
+            return Ok(Json(contact_inbox_json(&Visitor { door, contact_inbox: found, contact })));
         }
         let known = contacts::sql::by_identity(
             tx,
@@ -57,6 +59,7 @@ pub(super) async fn create(
             new.phone_number.as_deref(),
         )
         .await?;
+        let absorbed = known.is_some() && !proved;
         let contact = match known {
             Some(contact) => contact,
             None => {
@@ -66,8 +69,13 @@ pub(super) async fn create(
                 contacts::create(tx, scope, new).await?
             }
         };
-        let made = contacts::contact_inbox(tx, scope, contact.id, door.inbox.id, source_id).await?;
-        Ok(Json(contact_inbox_json(&made, &contact)))
+        let mut contact_inbox =
+            contacts::contact_inbox(tx, scope, contact.id, door.inbox.id, source_id).await?;
+        if absorbed {
+            contacts::sql::absorb(tx, scope, contact.id, Some(contact_inbox.id)).await?;
+            contact_inbox.absorbed = true;
+        }
+        Ok(Json(contact_inbox_json(&Visitor { door, contact_inbox, contact })))
     })
     .await
 }
@@ -80,14 +88,14 @@ pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> A
             .read(async move |tx| {
                 let visitor = at.visitor(tx).await?;
                 proof.check(&visitor.door.channel)?;
-                Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+                Ok(Json(contact_inbox_json(&visitor)))
             })
             .await;
     }
     app.write(async move |tx| {
         let mut visitor = at.visitor(tx).await?;
         visitor.prove_to_be(tx, &proof).await?;
-        Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+        Ok(Json(contact_inbox_json(&visitor)))
     })
     .await
 }
@@ -104,7 +112,7 @@ pub(super) async fn update(
         let mut visitor = at.visitor(tx).await?;
         visitor.prove_to_be(tx, &proof).await?;
         visitors::identify(tx, &mut visitor, given, Manner::default()).await?;
-        Ok(Json(contact_inbox_json(&visitor.contact_inbox, &visitor.contact)))
+        Ok(Json(contact_inbox_json(&visitor)))
     })
     .await
 }

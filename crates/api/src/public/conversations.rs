@@ -25,8 +25,9 @@ pub(super) async fn index(
 ) -> Answer<Json<Value>> {
     let at = at(&params)?;
     app.read(async move |tx| {
-        let found = at.visitor(tx).await?.conversations(tx).await?;
-        Ok(Json(found.iter().map(|(c, sent)| conversation_json(tx, c, sent)).collect()))
+        let visitor = at.visitor(tx).await?;
+        let found = visitor.conversations(tx).await?;
+        Ok(Json(found.iter().map(|(c, sent)| conversation_json(tx, &visitor, c, sent)).collect()))
     })
     .await
 }
@@ -57,10 +58,10 @@ pub(super) async fn create(
         if fresh {
             let opened = events::position(tx);
             conversations::announce_created(tx, scope, &c, &by, opened).await?;
-            return Ok(Json(conversation_json(tx, &c, &[])));
+            return Ok(Json(conversation_json(tx, &visitor, &c, &[])));
         }
         let found = visitors::with_messages(tx, &visitor, vec![c]).await?;
-        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, c, sent)).into()))
+        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, &visitor, c, sent)).into()))
     })
     .await
 }
@@ -72,7 +73,7 @@ pub(super) async fn show(_: Anyone, State(app): State<App>, params: Params) -> A
         let visitor = at.visitor(tx).await?;
         let c = visitor.conversation_of(tx, id).await?;
         let found = visitors::with_messages(tx, &visitor, vec![c]).await?;
-        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, c, sent)).into()))
+        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, &visitor, c, sent)).into()))
     })
     .await
 }
@@ -89,7 +90,7 @@ pub(super) async fn toggle_status(
         let mut c = visitor.lock_conversation_of(tx, id).await?;
         visitor.resolve(tx, &mut c).await?;
         let found = visitors::with_messages(tx, &visitor, vec![c]).await?;
-        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, c, sent)).into()))
+        Ok(Json(found.first().map(|(c, sent)| conversation_json(tx, &visitor, c, sent)).into()))
     })
     .await
 }

@@ -27,7 +27,9 @@ pub(super) async fn index(
         let visitor = at.visitor(tx).await?;
         let c = visitor.conversation_of(tx, id).await?;
         let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
-        Ok(Json(found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect()))
+        Ok(Json(
+            found.iter().map(|sent| message_json(tx, &visitor, c.row.display_id, sent)).collect(),
+        ))
     })
     .await
 }
@@ -55,7 +57,7 @@ pub(super) async fn create(
         let mut c = visitor.lock_conversation_of(tx, id).await?;
         let attachments = carried.attachments(tx, &visitor.door.scope).await?;
         let sent = visitor.write(tx, &mut c, Said { attachments, ..said }).await?;
-        Ok(Json(message_json(tx, id, &sent)))
+        Ok(Json(message_json(tx, &visitor, id, &sent)))
     });
     received.kept_if(&app, sent).await
 }
@@ -78,7 +80,7 @@ pub(super) async fn update(
         if answered.conversation.row.display_id != id {
             return Err(Error::NotFound.into());
         }
-        Ok(Json(message_json(tx, id, &answered.sent)))
+        Ok(Json(message_json(tx, &visitor, id, &answered.sent)))
     })
     .await
 }

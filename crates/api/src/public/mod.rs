@@ -6,6 +6,7 @@ mod conversations;
 mod inboxes;
 mod messages;
 
+use chatwarden_core::contacts::hide_records;
 use chatwarden_core::conversations::Conversation;
 use chatwarden_core::ids::DisplayId;
 use chatwarden_core::inboxes::{API, door};
@@ -18,6 +19,7 @@ use crate::contacts::raw_contact_json;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::routes::Routes;
+use crate::widget::shown;
 
 pub(crate) fn routes() -> Routes {
     Routes::new("/public/api/v1/inboxes/{inbox_identifier}")
@@ -64,7 +66,7 @@ impl At {
 }
 
 /// A conversation as its visitor sees it.
-fn conversation_json(tx: &Tx<'_>, c: &Conversation, messages: &[Sent]) -> Value {
+fn conversation_json(tx: &Tx<'_>, visitor: &Visitor, c: &Conversation, messages: &[Sent]) -> Value {
     let unix0 = |t: Option<Timestamp>| t.map_or(0, Timestamp::unix);
     json!({
         "id": c.row.display_id,
@@ -73,13 +75,18 @@ fn conversation_json(tx: &Tx<'_>, c: &Conversation, messages: &[Sent]) -> Value 
         "contact_last_seen_at": unix0(c.row.contact_last_seen_at),
         "status": c.row.status,
         "agent_last_seen_at": unix0(c.row.agent_last_seen_at),
-        "messages": messages.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect::<Vec<_>>(),
-        "contact": raw_contact_json(&c.contact),
+        "messages": messages.iter().map(|sent| message_json(tx, visitor, c.row.display_id, sent)).collect::<Vec<_>>(),
+        "contact": raw_contact_json(&shown(visitor, &c.contact)),
     })
 }
 
 /// A message as its visitor sees it; who is present is nobody's business here.
-pub(crate) fn message_json(tx: &Tx<'_>, conversation: DisplayId, sent: &Sent) -> Value {
+pub(crate) fn message_json(
+    tx: &Tx<'_>,
+    visitor: &Visitor,
+    conversation: DisplayId,
+    sent: &Sent,
+) -> Value {
     let m = &sent.message;
     let mut out = json!({
         "id": m.id,
@@ -93,7 +100,11 @@ pub(crate) fn message_json(tx: &Tx<'_>, conversation: DisplayId, sent: &Sent) ->
     if let (Some(sender), Some(object)) =
         (SenderPush::without_presence(tx, sent), out.as_object_mut())
     {
-        object.insert("sender".to_owned(), json!(sender));
+        let mut sender = json!(sender);
+        if !visitor.contact_inbox.owns_contact() {
+            hide_records(&mut sender);
+        }
+        object.insert("sender".to_owned(), sender);
     }
     if let (Some(files), Some(object)) = (sent.attachment_pushes(tx), out.as_object_mut()) {
         object.insert("attachments".to_owned(), Value::Array(files));

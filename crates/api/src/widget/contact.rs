@@ -27,7 +27,7 @@ fn contact_json(contact: &Contact) -> Value {
 }
 
 /// A contact as far as it is the visitor's own: of another that absorbed them no more than who it is.
-pub(super) fn shown<'a>(visitor: &Visitor, contact: &'a Contact) -> Cow<'a, Contact> {
+pub(crate) fn shown<'a>(visitor: &Visitor, contact: &'a Contact) -> Cow<'a, Contact> {
     if visitor.owns(contact) {
         return Cow::Borrowed(contact);
     }
@@ -56,8 +56,9 @@ fn with(mut object: Value, key: &str, value: Value) -> Value {
 /// The visitor.
 pub(super) async fn show(guest: Guest, State(app): State<App>) -> Answer<Json<Value>> {
     app.read(async move |tx| {
-        let contact = guest.visitor(tx).await?.contact;
-        Ok(Json(with(contact_json(&contact), "identifier", json!(contact.identifier))))
+        let visitor = guest.visitor(tx).await?;
+        let identifier = json!(shown(&visitor, &visitor.contact).identifier);
+        Ok(Json(with(contact_json(&visitor.contact), "identifier", identifier)))
     })
     .await
 }

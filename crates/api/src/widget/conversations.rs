@@ -110,7 +110,7 @@ pub(super) async fn create(
         conversations::announce_created(tx, scope, &c, &by, opened).await?;
         let mut out = conversation_json(&c);
         if let Some(object) = out.as_object_mut() {
-            let messages = json!([message_json(tx, c.row.display_id, &sent)]);
+            let messages = json!([message_json(tx, &visitor, c.row.display_id, &sent)]);
             object.insert("messages".to_owned(), messages);
             object.insert("custom_attributes".to_owned(), c.row.custom_attributes.0.clone());
             object.insert("contact".to_owned(), raw_contact_json(&shown(&visitor, &known)));

@@ -33,7 +33,7 @@ pub(super) async fn index(
         };
         let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
         let payload: Vec<Value> =
-            found.iter().map(|sent| message_json(tx, c.row.display_id, sent)).collect();
+            found.iter().map(|sent| message_json(tx, &visitor, c.row.display_id, sent)).collect();
         let seen = c.row.contact_last_seen_at.map_or(0, Timestamp::unix);
         Ok(Json(json!({"payload": payload, "meta": {"contact_last_seen_at": seen}})))
     })
@@ -83,7 +83,7 @@ pub(super) async fn create(
         let attachments = carried.attachments(tx, &visitor.door.scope).await?;
         let said = Said { attachments, ..said(&message) };
         let sent = visitor.write(tx, &mut c, said).await?;
-        let mut out = message_json(tx, c.row.display_id, &sent);
+        let mut out = message_json(tx, &visitor, c.row.display_id, &sent);
         if let Some(object) = out.as_object_mut() {
             object.remove("content_type");
             object.insert("inbox_id".to_owned(), json!(c.row.inbox_id));

@@ -25,6 +25,7 @@ use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
 
+pub(crate) use contact::shown;
 pub(crate) use conversations::typing_status;
 
 pub(crate) fn routes() -> Routes {

@@ -254,6 +254,9 @@ pub async fn contact_inbox(
     if let Some(found) = sql::contact_inbox_by_source(tx, scope, inbox, &source_id).await? {
         return if found.contact_id == contact {
             Ok(found)
+        } else if sql::get(tx, scope, contact).await?.is_none() {
+            // It may have gone into the one whose the source id is now.
+            Err(Error::NotFound)
         } else {
             Err(Error::invalid("source_id", "has already been taken"))
         };

@@ -15,7 +15,7 @@ pub use create::{
 };
 pub(crate) use merge::lock_whole;
 pub use merge::merge;
-pub use push::ContactPush;
+pub use push::{ContactPush, hide_records};
 pub use removal::{delete, is_online};
 pub(crate) use save::{deep_merge, without};
 pub use save::{forget_attributes, save};
@@ -63,9 +63,19 @@ chatwarden_db::row! {
         pub inbox_id: InboxId,
         pub source_id: String,
         pub hmac_verified: bool,
+        /// Whoever writes from here became the contact by what they typed, not by a proof.
+        pub absorbed: bool,
         pub pubsub_token: String,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
+    }
+}
+
+impl ContactInbox {
+    /// Whether the contact's record is that of who writes from here. A contact that absorbed them is shown to them by
+    /// its id and name.
+    pub fn owns_contact(&self) -> bool {
+        self.hmac_verified || !self.absorbed
     }
 }
 

@@ -52,6 +52,30 @@ impl<'a> ContactPush<'a> {
     }
 }
 
+/// Leaves of the push forms of contacts in a document who they are: their ids and names.
+pub fn hide_records(document: &mut Value) {
+    match document {
+        Value::Object(object) => {
+            let is_contact = object.get("type").is_some_and(|kind| kind == "contact");
+            for (key, value) in object {
+                if !is_contact {
+                    hide_records(value);
+                } else if !["id", "name", "type"].contains(&key.as_str()) {
+                    *value = match value {
+                        Value::Object(_) => Value::Object(serde_json::Map::new()),
+                        Value::Bool(_) => Value::Bool(false),
+                        // Pictures are texts, also where there is none.
+                        _ if key == "thumbnail" => Value::String(String::new()),
+                        _ => Value::Null,
+                    };
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(hide_records),
+        _ => {}
+    }
+}
+
 /// The raw record of a contact inbox, as conversation pushes carry it (`resources.md §5`).
 #[derive(Debug, Clone, Serialize)]
 pub struct ContactInboxPush<'a> {

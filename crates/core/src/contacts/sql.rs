@@ -26,7 +26,8 @@ macro_rules! contact_columns {
 /// The columns of [`ContactInbox`], for `contact_inboxes ci`.
 macro_rules! contact_inbox_columns {
     () => {
-        "ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, ci.created_at, ci.updated_at"
+        "ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.absorbed, ci.pubsub_token, \
+         ci.created_at, ci.updated_at"
     };
 }
 
@@ -85,6 +86,10 @@ statements! {
     VERIFY: () = "contacts.verify",
         "update contact_inboxes set hmac_verified = true, updated_at = $3
          where account_id = $1 and id = $2 and not hmac_verified";
+    /// $1 account, $2 contact, $3 now, $4 one of its contact inboxes, or null for all
+    ABSORB: () = "contacts.absorb",
+        "update contact_inboxes set absorbed = true, updated_at = $3
+         where account_id = $1 and contact_id = $2 and (id = $4 or $4 is null)";
     /// $1 account, $2 inbox, $3 source id
     CONTACT_INBOX_BY_SOURCE: ContactInbox = "contacts.contact_inbox_by_source", (concat!("select ", contact_inbox_columns!(),
         " from contact_inboxes ci where ci.account_id = $1 and ci.inbox_id = $2 and ci.source_id = $3"));
@@ -139,6 +144,17 @@ pub async fn verify(
 ) -> Result<u64, DbError> {
     let now = tx.now();
     tx.run(&VERIFY, args![scope.account_id(), contact_inbox, now]).await
+}
+
+/// Notes that whoever writes from a contact's inboxes, or from that one, is a contact by what they typed alone.
+pub async fn absorb(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: ContactId,
+    place: Option<ContactInboxId>,
+) -> Result<u64, DbError> {
+    let now = tx.now();
+    tx.run(&ABSORB, args![scope.account_id(), contact, now, place]).await
 }
 
 /// The socket tokens of a contact's proved identities.

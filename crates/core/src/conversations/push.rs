@@ -108,7 +108,7 @@ pub async fn audience(
         return Ok(agents);
     }
     if !c.contact_inbox.hmac_verified {
-        return Ok(agents.and([c.contact_inbox.pubsub_token.clone()]));
+        return Ok(agents.and_visitor(&c.contact_inbox));
     }
     // A proved identity sees its conversations on every device.
     Ok(agents.and(crate::contacts::sql::verified_tokens(tx, scope, c.row.contact_id).await?))

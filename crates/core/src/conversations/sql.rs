@@ -19,7 +19,7 @@ macro_rules! conversation_columns {
              c.unread_count, c.burst_began_at, c.burst_count, c.last_message_id, c.last_non_activity_message_id, c.last_public_message_id, \
              c.created_at, c.updated_at, ",
             $crate::contact_columns!(),
-            ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.pubsub_token, \
+            ", ci.id, ci.contact_id, ci.inbox_id, ci.source_id, ci.hmac_verified, ci.absorbed, ci.pubsub_token, \
              ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ib.enable_auto_assignment, \
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, \
              ib.reply_window, \

@@ -9,6 +9,7 @@ use chatwarden_jobs::outbox;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::contacts::{self, ContactInbox};
 use crate::ids::{AccountId, InboxId};
 use crate::scope::Scope;
 use crate::users::UserPush;
@@ -44,6 +45,8 @@ impl Performer {
 #[derive(Debug, Clone, Default)]
 pub struct Audience {
     streams: Vec<String>,
+    /// Tokens of those who are shown contacts by their ids and names alone.
+    strangers: Vec<String>,
     except: Option<String>,
 }
 
@@ -65,23 +68,31 @@ pub fn inbox_stream(inbox: InboxId) -> String {
 impl Audience {
     /// Every member of the account.
     pub fn account(scope: &Scope) -> Self {
-        Self { streams: vec![account_stream(scope.account_id())], except: None }
+        Self::default().and([account_stream(scope.account_id())])
     }
 
     /// The members of an inbox, and the administrators (`realtime.md §5.1`, IA).
     pub fn inbox(scope: &Scope, inbox: InboxId) -> Self {
-        Self { streams: vec![inbox_stream(inbox), admins_stream(scope.account_id())], except: None }
+        Self::default().and([inbox_stream(inbox), admins_stream(scope.account_id())])
     }
 
     /// Whoever holds one of the tokens.
     pub fn tokens(tokens: impl IntoIterator<Item = String>) -> Self {
-        Self { streams: tokens.into_iter().collect(), except: None }
+        Self::default().and(tokens)
     }
 
     /// These and whoever holds one of the tokens.
     #[must_use]
     pub fn and(mut self, tokens: impl IntoIterator<Item = String>) -> Self {
         self.streams.extend(tokens);
+        self
+    }
+
+    /// These and whoever writes from a contact inbox.
+    #[must_use]
+    pub fn and_visitor(mut self, of: &ContactInbox) -> Self {
+        let ears = if of.owns_contact() { &mut self.streams } else { &mut self.strangers };
+        ears.push(of.pubsub_token.clone());
         self
     }
 
@@ -178,17 +189,37 @@ pub fn emit<T: Serialize>(tx: &mut WriteTx<'_>, scope: &Scope, event: &Event<'_>
     };
     // Payloads are structs with string keys: serialising them can't fail.
     let message = serde_json::to_string(&message).unwrap_or_default();
-    outbox::push(
-        tx,
-        outbox::Entry {
-            account_id: scope.account_id().0,
-            event: event.name.to_owned(),
-            streams: event.audience.streams.clone(),
-            except: event.audience.except.clone(),
-            message,
-            context: event.context.clone(),
-        },
-    );
+    let entry = outbox::Entry {
+        account_id: scope.account_id().0,
+        event: event.name.to_owned(),
+        streams: event.audience.streams.clone(),
+        except: event.audience.except.clone(),
+        message,
+        context: event.context.clone(),
+    };
+    if !event.audience.strangers.is_empty() {
+        // What it causes, the other one does.
+        outbox::push(
+            tx,
+            outbox::Entry {
+                event: TOLD_TO_STRANGERS.to_owned(),
+                streams: event.audience.strangers.clone(),
+                message: to_strangers(&entry.message),
+                context: Value::Null,
+                ..entry.clone()
+            },
+        );
+    }
+    outbox::push(tx, entry);
+}
+
+/// The entry of an event that is told to those who must not see its contacts' records.
+const TOLD_TO_STRANGERS: &str = "visitor.told";
+
+fn to_strangers(message: &str) -> String {
+    let mut message: Value = serde_json::from_str(message).unwrap_or_default();
+    contacts::hide_records(&mut message);
+    message.to_string()
 }
 
 /// The entry that has subscriptions checked again: those that hold its stream, a token. In the outbox as the

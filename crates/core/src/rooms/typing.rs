@@ -56,12 +56,11 @@ pub async fn tell(
         None => None,
     };
     let agents = Audience::inbox(scope, c.row.inbox_id);
-    let visitor = c.contact_inbox.pubsub_token.clone();
     let (audience, user) = match typist {
         Typist::Contact => (agents, Who::Contact(ContactPush::of(tx, &c.contact))),
-        Typist::Bot(push) => (agents.and([visitor]), Who::Bot(push)),
+        Typist::Bot(push) => (agents.and_visitor(&c.contact_inbox), Who::Bot(push)),
         Typist::User(member) => (
-            agents.and([visitor]).except(member.pubsub_token.clone()),
+            agents.and_visitor(&c.contact_inbox).except(member.pubsub_token.clone()),
             Who::User(UserPush::of(tx, member)),
         ),
     };

@@ -171,6 +171,8 @@ async fn absorbed(
         return Ok(false);
     }
     lock_known(tx, visitor, given).await?;
+    contacts::sql::absorb(tx, &visitor.door.scope, visitor.contact.id, None).await?;
+    visitor.contact_inbox.absorbed = true;
     let by = visitor.performer();
     visitor.contact =
         contacts::merge(tx, &visitor.door.scope, found, visitor.contact.id, &by).await?;

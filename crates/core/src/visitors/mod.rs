@@ -77,10 +77,10 @@ impl Visitor {
         Ok(Self { door, contact_inbox, contact })
     }
 
-    /// Whether a contact's record is the visitor's own: made together with where they write from, or proved to be
-    /// theirs. One that absorbed them by an address they typed is not, then and ever after.
+    /// Whether a contact's record is the visitor's own: the one they were before they turned out to be known, and the
+    /// one they are, unless it absorbed them by what they typed.
     pub fn owns(&self, contact: &Contact) -> bool {
-        self.contact_inbox.hmac_verified || contact.created_at == self.contact_inbox.created_at
+        contact.id != self.contact_inbox.contact_id || self.contact_inbox.owns_contact()
     }
 
     /// The visitor as the one who acts.
