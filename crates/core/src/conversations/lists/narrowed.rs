@@ -150,10 +150,10 @@ impl<'a> Narrowed<'a> {
     /// The text of a page's ids; none where the page is empty anyway.
     pub(super) fn page(&self, size: i64, offset: i64) -> Result<Option<Composed>> {
         let sort = self.filter.sort;
-        let inboxes = self.inboxes();
+        let (inboxes, drawn) = (self.inboxes(), self.drawn());
         // Each inbox along its own index, or all of them along the order's.
         let places: Vec<Option<i64>> = match &inboxes {
-            Some(few) if few.len() <= INBOXES && sort.by_activity() && !self.drawn() => {
+            Some(few) if few.len() <= INBOXES && sort.by_activity() && !drawn => {
                 few.iter().copied().map(Some).collect()
             }
             Some(none) if none.is_empty() => Vec::new(),
@@ -167,7 +167,7 @@ impl<'a> Narrowed<'a> {
         let mut first = true;
         let statuses = &self.filter.statuses;
         let stretches =
-            if self.drawn() { vec![statuses.as_slice()] } else { statuses.chunks(1).collect() };
+            if drawn { vec![statuses.as_slice()] } else { statuses.chunks(1).collect() };
         for statuses in stretches {
             for place in &places {
                 for part in sort.parts() {
@@ -196,7 +196,7 @@ impl<'a> Narrowed<'a> {
                         }
                         Assigned::Unassigned => {
                             query.push(" and c.assignee_id is null");
-                            sort.by_activity() && inboxes.is_none()
+                            sort.by_activity() && inboxes.is_none() && !drawn
                         }
                         Assigned::Assigned => {
                             query.push(" and c.assignee_id is not null");
@@ -210,7 +210,8 @@ impl<'a> Narrowed<'a> {
                             _ => "c.assignee_id desc, ",
                         });
                     }
-                    query.push(part.order);
+                    // By the keys, which no index has: PostgreSQL would walk the order's index in the hope of them.
+                    query.push(if drawn { "k0, k1, k2" } else { part.order });
                     query.push(" limit ").value(size.saturating_add(offset)).push(") as part");
                 }
             }
