@@ -447,11 +447,11 @@ mod tests {
         }
     }
 
-    /// `UPDATE_REFERENCE=1` writes the file instead.
+    /// `cargo xtask generate` has it written instead.
     #[test]
     fn the_reference_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
-        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        if std::env::var_os("CHATWARDEN_GENERATE").is_some() {
             std::fs::write(path, reference()).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
