@@ -27,9 +27,8 @@ impl Protocol {
         }
     }
 
-    /// The protocol to speak: the extended one when it is offered, the plain one where that is or nothing at all,
-    /// as by clients that know of no protocols; else none (clients then close the socket for good,
-    /// `realtime.md` §1).
+    /// The protocol to speak: the extended one if the client offers it, the plain one if it offers that or none at
+    /// all; otherwise none (clients then close the socket for good, `realtime.md` §1).
     pub fn negotiate<'a>(offered: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut offered = offered.into_iter().peekable();
         let mut plain = offered.peek().is_none().then_some(Self::V1Json);

@@ -63,10 +63,10 @@ pub struct Node {
     pub tasks: TaskTracker,
     /// Ends the background tasks.
     pub stop: CancellationToken,
-    /// What sockets and other nodes hear by: it outlasts the requests, whose commits are still to be told.
-    links: TaskTracker,
-    /// Ends `links`.
-    silence: CancellationToken,
+    /// The tasks by which sockets and other nodes hear of commits: they outlast the requests.
+    telling: TaskTracker,
+    /// Ends `telling`.
+    told: CancellationToken,
 }
 
 /// Hands what a commit made known to the sockets, here and on the other nodes.
@@ -146,8 +146,8 @@ impl Node {
         let stop = CancellationToken::new();
         let ambient = parts.db.ambient().clone();
         let clock: chatwarden_cable::Clock = Arc::new(move || ambient.now().micros());
-        let (links, silence) = (TaskTracker::new(), CancellationToken::new());
-        let hub = Hub::start(HubConfig::new(parts.epoch, clock), parts.bus, &links, &silence);
+        let (telling, told) = (TaskTracker::new(), CancellationToken::new());
+        let hub = Hub::start(HubConfig::new(parts.epoch, clock), parts.bus, &telling, &told);
         let store = Store::new(parts.db.clone(), Arc::new(ToHub(hub.clone())));
         let relay = Relay::new(parts.db.clone(), chatwarden_core::jobs::routing());
         let again = ToHub(hub.clone());
@@ -163,7 +163,7 @@ impl Node {
         );
         let channels = Arc::new(channels(store.clone(), parts.board.clone()));
         let app = App::new(store, parts.desk, hub.clone(), channels, parts.around, parts.outside);
-        Self { app, hub, worker, board: parts.board, tasks, stop, links, silence }
+        Self { app, hub, worker, board: parts.board, tasks, stop, telling, told }
     }
 
     /// Starts the workers: jobs are done as they come. Tests do them when they say so.
@@ -182,16 +182,16 @@ impl Node {
     /// Listens to the other nodes: by the bus's signals, and by the database for what the bus missed.
     pub fn listen(&self, signals: mpsc::Receiver<Signal>) {
         let until =
-            |future: BoxFuture<'static, ()>| self.silence.clone().run_until_cancelled_owned(future);
-        self.links.spawn(until(self.hub.clone().listen(signals).boxed()));
-        self.links.spawn(until(follow(self.app.db().clone(), self.hub.clone()).boxed()));
+            |future: BoxFuture<'static, ()>| self.told.clone().run_until_cancelled_owned(future);
+        self.telling.spawn(until(self.hub.clone().listen(signals).boxed()));
+        self.telling.spawn(until(follow(self.app.db().clone(), self.hub.clone()).boxed()));
     }
 
     /// Ends what sockets and other nodes hear by; to be called when nothing is committed any more.
-    pub async fn fall_silent(&self) {
-        self.silence.cancel();
-        self.links.close();
-        self.links.wait().await;
+    pub async fn stop_telling(&self) {
+        self.told.cancel();
+        self.telling.close();
+        self.telling.wait().await;
     }
 
     /// Ends what runs in the background: running jobs may finish, what does not is given back.

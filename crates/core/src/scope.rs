@@ -1,10 +1,11 @@
 //! Who a tenant's rows are read and written for.
 //!
 //! A `Scope` is a value with private fields. Outside this crate these are the ways to one: a membership that was
-//! checked ([`crate::accounts::enter`]; [`crate::accounts::visit`] also while the account is suspended), a bot that was let in ([`crate::agent_bots::enter`]), an
-//! account that a platform app made or was given ([`crate::platform::account`]), a job's account
-//! ([`Scope::of_job`]), a channel's inbox (a [`crate::inboxes::Door`]), and the command line
-//! ([`Scope::of_command_line`]). Every statement on tenant data binds [`Scope::account_id`].
+//! checked ([`crate::accounts::enter`]; [`crate::accounts::visit`] also while the account is suspended), a bot that
+//! was let in ([`crate::agent_bots::enter`]), an account that a platform app made or was given
+//! ([`crate::platform::account`]), a job's account ([`Scope::of_job`]), a channel's inbox (a
+//! [`crate::inboxes::Door`]), and the command line ([`Scope::of_command_line`]). Every statement on tenant data
+//! binds [`Scope::account_id`].
 
 use std::ops::Deref;
 use std::sync::Arc;

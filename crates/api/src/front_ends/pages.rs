@@ -131,7 +131,7 @@ async fn show_widget(
     parts: Parts,
     nonce: CspNonce,
 ) -> Answer<Response> {
-    // The query alone: what a body says is known to no limit.
+    // The query alone: by it the class `widget-page` counts.
     let params = Params::of_query(parts.uri.query().unwrap_or_default())?;
     let website = params.text("website_token").unwrap_or_default();
     let known = params.present("cw_conversation");

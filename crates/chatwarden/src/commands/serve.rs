@@ -45,6 +45,10 @@ const DISK_THRESHOLD: u64 = 512 << 20;
 /// How long connections to sockets are spread over while draining (operations.md §3.5).
 const SOCKET_SPREAD: Duration = Duration::from_secs(5);
 
+/// How long what runs beside the requests may take to end, of the time for flushing: the database is closed and the
+/// log written in any case.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -173,18 +177,21 @@ where
         .flush({
             let node = node.clone();
             move || async move {
-                node.fall_silent().await;
-                stop.cancel();
-                tasks.close();
-                tasks.wait().await;
+                let ended = async {
+                    node.stop_telling().await;
+                    stop.cancel();
+                    tasks.close();
+                    tasks.wait().await;
+                };
+                if tokio::time::timeout(ENDING, ended).await.is_err() {
+                    tracing::warn!("some of what runs in the background did not end in time");
+                }
                 closing.close().await;
                 log.flush(Duration::from_secs(1));
             }
         });
     let signals = Signals::catch(&lifecycle)?;
     let link = node.app.write(async |tx| chatwarden_core::setup::make_link(tx).await).await?;
-    // Nothing can keep the server from starting any more: only now may it take jobs, which it would leave
-    // leased to nobody.
     // Until the process ends: the second signal is to be heard however far the drain is.
     #[expect(clippy::disallowed_methods, reason = "it ends with the runtime")]
     tokio::spawn(signals.pass_on());
@@ -199,11 +206,15 @@ where
         let sorting = census::sort(db, tenants);
         node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(sorting));
     }
+    if let Err(error) = say_hello(config, bound, link.as_deref()) {
+        tracing::warn!(%error, "nobody reads the greeting");
+    }
+    // Nothing can keep the server from starting any more: only now may it take jobs, which it would leave
+    // leased to nobody.
     node.work();
     if let Some(news) = news {
         node.listen(news);
     }
-    say_hello(config, bound, link.as_deref())?;
     node.tasks.spawn(node.stop.clone().run_until_cancelled_owned(once_up(bound)));
     match serve::serve(listeners, Limits::default(), lifecycle).await {
         Ok(_) => Ok(()),

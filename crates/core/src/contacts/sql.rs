@@ -15,7 +15,7 @@ macro_rules! contact_columns {
          ct.location, ct.country_code, ct.contact_type, ct.blocked, ct.additional_attributes, \
          ct.custom_attributes, ct.labels, ct.avatar, ct.last_activity_at, ct.created_at, ct.updated_at"
     };
-    // SQLite gives nothing back by another name of the table.
+    // In SQLite `returning` takes no alias of the table.
     (returned) => {
         "id, account_id, name, middle_name, last_name, email, phone_number, identifier, location, country_code, \
          contact_type, blocked, additional_attributes, custom_attributes, labels, avatar, last_activity_at, \
