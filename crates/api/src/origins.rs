@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chatwarden_core::Error;
 use chatwarden_core::inboxes::{WEB_WIDGET, door};
-use chatwarden_guard::cors::{OriginLookup, OriginPattern, OriginScope};
+use chatwarden_guard::cors::{OriginLookup, OriginPattern};
 use chatwarden_guard::headers::parse_ancestor;
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use moka::future::Cache;
 use serde_json::Value;
 
@@ -69,15 +69,23 @@ async fn listed(app: App, token: String) -> Option<Arc<[OriginPattern]>> {
     }
 }
 
+fn names(list: &[OriginPattern], origin: &str) -> bool {
+    list.iter().any(|listed| listed.matches(origin))
+}
+
 impl OriginLookup for ListedOrigins {
-    fn allows(&self, scope: OriginScope, origin: String) -> BoxFuture<'static, bool> {
-        // An account has no list of its own.
-        let OriginScope::Inbox(token) = scope else { return ready(false).boxed() };
+    fn known(&self, website: &str, origin: &str) -> Option<bool> {
+        // What is there is given at once.
+        let list = self.known.get(website).now_or_never()??;
+        Some(names(&list, origin))
+    }
+
+    fn allows(&self, website: String, origin: String) -> BoxFuture<'static, bool> {
         let this = self.clone();
         async move {
-            let asked = listed(this.app, token.clone());
-            let list = this.known.optionally_get_with(token, asked).await;
-            list.is_some_and(|list| list.iter().any(|listed| listed.matches(&origin)))
+            let asked = listed(this.app, website.clone());
+            let list = this.known.optionally_get_with(website, asked).await;
+            list.is_some_and(|list| names(&list, &origin))
         }
         .boxed()
     }
@@ -100,7 +108,7 @@ mod tests {
             ("https://b", false),
             ("null", false),
         ] {
-            assert_eq!(list.iter().any(|it| it.matches(origin)), listed, "{origin}");
+            assert_eq!(names(&list, origin), listed, "{origin}");
         }
     }
 }

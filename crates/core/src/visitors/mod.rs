@@ -152,8 +152,7 @@ impl Visitor {
         if now == self.contact.id {
             return Ok(());
         }
-        self.contact = contacts::sql::get(tx, scope, now).await?.ok_or(Error::NotFound)?;
-        self.contact_inbox.contact_id = now;
+        *self = Self::find(tx, self.door.clone(), &self.contact_inbox.source_id).await?;
         Ok(())
     }
 

@@ -71,20 +71,14 @@ impl std::fmt::Debug for CorsConfig {
     }
 }
 
-/// Whose list of origins to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginScope {
-    /// An account, by the id in the path.
-    Account(i64),
-    /// An inbox, by the `website_token` of the query; never a text that can be no token.
-    Inbox(String),
-}
-
-/// The origins tenants have listed; asked only for an origin that isn't ours or listed for all.
-/// The answer should come from a cache. An error is a `false`.
+/// The origins tenants have listed; asked only for an origin that isn't ours or listed for all. `website` is the
+/// `website_token` of the query, and never a text that can be no token.
 pub trait OriginLookup: Send + Sync + 'static {
-    /// May pages of `origin` call the API of `scope`?
-    fn allows(&self, scope: OriginScope, origin: String) -> BoxFuture<'static, bool>;
+    /// May pages of `origin` call the widget's API? None where that must be looked up.
+    fn known(&self, website: &str, origin: &str) -> Option<bool>;
+
+    /// The same, looked up. An error is a `false`.
+    fn allows(&self, website: String, origin: String) -> BoxFuture<'static, bool>;
 }
 
 /// Which methods the routes have.
@@ -194,23 +188,15 @@ impl Filter for Cors {
             }
             let grant = match decided {
                 Decided::Now(grant) => grant,
-                Decided::Later(lookup, origin) => {
-                    if lookup.await {
-                        Grant::Origin { origin, credentials: false }
-                    } else {
-                        Grant::None
-                    }
-                }
+                Decided::Later(lookup, origin) => Grant::listed(origin, lookup.await),
             };
-            match preflight.map(|preflight| preflight.answer(grant.clone(), class)) {
-                Some(Some(response)) => Err(response),
-                _ => {
-                    if matches!(grant, Grant::None) {
-                        denied(class);
-                    }
-                    Ok(grant)
-                }
+            if let Some(response) = preflight.and_then(|it| it.answer(&grant, class)) {
+                return Err(response);
             }
+            if matches!(grant, Grant::None) {
+                denied(class);
+            }
+            Ok(grant)
         }))
     }
 
@@ -223,6 +209,11 @@ impl Filter for Cors {
 }
 
 impl Grant {
+    /// Of an origin that a tenant has listed, or has not.
+    fn listed(origin: HeaderValue, is_listed: bool) -> Self {
+        if is_listed { Self::Origin { origin, credentials: false } } else { Self::None }
+    }
+
     /// Writes the headers; whether an origin was granted anything.
     fn write(&self, headers: &mut HeaderMap) -> bool {
         if !matches!(self, Self::Silent) {
@@ -311,26 +302,18 @@ impl CorsConfig {
         }
         // `null` is every sandboxed frame and local file there is.
         let lookup = self.lookup.as_ref().filter(|_| origin != "null" && !origin.is_empty());
-        match (lookup, scope(class, request)) {
-            (Some(lookup), Some(scope)) => {
-                Decided::Later(lookup.allows(scope, origin.to_owned()), value.clone())
-            }
-            _ => Decided::Now(Grant::None),
+        let website = path::query_value(request.uri().query(), "website_token")
+            .filter(|token| class == Class::Widget && may_be_token(token));
+        let (Some(lookup), Some(website)) = (lookup, website) else {
+            return Decided::Now(Grant::None);
+        };
+        match lookup.known(&website, origin) {
+            Some(is_listed) => Decided::Now(Grant::listed(value.clone(), is_listed)),
+            None => Decided::Later(
+                lookup.allows(website.into_owned(), origin.to_owned()),
+                value.clone(),
+            ),
         }
-    }
-}
-
-fn scope(class: Class, request: &Request) -> Option<OriginScope> {
-    match class {
-        Class::Widget => path::query_value(request.uri().query(), "website_token")
-            .filter(|token| may_be_token(token))
-            .map(|token| OriginScope::Inbox(token.into_owned())),
-        Class::App => {
-            let mut segments = path::segments(request.uri().path());
-            segments.find(|segment| *segment == "accounts")?;
-            segments.next()?.parse().ok().map(OriginScope::Account)
-        }
-        _ => None,
     }
 }
 
@@ -364,7 +347,7 @@ impl Preflight {
     }
 
     /// None where the path has no cross-origin side: then it is a request as any other.
-    fn answer(self, grant: Grant, class: Class) -> Option<Box<Response>> {
+    fn answer(self, grant: &Grant, class: Class) -> Option<Box<Response>> {
         let allowed = self.allowed.to_str().unwrap_or_default();
         let method_known = self
             .method
@@ -373,7 +356,7 @@ impl Preflight {
         let headers_sound = self.headers.as_ref().is_none_or(are_tokens);
         match grant {
             Grant::Silent => None,
-            grant @ (Grant::Any | Grant::Origin { .. }) if method_known && headers_sound => {
+            Grant::Any | Grant::Origin { .. } if method_known && headers_sound => {
                 let mut response = Box::new(Response::default());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 let headers = response.headers_mut();
