@@ -221,7 +221,7 @@ async fn count(
         bytes: content_length(parts),
         ..Subject::default()
     };
-    decide(parts, app, &subject).await
+    decide(parts, app, &subject).await.map(drop)
 }
 
 /// How much is being sent, as far as it is said beforehand.
@@ -229,36 +229,37 @@ fn content_length(parts: &Parts) -> Option<u64> {
     parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Checks the limits of a subject that is known only here.
+/// Checks the limits of a subject that is known only here; what was taken.
 pub(crate) async fn decide(
     parts: &Parts,
     app: &App,
     subject: &Subject<'_>,
-) -> Result<(), ApiError> {
+) -> Result<Decision, ApiError> {
     let (path, query) = (parts.uri.path(), parts.uri.query());
-    let decision = app.limiter().check_request(&parts.method, path, query, subject).await;
-    heed(parts, &decision)
+    heed(parts, app.limiter().check_request(&parts.method, path, query, subject).await)
 }
 
-/// Checks one limit by its name, of a subject that is known only here.
+/// Checks one limit by its name, of a subject that is known only here; what was taken.
 pub(crate) async fn decide_class(
     parts: &Parts,
     app: &App,
     class: &str,
     subject: &Subject<'_>,
-) -> Result<(), ApiError> {
-    heed(parts, &app.limiter().check(class, subject).await)
+) -> Result<Decision, ApiError> {
+    heed(parts, app.limiter().check(class, subject).await)
 }
 
 /// Notes what was decided of a request, and refuses it where it is over a limit.
-fn heed(parts: &Parts, decision: &Decision) -> Result<(), ApiError> {
-    context(parts).rate_class(decision.class());
+fn heed(parts: &Parts, decision: Decision) -> Result<Decision, ApiError> {
+    if let Some(class) = decision.class() {
+        context(parts).rate_class(class);
+    }
     if let Some(decisions) = parts.extensions.get::<Decisions>() {
-        decisions.note(decision);
+        decisions.note(&decision);
     }
     match decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
         Some(refusal) => Err(ApiError::throttled(refusal)),
-        None => Ok(()),
+        None => Ok(decision),
     }
 }
 

@@ -13,13 +13,13 @@ use chatwarden_core::users::{self, Profile, User, address};
 use chatwarden_core::{platform, second_factor as factor};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use chatwarden_guard::rate_limit::Decision;
-use chatwarden_guard::{ClientIp, RequestId, Subject};
+use chatwarden_guard::{ClientIp, Subject};
 use http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::actors::Anyone;
+use crate::actors::{Anyone, decide, decide_class};
 use crate::app::App;
 use crate::credentials::{self, ShownSession};
 use crate::error::{Answer, ApiError, done};
@@ -46,29 +46,21 @@ const WRONG: &str = "Invalid login credentials. Please try again.";
 /// go by.
 #[derive(Debug)]
 pub(crate) struct Client {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    parts: Parts,
     address: ClientIp,
-    request: Option<RequestId>,
 }
 
 impl FromRequestParts<App> for Client {
     type Rejection = std::convert::Infallible;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            headers: parts.headers.clone(),
-            address: ClientIp::from_request_parts(parts, app).await?,
-            request: parts.extensions.get().cloned(),
-        })
+        let address = ClientIp::from_request_parts(parts, app).await?;
+        Ok(Self { parts: parts.clone(), address })
     }
 }
 
 impl Client {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// What the client is called in the list of sessions.
@@ -91,36 +83,27 @@ impl Client {
         self.header(USER_AGENT.as_str()).is_some_and(|agent| agent.contains("Mozilla"))
     }
 
-    /// Counts an attempt against the limits of the address and of the e-mail address.
+    /// Counts an attempt against the limits of the address and of the e-mail address; what was taken.
     pub(crate) async fn throttle(
         &self,
         app: &App,
         email: &str,
         mfa_token: Option<&str>,
-    ) -> Result<Decision, Box<Response>> {
+    ) -> Answer<Decision> {
         let subject = Subject {
             client: Some(&self.address),
             email: Some(email).filter(|email| !email.is_empty()),
             mfa_token,
             ..Subject::default()
         };
-        let (path, query) = (self.uri.path(), self.uri.query());
-        let decision = app.limiter().check_request(&self.method, path, query, &subject).await;
-        match decision.refusal(&self.headers, self.request.as_ref()) {
-            Some(refusal) => Err(Box::new(refusal)),
-            None => Ok(decision),
-        }
+        decide(&self.parts, app, &subject).await
     }
 
     /// Counts what `user` does against a limit that is named, whatever the request; what was taken.
     pub(crate) async fn limit(&self, app: &App, class: &str, user: UserId) -> Answer<Decision> {
         let subject =
             Subject { client: Some(&self.address), user: Some(user.0), ..Subject::default() };
-        let decision = app.limiter().check(class, &subject).await;
-        match decision.refusal(&self.headers, self.request.as_ref()) {
-            Some(refusal) => Err(ApiError::throttled(refusal)),
-            None => Ok(decision),
-        }
+        decide_class(&self.parts, app, class, &subject).await
     }
 }
 
@@ -242,14 +225,10 @@ pub(crate) async fn enter_proved(
 async fn sign_in(_: Anyone, State(app): State<App>, client: Client, params: Params) -> Answer {
     let email = address::normalised(&params.text("email").unwrap_or_default());
     let ticket = params.present("mfa_token");
-    let decision = match client.throttle(&app, &email, ticket.as_deref()).await {
-        Ok(decision) => decision,
-        Err(refusal) => {
-            attempt("password");
-            refused("password", "rate_limited");
-            return Ok(*refusal);
-        }
-    };
+    let decision = client.throttle(&app, &email, ticket.as_deref()).await.inspect_err(|_| {
+        attempt("password");
+        refused("password", "rate_limited");
+    })?;
     let room = Room {
         revoke: params.integer("revoke_session_id").map(SessionId),
         revoke_all: params.flag("revoke_all_sessions").unwrap_or(false),
@@ -436,9 +415,7 @@ async fn forgot_password(
     params: Params,
 ) -> Answer {
     let email = address::normalised(&params.text("email").unwrap_or_default());
-    if let Err(refusal) = client.throttle(&app, &email, None).await {
-        return Ok(*refusal);
-    }
+    client.throttle(&app, &email, None).await?;
     app.write(async move |tx| asked::ask(tx, email, Link::NewPassword).await).await?;
     let text = "Request for password reset is successful. A email with instructions will be sent to \
                 your email if it exists.";
@@ -526,9 +503,7 @@ async fn resend_confirmation(
     params: Params,
 ) -> Answer {
     let email = address::normalised(&params.text("email").unwrap_or_default());
-    if let Err(refusal) = client.throttle(&app, &email, None).await {
-        return Ok(*refusal);
-    }
+    client.throttle(&app, &email, None).await?;
     app.write(async move |tx| asked::ask(tx, email, Link::Confirmation).await).await?;
     Ok(done())
 }

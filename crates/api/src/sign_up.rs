@@ -99,9 +99,7 @@ async fn open(
     at_once: bool,
 ) -> Answer {
     let email = address::normalised(&params.text("email").unwrap_or_default());
-    if let Err(refusal) = client.throttle(&app, &email, None).await {
-        return Ok(*refusal);
-    }
+    client.throttle(&app, &email, None).await?;
     if !address::is_address(&email) {
         return Err(refused("You have entered an invalid email"));
     }

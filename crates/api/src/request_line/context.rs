@@ -53,8 +53,8 @@ impl RequestContext {
     }
 
     /// Notes which limit the request came closest to.
-    pub(crate) fn rate_class(&self, class: Option<&'static str>) {
-        self.0.lock().rate_class = class;
+    pub(crate) fn rate_class(&self, class: &'static str) {
+        self.0.lock().rate_class = Some(class);
     }
 
     pub(super) fn set_span(&self, span: Span) {
