@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::allocator;
 use crate::census;
 use crate::checks::{
     Clock, Database, JobLag, Mail, Migrations, Redis, Scheduler, Storage, Tenants,
@@ -90,6 +91,9 @@ where
     let levels = log.levels().clone();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Err(error) = allocator::give_back_in_background() {
+        tracing::warn!(%error, "memory is given back only when more is asked for");
     }
     if let Err(error) = open_files::raise_limit() {
         tracing::warn!(%error, "the limit of open files can't be raised");
