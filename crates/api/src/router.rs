@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::front_ends;
+use crate::methods;
 use crate::openapi;
 use crate::paths::tolerate;
 use crate::request_line::route_layer;
@@ -94,7 +95,8 @@ pub fn operators(app: App) -> Router {
 
 /// The router of a server, without the edge.
 pub fn router(app: App) -> Router {
-    let (router, _) = all().into_parts();
+    let (router, table) = all().into_parts();
+    methods::note(table);
     let operators = match app.actuator() {
         settings if settings.apart => Router::new(),
         settings => actuator::routes(&settings.base_path)

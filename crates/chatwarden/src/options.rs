@@ -135,7 +135,7 @@ pub fn edge(config: &Config) -> EdgeConfig {
             enable_api_cors: config.security.enable_api_cors,
             api_only_server: config.security.api_only,
             lookup: None,
-            routes: Some(chatwarden_api::Methods::of_all_routes()),
+            routes: Some(Arc::new(chatwarden_api::Methods)),
         },
         limits: limits(config),
         input: InputConfig {

@@ -311,7 +311,7 @@ impl App {
         let platform_token =
             db.write(async |tx| chatwarden_core::platform::create_app(tx, "tests").await).await?;
         edge.cors.lookup = Some(Arc::new(ListedOrigins::new(node.app.clone())));
-        edge.cors.routes = Some(chatwarden_api::Methods::of_all_routes());
+        edge.cors.routes = Some(Arc::new(chatwarden_api::Methods));
         Ok(Self(Arc::new(Inner {
             router: Edge::new(edge, limiter, around).wrap_with(
                 node.router(),

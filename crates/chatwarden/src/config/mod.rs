@@ -11,6 +11,7 @@ mod setting;
 mod source;
 mod value;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use http::Method;
@@ -65,21 +66,26 @@ const WITHOUT_EFFECT: &[&str] = &[
     "WEBHOOK_TIMEOUT",
 ];
 
-/// What routes there are, to see which limits are ever met.
-struct Effects(Vec<(Method, String)>);
+/// What routes there are, to see which limits are ever met: looked at where a limit is set.
+#[derive(Default)]
+struct Effects(OnceCell<Vec<(Method, String)>>);
 
 impl Effects {
-    fn of_this_server() -> Self {
-        let table = chatwarden_api::table().into_iter().map(|route| (route.method, route.path));
-        // Sockets are in no table.
-        Self(table.chain([(Method::GET, "/cable".to_owned())]).collect())
+    fn routes(&self) -> impl Iterator<Item = (&Method, &str)> {
+        let table = || {
+            let table = chatwarden_api::table().into_iter().map(|route| (route.method, route.path));
+            // Sockets are in no table.
+            table.chain([(Method::GET, "/cable".to_owned())]).collect()
+        };
+        std::iter::once_with(move || self.0.get_or_init(table))
+            .flatten()
+            .map(|(method, path)| (method, path.as_str()))
     }
 
     /// Whether anything acts on the variable `name`, one of `setting`'s.
     fn has(&self, setting: &Setting, name: &str) -> bool {
-        let routes = self.0.iter().map(|(method, path)| (method, path.as_str()));
         !WITHOUT_EFFECT.contains(&setting.name)
-            && chatwarden_guard::rate_limit::is_met(name, routes) != Some(false)
+            && chatwarden_guard::rate_limit::is_met(name, self.routes()) != Some(false)
     }
 }
 
@@ -229,7 +235,7 @@ impl Config {
             );
         }
         let given = self.provided.iter().filter(|v| v.effective && v.origin != Provenance::Default);
-        let effects = Effects::of_this_server();
+        let effects = Effects::default();
         for value in given.filter(|value| !effects.has(value.setting, &value.name)) {
             warnings.push(format!("{} has no effect in this version", value.name));
         }

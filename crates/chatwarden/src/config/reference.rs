@@ -21,7 +21,7 @@ pub fn render() -> String {
          `{DEFAULT_FILE}` in the working directory if there is one. A key no setting has stops the \
          start, and so does a wrong value; all that is wrong is told at once.\n"
     );
-    let effects = Effects::of_this_server();
+    let effects = Effects::default();
     for section in SECTIONS {
         let Some(first) = section.first() else {
             continue;

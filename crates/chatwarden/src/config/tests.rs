@@ -319,7 +319,7 @@ fn what_is_probably_not_meant_is_told() {
 
 #[test]
 fn limits_that_are_met_have_an_effect() {
-    let effects = Effects::of_this_server();
+    let effects = Effects::default();
     let setting = |name| catalogue().find(|setting| setting.name == name).expect(name);
     for (name, variable, expected) in [
         ("RATELIMIT_", "RATELIMIT_ADMIN_LOGIN_IP", false),
