@@ -86,12 +86,16 @@ async fn what_only_the_busy_may_have_holds_nobody_else_up() {
     desk.admin.patch(&path, json!({"enable_auto_assignment": false})).await.ok();
     let agents = desk.admin.get("/agents").await.ok();
     let grace = agents.as_array().unwrap().iter().find(|it| it["name"] == json!("Grace")).unwrap();
-    let team = desk.admin.post("/teams", json!({"name": "Sales"})).await.ok()["id"].clone();
+    let team =
+        desk.admin.post("/teams", json!({"name": "Sales", "allow_auto_assign": false})).await.ok()
+            ["id"]
+            .clone();
     let members = format!("/teams/{team}/team_members");
     desk.admin.post(&members, json!({"user_ids": [grace["id"]]})).await.ok();
     for _ in 0..10 {
         desk.talk(json!({"team_id": team})).await;
     }
+    desk.admin.patch(&format!("/teams/{team}"), json!({"allow_auto_assign": true})).await.ok();
     let waiting = desk.talk(json!({})).await;
     desk.admin.patch(&path, json!({"enable_auto_assignment": true})).await.ok();
     let last = desk.talk(json!({})).await;

@@ -72,7 +72,12 @@ async fn what_is_snoozed_comes_back_when_its_time_has_come() {
     let path = conversation(&admin, &[]).await;
     let until = app.now().unix() + 3600;
     let snooze = json!({"status": "snoozed", "snoozed_until": until});
-    admin.post(&format!("{path}/toggle_status"), snooze).await.ok();
+    let toggle = format!("{path}/toggle_status");
+    let snoozed = admin.post(&toggle, snooze).await.ok()["payload"].clone();
+    let again = admin.post(&toggle, json!({"status": "snoozed"})).await.ok()["payload"].clone();
+    assert_eq!(again, snoozed, "until when it was");
+    let later = json!({"status": "snoozed", "snoozed_until": "2035-05-01T10:00:00Z"});
+    admin.post(&toggle, later).await.status(422);
     let status = async || admin.get(&path).await.ok()["status"].clone();
     app.advance(Duration::from_secs(3000));
     app.settle().await;
@@ -134,6 +139,9 @@ async fn an_agent_leaves_a_conversation_unread() {
     let unread = format!("{path}/unread");
     let untouched = admin.post(&unread, json!({})).await.ok();
     assert_eq!(untouched["agent_last_seen_at"], json!(0), "nobody wrote yet");
+    admin.post(&format!("{path}/update_last_seen"), json!({})).await.ok();
+    let forgotten = admin.post(&unread, json!({})).await.ok();
+    assert_eq!(forgotten["agent_last_seen_at"], json!(0), "nobody looked");
     incoming(&admin, &path, "Hello?").await;
     app.advance(Duration::from_secs(5));
     incoming(&admin, &path, "Anybody?").await;
@@ -272,4 +280,107 @@ async fn where_a_bot_answers_a_new_conversation_waits_for_it() {
     admin.post(&format!("{first}/mute"), json!({})).await.ok();
     let made = admin.post("/conversations", open(json!({}))).await.ok();
     assert_eq!(made["status"], json!("resolved"), "a blocked contact waits for nobody");
+}
+
+/// Two inboxes, with a contact that has a place in the first: inboxes, contact, source id.
+async fn two_inboxes(admin: &Actor, agents: &[&Actor]) -> (Value, Value, Value, Value) {
+    let api = |name: &str| json!({"name": name, "channel": {"type": "api"}});
+    let desk = admin.post("/inboxes", api("Desk")).await.ok()["id"].clone();
+    let shop = admin.post("/inboxes", api("Shop")).await.ok()["id"].clone();
+    let users: Vec<i64> = agents.iter().filter_map(|agent| agent.id).collect();
+    admin.post("/inbox_members", json!({"inbox_id": desk, "user_ids": users})).await.ok();
+    let vera = json!({"name": "Vera", "inbox_id": desk});
+    let made = admin.post("/contacts", vera).await.ok()["payload"].clone();
+    let (contact, place) = (&made["contact"]["id"], &made["contact_inbox"]["source_id"]);
+    (desk, shop, contact.clone(), place.clone())
+}
+
+#[tokio::test]
+async fn a_conversation_is_opened_where_inbox_contact_and_source_say() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let (desk, shop, vera, at) = two_inboxes(&admin, &[&agent]).await;
+    // Without a source id each conversation is a place of its own.
+    for _ in 0..2 {
+        admin.post("/conversations", json!({"inbox_id": desk, "contact_id": vera})).await.ok();
+    }
+    let shown = admin.get(&format!("/contacts/{vera}")).await.ok();
+    let places = shown["payload"]["contact_inboxes"].as_array().map(Vec::len);
+    assert_eq!(places, Some(3), "{shown}");
+    // A source id alone may be of any inbox, but an agent must sit in each that is meant.
+    let of_the_shop = json!({"inbox_id": shop, "source_id": at});
+    let opened = admin.post("/conversations", of_the_shop.clone()).await.ok();
+    assert_eq!(opened["inbox_id"], desk);
+    agent.post("/conversations", of_the_shop).await.status(401);
+    agent.post("/conversations", json!({"inbox_id": desk, "source_id": at})).await.ok();
+    agent.post("/conversations", json!({"inbox_id": shop, "contact_id": 0})).await.status(401);
+    agent.post("/conversations", json!({"inbox_id": desk, "contact_id": 0})).await.status(404);
+    let stranger = json!({"contact_id": 0, "source_id": at});
+    agent.post("/conversations", stranger).await.status(404);
+}
+
+#[tokio::test]
+async fn a_conversation_begins_with_a_message_only_where_one_is_sent() {
+    let (_app, admin) = App::start().await;
+    let (desk, _, vera, at) = two_inboxes(&admin, &[]).await;
+    let with = |message: Value| {
+        json!({
+            "inbox_id": desk, "contact_id": vera, "source_id": at, "message": message,
+            "snoozed_until": "2035-05-01T10:00:00Z",
+        })
+    };
+    let opened = admin.post("/conversations", with(json!({}))).await.ok();
+    assert_eq!(opened["messages"], json!([]));
+    assert_eq!(opened["snoozed_until"], json!(null), "it is open");
+    let opened = admin.post("/conversations", with(json!({"content": "Hello"}))).await.ok();
+    assert_eq!(opened["messages"][0]["content"], json!("Hello"));
+    let long = json!({"content": "x".repeat(150_001)});
+    let refused = admin.post("/conversations", with(long)).await.status(422);
+    let fault = "Content is too long (maximum is 150000 characters)";
+    assert_eq!(refused, json!({"message": fault, "attributes": ["content"]}));
+    // What says nothing is as if it were not sent.
+    let blank = json!({"content": "Hi", "template_params": {}, "external_created_at": ""});
+    let path = format!("/conversations/{}/messages", opened["id"]);
+    assert_eq!(admin.post(&path, blank).await.ok()["content_attributes"], json!({}));
+}
+
+#[tokio::test]
+async fn a_team_says_who_has_a_new_conversation() {
+    let (app, admin) = App::start().await;
+    let grace = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let alan = app.member(admin.account.unwrap(), "Alan", "agent").await;
+    let (desk, _, vera, at) = two_inboxes(&admin, &[&grace, &alan]).await;
+    let team = async |name: &str, assigns: bool| {
+        let draft = json!({"name": name, "allow_auto_assign": assigns});
+        let id = admin.post("/teams", draft).await.ok()["id"].clone();
+        let members = json!({"user_ids": [alan.id]});
+        admin.post(&format!("/teams/{id}/team_members"), members).await.ok();
+        id
+    };
+    let (slow, fast) = (team("slow", false).await, team("fast", true).await);
+    let open = async |team: &Value, assignee: Option<i64>| {
+        let place = json!({
+            "inbox_id": desk, "contact_id": vera, "source_id": at, "team_id": team, "assignee_id": assignee,
+        });
+        let opened = admin.post("/conversations", place).await.ok();
+        let said = activities(&admin, &format!("/conversations/{}", opened["id"])).await;
+        (opened["meta"]["assignee"]["name"].clone(), said)
+    };
+    let admins = admin.get("/api/v1/profile").await.ok()["name"].as_str().unwrap().to_owned();
+    let (has, said) = open(&slow, grace.id).await;
+    assert_eq!((has, said), (json!(null), vec![format!("Assigned to slow by {admins}")]));
+    let (has, said) = open(&slow, alan.id).await;
+    assert_eq!(
+        (has, said),
+        (json!("Alan"), vec![format!("Assigned to Alan via slow by {admins}")])
+    );
+    let (has, _) = open(&fast, grace.id).await;
+    assert_eq!(has, json!(null), "who is not there is given nothing");
+    let there = json!({"availability": "online", "auto_offline": false});
+    admin.patch(&format!("/agents/{}", alan.id.unwrap()), there).await.ok();
+    let (has, said) = open(&fast, grace.id).await;
+    assert_eq!(
+        (has, said),
+        (json!("Alan"), vec![format!("Assigned to Alan via fast by {admins}")])
+    );
 }

@@ -171,6 +171,47 @@ async fn a_conversation_that_begins_with_a_message_is_told_of_with_it_and_first(
 }
 
 #[tokio::test]
+async fn who_shows_unread_counts_hears_that_they_changed() {
+    let desk = desk().await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let path = format!("/conversations/{}", desk.number);
+    let changed = |frame: &Value| frame["message"]["event"] == "conversation.unread_count_changed";
+    // Off by default.
+    desk.visitor_says("Hello?").await;
+    desk.admin.post(&format!("{path}/update_last_seen"), json!({})).await.ok();
+    desk.agent_says(json!({"content": "Hi"})).await;
+    assert!(!agent.events_until("Hi").await.iter().any(changed));
+    let feature = json!({"features": {"conversation_unread_counts": true}});
+    let account = format!("/platform/api/v1/accounts/{}", desk.admin.account.unwrap());
+    desk.app.platform().patch(&account, feature).await.ok();
+    desk.app.advance(Duration::from_secs(5));
+    desk.visitor_says("Anybody?").await;
+    let heard = agent.until(changed).await;
+    let data = &heard.last().unwrap()["message"]["data"];
+    assert_eq!(data, &json!({"account_id": desk.admin.account}));
+    // What changes no count is none of its listeners' business.
+    desk.visitor_says("Please").await;
+    desk.agent.post(&format!("{path}/toggle_priority"), json!({"priority": "low"})).await.ok();
+    desk.agent_says(json!({"content": "One moment", "private": true})).await;
+    assert!(!agent.events_until("One moment").await.iter().any(changed));
+    for (what, body, by) in [
+        ("labels", json!({"labels": ["vip"]}), false),
+        ("assignments", json!({"assignee_id": desk.agent.id}), false),
+        ("update_last_seen", json!({}), true),
+        ("unread", json!({}), true),
+        ("toggle_status", json!({"status": "resolved"}), false),
+        ("toggle_status", json!({"status": "open"}), false),
+    ] {
+        desk.agent.post(&format!("{path}/{what}"), body).await.ok();
+        let heard = agent.until(changed).await;
+        let performer = &heard.last().unwrap()["message"]["data"]["performer"];
+        assert_eq!(performer["name"] == "Grace", by, "{what}: {performer}");
+    }
+    desk.admin.delete(&path).await.status(200);
+    agent.until(changed).await;
+}
+
+#[tokio::test]
 async fn a_socket_that_was_away_catches_up_exactly_what_it_missed() {
     let desk = desk().await;
     let room = room(&desk.agent).await;

@@ -370,7 +370,9 @@ async fn who_turns_out_to_be_known_waits_for_who_holds_their_conversations() {
     // Somebody opens a conversation where the visitor writes from.
     let opening =
         async move |tx: &mut WriteTx<'_>, scope: &Scope<Agent>, meanwhile: &mut Meanwhile| {
-            let of = contacts::sql::contact_inbox_of(tx, scope, contact, inbox).await?.unwrap();
+            let joined = contacts::sql::inboxes_of(tx, scope, &[contact.0]).await?;
+            let source_id = &joined[0].source_id;
+            let of = contacts::sql::contact_inbox_anywhere(tx, scope, source_id).await?.unwrap();
             conversations::sql::lock_contact_inbox(tx, scope, of.id).await?;
             meanwhile.waits(tx).await?;
             conversations::sql::latest_of_contact_inbox(tx, scope, of.id, inbox).await?;

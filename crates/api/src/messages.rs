@@ -88,6 +88,17 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     received.kept_if(&app, sent).await
 }
 
+/// Whether a value says anything.
+fn present(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
 /// A message as it was sent, before it is known where to.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -127,14 +138,14 @@ impl Draft {
             }
         };
         let mut content_attributes = params.object("content_attributes").unwrap_or_default();
-        if let Some(at) = params.get("external_created_at").filter(|at| !at.is_null()) {
+        if let Some(at) = params.get("external_created_at").filter(|at| present(at)) {
             content_attributes.insert("external_created_at".to_owned(), at.clone());
         }
         let mut additional_attributes = Map::new();
-        if let Some(campaign) = params.get("campaign_id").filter(|id| !id.is_null()) {
+        if let Some(campaign) = params.get("campaign_id").filter(|id| present(id)) {
             additional_attributes.insert("campaign_id".to_owned(), campaign.clone());
         }
-        if let Some(template) = params.get("template_params").filter(|given| !given.is_null()) {
+        if let Some(template) = params.get("template_params").filter(|given| present(given)) {
             let template = params.object("template_params").map_or(template.clone(), Value::Object);
             additional_attributes.insert("template_params".to_owned(), template);
         }

@@ -292,6 +292,11 @@ impl Params {
         })
     }
 
+    /// Whether nothing was sent.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.files.is_empty()
+    }
+
     /// A list of texts; a single one counts as a list, objects with index keys too.
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
         let text = |value: &Value| match value {

@@ -83,6 +83,15 @@ pub(super) async fn destroy(
     Ok(done())
 }
 
+/// Until when to snooze, in unix seconds.
+fn until(params: &Params) -> Result<Option<Timestamp>, ApiError> {
+    let seconds = params.integer("snoozed_until");
+    if params.present("snoozed_until").is_some_and(|text| text.parse().ok() != seconds) {
+        return Err(ApiError::unprocessable("snoozed_until is invalid"));
+    }
+    Ok(seconds.filter(|seconds| *seconds > 0).map(Timestamp::from_unix))
+}
+
 /// Moves a conversation to a status; without one, open and resolved change places.
 pub(super) async fn toggle_status(
     who: AgentOrBot,
@@ -90,7 +99,7 @@ pub(super) async fn toggle_status(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
-    let until = params.integer("snoozed_until").filter(|at| *at > 0).map(Timestamp::from_unix);
+    let until = until(&params)?;
     let wanted =
         match params.present("status").as_deref() {
             None => None,

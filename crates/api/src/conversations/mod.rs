@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actors::AgentOrBot;
 use crate::app::App;
-use crate::attachments::{Carried, validation_failed};
+use crate::attachments::Carried;
 use crate::contacts::contact_json;
 use crate::error::{Answer, ApiError};
 use crate::messages::Draft;
@@ -95,13 +95,14 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     };
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
     let team = params.integer("team_id").filter(|id| *id > 0).map(TeamId);
-    let first = params.inner("message").map(|message| Draft::of(&message)).transpose()?;
+    let message = params.inner("message").filter(|message| !message.is_empty());
+    let first = message.as_ref().map(Draft::of).transpose()?;
     let place = Place {
         inbox: params.integer("inbox_id").map(InboxId),
         contact: params.integer("contact_id").map(ContactId),
         source_id: params.present("source_id"),
     };
-    let message = params.inner("message").unwrap_or_default();
+    let message = message.unwrap_or_default();
     let carried = Carried::of(&app, who.tenant().account_id(), &message).await?;
     let received = carried.received();
     let made = app.write(async move |tx| {
@@ -118,7 +119,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
             new.assignee = member.map(|member| member.id);
         }
         if let Some(team) = team {
-            new.team = teams::get(tx, scope, team).await?.map(|team| team.id);
+            new.team = teams::get(tx, scope, team).await?;
         }
         let (mut c, fresh) =
             conversations::create(tx, scope, &inbox, &contact_inbox, contact.blocked, new).await?;
@@ -126,8 +127,7 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
         if let Some(first) = first {
             let mut new = first.message(tx, &who, &c).await?;
             new.attachments = carried.attachments(tx, scope).await?;
-            let sent = messages::create(tx, scope, &mut c, new, &by).await;
-            sent.map_err(validation_failed)?;
+            messages::create(tx, scope, &mut c, new, &by).await?;
         }
         if fresh {
             conversations::announce_created(tx, scope, &c, &by, opened).await?;

@@ -11,6 +11,7 @@ use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, ContactId};
+use crate::messages::capitalised;
 use crate::scope::Scope;
 
 /// The kind of the job that deletes a removed contact's conversations.
@@ -44,7 +45,7 @@ pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope, id: ContactId) -> Resul
     // What whoever held the contact until now gave it: another's by a merge, a new one.
     tokens.extend(tx.all(&DELETE_CONTACT_INBOXES, args![account, id]).await?);
     if is_online(tx, &contact) {
-        let fault = format!("{} is Online, please try again later", contact.name);
+        let fault = format!("{} is Online, please try again later", capitalised(&contact.name));
         return Err(Error::invalid("base", fault));
     }
     for (token,) in tokens {

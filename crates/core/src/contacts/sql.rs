@@ -102,13 +102,9 @@ statements! {
     /// $1 account, $2 contact inbox
     CONTACT_INBOX: ContactInbox = "contacts.contact_inbox", (concat!("select ", contact_inbox_columns!(),
         " from contact_inboxes ci where ci.account_id = $1 and ci.id = $2"));
-    /// $1 account, $2 contact, $3 inbox
-    CONTACT_INBOX_OF: ContactInbox = "contacts.contact_inbox_of", (concat!("select ", contact_inbox_columns!(),
-        " from contact_inboxes ci where ci.account_id = $1 and ci.contact_id = $2 and ci.inbox_id = $3 order by ci.id limit 1"));
-    /// $1 account, $2 source id, $3 inbox (null: any)
+    /// $1 account, $2 source id
     CONTACT_INBOX_ANYWHERE: ContactInbox = "contacts.contact_inbox_anywhere", (concat!("select ", contact_inbox_columns!(),
-        " from contact_inboxes ci where ci.account_id = $1 and ci.source_id = $2
-          and (cast($3 as bigint) is null or ci.inbox_id = $3) order by ci.id limit 1"));
+        " from contact_inboxes ci where ci.account_id = $1 and ci.source_id = $2 order by ci.id limit 1"));
     /// $1 account, $2 contacts: their inboxes, with what a slim inbox shows
     INBOXES_OF: InboxOfContact = "contacts.inboxes_of",
         "select ci.contact_id, ci.source_id, i.id, ch.id, i.name, i.channel_type, i.avatar from contact_inboxes ci
@@ -264,22 +260,11 @@ pub async fn inboxes_of(
     tx.all(&INBOXES_OF, args![scope.account_id(), contacts]).await
 }
 
-/// A contact's presence in an inbox.
-pub async fn contact_inbox_of(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    contact: ContactId,
-    inbox: InboxId,
-) -> Result<Option<ContactInbox>, DbError> {
-    tx.opt(&CONTACT_INBOX_OF, args![scope.account_id(), contact, inbox]).await
-}
-
-/// Whoever an inbox, or any, calls by a source id.
+/// Whom an inbox, the first that does, calls by a source id.
 pub async fn contact_inbox_anywhere(
     tx: &mut Tx<'_>,
     scope: &Scope,
     source_id: &str,
-    inbox: Option<InboxId>,
 ) -> Result<Option<ContactInbox>, DbError> {
-    tx.opt(&CONTACT_INBOX_ANYWHERE, args![scope.account_id(), source_id, inbox]).await
+    tx.opt(&CONTACT_INBOX_ANYWHERE, args![scope.account_id(), source_id]).await
 }

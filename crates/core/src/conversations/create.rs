@@ -1,17 +1,18 @@
 //! New conversations.
 
-use chatwarden_db::{Timestamp, WriteTx};
+use chatwarden_db::{Timestamp, Tx, WriteTx};
 use chatwarden_jobs::outbox::{self, Position};
 use serde_json::{Value, json};
 
-use super::{Conversation, Status, attributes, participants, push, sql};
+use super::{Conversation, Status, attributes, participants, push, sql, team};
 use crate::contacts::{self, Contact, ContactInbox};
 use crate::error::{Error, Result};
 use crate::events::Performer;
-use crate::ids::{AgentBotId, ContactId, InboxId, TeamId, UserId};
+use crate::ids::{AgentBotId, ContactId, InboxId, UserId};
 use crate::inboxes::{self, Inbox};
 use crate::messages;
 use crate::scope::Scope;
+use crate::teams::Team;
 
 /// What a new conversation starts with.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub struct NewConversation {
     pub assignee: Option<UserId>,
     /// The bot that has it.
     pub agent_bot: Option<AgentBotId>,
-    /// The team.
-    pub team: Option<TeamId>,
+    /// The team. An assignee who is not in it is none, and it may choose one itself.
+    pub team: Option<Team>,
     /// Until when it is snoozed.
     pub snoozed_until: Option<Timestamp>,
     /// Browser, referer, …
@@ -57,61 +58,66 @@ pub struct Place {
     pub source_id: Option<String>,
 }
 
-/// The inbox, the contact inbox (made where it is missing) and the contact that a place means.
+/// The inbox, the contact inbox (made where it is missing) and the contact that a place means. Inbox and contact come
+/// before a source id alone, which may be of any inbox.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the account lacks one of them, [`Error::Unauthorized`] where a `member` is given who is not in the inbox,
-/// [`Error::Unprocessable`] where the source id is another contact's.
+/// [`Error::NotFound`] where the account lacks one of them, [`Error::Unauthorized`] where a `member` is given who is
+/// not in an inbox that is meant, [`Error::Unprocessable`] where the source id is another contact's, or the contact
+/// lacks what the channel writes to.
 pub async fn place(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
     place: &Place,
     member: Option<UserId>,
 ) -> Result<(Inbox, ContactInbox, Contact)> {
-    let (inbox, contact, known) = match (place.inbox, place.contact, &place.source_id) {
-        (Some(inbox), Some(contact), _) => (inbox, contact, None),
-        (inbox, _, Some(source_id)) => {
-            let known = contacts::sql::contact_inbox_anywhere(tx, scope, source_id, inbox)
-                .await?
-                .ok_or(Error::NotFound)?;
-            (known.inbox_id, known.contact_id, Some(known))
+    let named = match place.inbox {
+        Some(inbox) => Some(entered(tx, scope, inbox, member).await?),
+        None => None,
+    };
+    let contact = match place.contact {
+        Some(contact) => {
+            Some(contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?)
         }
-        _ => return Err(Error::NotFound),
+        None => None,
     };
-    let inbox = inboxes::sql::get(tx, scope, inbox).await?.ok_or(Error::NotFound)?.inbox;
-    let contact = contacts::sql::get(tx, scope, contact).await?.ok_or(Error::NotFound)?;
-    let contact_inbox = match known {
-        Some(known) => known,
-        None => found_or_made(tx, scope, &inbox, &contact, place.source_id.clone()).await?,
-    };
-    if let Some(member) = member
-        && !inboxes::sql::is_member(tx, scope, inbox.id, member).await?
-    {
-        return Err(Error::not_authorized());
+    match (named, contact, &place.source_id) {
+        (Some(inbox), Some(contact), source_id) => {
+            let joined = contacts::join_inbox(tx, scope, &contact, &inbox, source_id.clone()).await;
+            let joined = joined.map_err(|error| match error {
+                Error::Invalid(_) => Error::Unprocessable("source_id should be unique".to_owned()),
+                other => other,
+            })?;
+            Ok((inbox, joined, contact))
+        }
+        (named, _, Some(source_id)) => {
+            let known = contacts::sql::contact_inbox_anywhere(tx, scope, source_id).await?;
+            let known = known.ok_or(Error::NotFound)?;
+            let inbox = match named.filter(|inbox| inbox.id == known.inbox_id) {
+                Some(inbox) => inbox,
+                None => entered(tx, scope, known.inbox_id, member).await?,
+            };
+            let contact = contacts::sql::get(tx, scope, known.contact_id).await?;
+            Ok((inbox, known, contact.ok_or(Error::NotFound)?))
+        }
+        _ => Err(Error::NotFound),
     }
-    Ok((inbox, contact_inbox, contact))
 }
 
-/// The contact's place in the inbox: the one it has, unless a source id says which.
-async fn found_or_made(
-    tx: &mut WriteTx<'_>,
+/// An inbox, if `member` sits there, where one is given.
+async fn entered(
+    tx: &mut Tx<'_>,
     scope: &Scope,
-    inbox: &Inbox,
-    contact: &Contact,
-    source_id: Option<String>,
-) -> Result<ContactInbox> {
-    if source_id.is_none()
-        && let Some(known) =
-            contacts::sql::contact_inbox_of(tx, scope, contact.id, inbox.id).await?
-    {
-        return Ok(known);
-    }
-    contacts::contact_inbox(tx, scope, contact.id, inbox.id, source_id).await.map_err(|error| {
-        match error {
-            Error::Invalid(_) => Error::Unprocessable("source_id should be unique".to_owned()),
-            other => other,
+    id: InboxId,
+    member: Option<UserId>,
+) -> Result<Inbox> {
+    let inbox = inboxes::sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?.inbox;
+    match member {
+        Some(member) if !inboxes::sql::is_member(tx, scope, id, member).await? => {
+            Err(Error::not_authorized())
         }
-    })
+        _ => Ok(inbox),
+    }
 }
 
 /// Opens a conversation of a contact inbox. Where the inbox keeps one conversation a contact, the
@@ -138,6 +144,9 @@ pub async fn create(
         return Ok((latest, false));
     }
     attributes::check_new(&mut new)?;
+    if let Some(team) = &new.team {
+        new.assignee = team::assignee_in(tx, scope, team, new.assignee, inbox.id).await?;
+    }
     if blocked {
         new.status = Status::Resolved;
     } else if let Some(bot) = sql::active_bot(tx, scope, inbox.id).await? {
@@ -145,6 +154,9 @@ pub async fn create(
         if new.assignee.is_none() {
             new.agent_bot = Some(bot);
         }
+    }
+    if new.status != Status::Snoozed {
+        new.snoozed_until = None;
     }
     let display_id = sql::next_display_id(tx, scope).await?;
     let id = sql::insert(tx, scope, display_id, inbox.id, (contact, of.id), &new).await?;

@@ -4,6 +4,7 @@ use chatwarden_db::{Statement, WriteTx, args, statements};
 use chatwarden_jobs::{Job, JobError, NewJob, enqueue};
 use serde_json::{Value, json};
 
+use super::unread;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, BlobId, DisplayId};
 use crate::scope::{Admin, Scope};
@@ -40,6 +41,7 @@ statements! {
 /// [`crate::Error::NotFound`] where the account has none of that number.
 pub async fn destroy(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, id: DisplayId) -> Result<()> {
     let c = super::lock(tx, scope, id).await?;
+    unread::tell_gone(tx, scope, &c, &scope.performer(tx));
     remove(tx, scope.account_id(), vec![c.row.id.0]).await
 }
 

@@ -17,6 +17,7 @@ pub mod snooze;
 pub mod sql;
 mod status;
 mod team;
+pub(crate) mod unread;
 
 pub use attributes::set_custom_attributes;
 pub use create::{NewConversation, Place, announce_created, create, place, say_given};
@@ -126,6 +127,8 @@ chatwarden_db::row! {
         pub surveys: bool,
         /// How many microseconds after a contact's message agents may answer; ever, where it says nothing.
         pub reply_window: Option<i64>,
+        /// Whether its account shows how many conversations are unread (`conversation_unread_counts`).
+        pub counts_unread: bool,
     }
 }
 

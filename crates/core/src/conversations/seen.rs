@@ -2,7 +2,7 @@
 
 use chatwarden_db::{Timestamp, WriteTx, args, statements};
 
-use super::{Conversation, sql};
+use super::{Conversation, sql, unread};
 use crate::error::Result;
 use crate::scope::Scope;
 use crate::users::Member;
@@ -48,6 +48,7 @@ pub async fn mark_seen(
         // Not `save`: looking is no change of the conversation, and its updated_at stays.
         if before.agent_last_seen_at != c.row.agent_last_seen_at {
             sql::update(tx, scope, &c.row).await?;
+            unread::tell_changed(tx, scope, c, &before, &scope.performer(tx));
         }
     }
     crate::notifications::seen(tx, scope, member, c.row.id).await
@@ -58,16 +59,17 @@ pub async fn mark_seen(
 /// # Errors
 /// What the database says.
 pub async fn mark_unread(tx: &mut WriteTx<'_>, scope: &Scope, c: &mut Conversation) -> Result<()> {
-    let account = scope.account_id();
-    let Some((last,)) = tx.opt(&LAST_INCOMING, args![account, c.row.id]).await? else {
-        return Ok(());
+    let (account, before) = (scope.account_id(), c.row.clone());
+    let last = tx.opt(&LAST_INCOMING, args![account, c.row.id]).await?;
+    let seen = last.map(|(last,)| last.plus_seconds(-1));
+    c.row.agent_last_seen_at = seen;
+    c.row.assignee_last_seen_at = seen;
+    c.row.unread_count = match seen {
+        Some(seen) => tx.one(&UNREAD_SINCE, args![account, c.row.id, seen]).await?.0,
+        None => 0,
     };
-    let seen = last.plus_seconds(-1);
-    let (unread,) = tx.one(&UNREAD_SINCE, args![account, c.row.id, seen]).await?;
-    c.row.agent_last_seen_at = Some(seen);
-    c.row.assignee_last_seen_at = Some(seen);
-    c.row.unread_count = unread;
     // As with looking, the conversation itself did not change.
     sql::update(tx, scope, &c.row).await?;
+    unread::tell_changed(tx, scope, c, &before, &scope.performer(tx));
     Ok(())
 }

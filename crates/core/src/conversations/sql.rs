@@ -8,7 +8,8 @@ use crate::ids::{
 };
 use crate::scope::Scope;
 
-/// The columns of [`Conversation`], joined as [`conversation_from!`] joins them.
+/// The columns of [`Conversation`], joined as [`conversation_from!`] joins them. Of an account's flags, 8 is
+/// `conversation_unread_counts`.
 macro_rules! conversation_columns {
     () => {
         concat!(
@@ -23,6 +24,7 @@ macro_rules! conversation_columns {
              ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ib.enable_auto_assignment, \
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, \
              ib.reply_window, \
+             exists (select 1 from accounts ac where ac.id = c.account_id and (ac.feature_flags & 8) <> 0), \
              exists (select 1 from conversation_participants cp where cp.account_id = c.account_id \
                 and cp.conversation_id = c.id and cp.user_id <> coalesce(c.assignee_id, 0)), \
              case when ib.reply_window is not null then (select m.created_at from messages m \
@@ -250,7 +252,7 @@ pub async fn insert(
             new.snoozed_until,
             now,
             new.agent_bot,
-            new.team
+            new.team.as_ref().map(|team| team.id)
         ],
     )
     .await

@@ -3,11 +3,11 @@
 use chatwarden_db::{Timestamp, WriteTx};
 use serde_json::json;
 
-use super::{AssigneeBot, Conversation, ConversationRow, Status, participants, push, sql};
+use super::{AssigneeBot, Conversation, ConversationRow, Status, participants, push, sql, unread};
 use crate::agent_bots::AgentBot;
 use crate::error::Result;
 use crate::events::{self, Audience, Event, Performer};
-use crate::messages;
+use crate::messages::{self, capitalised};
 use crate::scope::Scope;
 use crate::users::Member;
 
@@ -60,13 +60,16 @@ pub async fn save(
     let events = events_of(before, &c.row);
     c.row.updated_at = tx.now();
     sql::update(tx, scope, &c.row).await?;
+    // Not by whoever acts: what follows from a change names nobody.
+    unread::tell_changed(tx, scope, c, before, &Performer::System);
     if let Some(assignee) = c.row.assignee_id.filter(|_| before.assignee_id != c.row.assignee_id) {
         participants::add(tx, scope, c, &[assignee]).await?;
     }
     push::announce(tx, scope, c, &events, by).await
 }
 
-/// Moves a conversation to `status`; `snoozed_until` matters for snoozing alone (`behaviours.md §8`).
+/// Moves a conversation to `status`; `snoozed_until` matters for snoozing alone (`behaviours.md §8`), and says nothing
+/// where one that is snoozed stays so until when it was.
 ///
 /// # Errors
 /// What the database says.
@@ -97,7 +100,10 @@ async fn move_to(
     by: &Performer,
 ) -> Result<()> {
     c.row.status = status;
-    c.row.snoozed_until = if status == Status::Snoozed { snoozed_until } else { None };
+    c.row.snoozed_until = match status {
+        Status::Snoozed => snoozed_until.or(c.row.snoozed_until),
+        Status::Open | Status::Resolved | Status::Pending => None,
+    };
     if status == Status::Resolved {
         c.row.waiting_since = None;
     }
@@ -118,7 +124,9 @@ async fn move_to(
 fn status_text(status: Status, by: &Performer) -> Option<String> {
     let name = by.name()?;
     Some(match (status, by) {
-        (Status::Resolved, Performer::Contact(_)) => format!("Conversation was resolved by {name}"),
+        (Status::Resolved, Performer::Contact(_)) => {
+            format!("Conversation was resolved by {}", capitalised(name))
+        }
         (Status::Resolved, _) => format!("Conversation was marked resolved by {name}"),
         (Status::Open, _) => format!("Conversation was reopened by {name}"),
         (Status::Pending, _) => format!("Conversation was marked as pending by {name}"),

@@ -6,10 +6,30 @@ use serde_json::json;
 use super::{Conversation, save};
 use crate::error::Result;
 use crate::events::Performer;
+use crate::ids::{InboxId, UserId};
 use crate::messages;
 use crate::scope::Scope;
 use crate::teams::{self, Team};
 use crate::users;
+
+/// Who has a conversation that `team` has: the assignee who is in it, else whom it chooses, if it does.
+pub(super) async fn assignee_in(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    team: &Team,
+    assignee: Option<UserId>,
+    inbox: InboxId,
+) -> Result<Option<UserId>> {
+    if let Some(assignee) = assignee
+        && teams::has(tx, scope, team.id, assignee).await?
+    {
+        return Ok(Some(assignee));
+    }
+    if !team.allow_auto_assign {
+        return Ok(None);
+    }
+    Ok(teams::next_assignee(tx, scope, team.id, inbox).await?.map(|member| member.id))
+}
 
 /// Gives a conversation to a team, or to none. An assignee who is not in it is dropped; a team that assigns by
 /// itself gives the conversation to one of its members.
@@ -30,15 +50,8 @@ pub async fn assign_team(
         return Ok(());
     }
     if let Some(team) = &c.team {
-        if let Some(assignee) = c.row.assignee_id
-            && !teams::has(tx, scope, team.id, assignee).await?
-        {
-            c.row.assignee_id = None;
-        }
-        if c.row.assignee_id.is_none() && team.allow_auto_assign {
-            let next = teams::next_assignee(tx, scope, team.id, c.row.inbox_id).await?;
-            c.row.assignee_id = next.map(|member| member.id);
-        }
+        let (assignee, inbox) = (c.row.assignee_id, c.row.inbox_id);
+        c.row.assignee_id = assignee_in(tx, scope, team, assignee, inbox).await?;
     }
     let assigned = before.assignee_id != c.row.assignee_id;
     if assigned {

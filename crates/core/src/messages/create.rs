@@ -9,7 +9,7 @@ use super::{
 };
 use crate::agent_bots::AgentBot;
 use crate::contacts::{self, Contact};
-use crate::conversations::{self, Conversation, Status, push};
+use crate::conversations::{self, Conversation, Status, push, unread};
 use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events::{self, Audience, Event, Performer};
@@ -317,6 +317,7 @@ pub async fn create(
     guard_against_floods(tx, c)?;
     let now = tx.now();
     let echo_id = new.echo_id.clone();
+    let counted = c.inbox.counts_unread.then(|| c.row.clone());
     let incoming = new.message_type == MessageType::Incoming;
     let (human_reply, bot_reply) = (new.is_human_reply(), new.is_bot_reply());
     let sent = insert(tx, scope, c, new).await?;
@@ -382,6 +383,9 @@ pub async fn create(
         c.contact = contact;
     }
     conversations::sql::update(tx, scope, &c.row).await?;
+    if let Some(before) = counted {
+        unread::tell_changed(tx, scope, c, &before, &Performer::System);
+    }
     Ok(sent)
 }
 

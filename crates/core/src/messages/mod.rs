@@ -15,6 +15,7 @@ pub use push::{MessagePush, SenderPush};
 pub use sql::{by_ids, get, list, list_public, public_of};
 pub use templates::survey;
 pub use update::{delete, mark_read, retry, save, set_status, translated};
+pub(crate) use variables::capitalised;
 
 use chatwarden_db::{Json, Timestamp};
 use serde_json::Value;

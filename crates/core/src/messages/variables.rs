@@ -85,7 +85,8 @@ impl Names {
     }
 }
 
-fn capitalised(word: &str) -> String {
+/// A text with its first letter a capital, and no other.
+pub(crate) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect(),
