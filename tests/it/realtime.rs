@@ -284,6 +284,53 @@ async fn a_position_of_another_database_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_to_look_through_is_not_replayed() {
+    chatwarden_db::statements! {
+        /// $1 entry, $2 copies, $3 streams, $4 message
+        COPY: () = "test.copy_outbox",
+            "insert into outbox (account_id, event, streams, message, context, trace_id, xid, created_at, dispatched_at)
+             with recursive n (i) as (select cast(1 as bigint) union all select i + 1 from n where i < $2)
+             select o.account_id, o.event, $3, $4, o.context, o.trace_id, o.xid, o.created_at, o.created_at
+             from outbox o cross join n where o.id = $1";
+    }
+    for (copies, own, bytes, more) in
+        [(19_900, false, 100, 200), (1_900, true, 100, 200), (30, true, 100_000, 20)]
+    {
+        let desk = desk().await;
+        let room = room(&desk.agent).await;
+        let mut away = Socket::open(desk.address, &room, Value::Null).await;
+        desk.agent_says(json!({"content": "before"})).await;
+        let seen = away.events_until("before").await;
+        let last = seen.last().unwrap();
+        let position = json!({"offset": last["offset"], "epoch": last["epoch"]});
+        let stream = last["stream_id"].as_str().unwrap().to_owned();
+        let heard_at = format!("inbox_{}", desk.inbox);
+        let history = json!({"streams": {stream: position}});
+        let copy = async |copies: i64| {
+            let of = last["offset"].as_i64().unwrap();
+            let streams = chatwarden_db::Json(json!([if own { &heard_at } else { "elsewhere" }]));
+            let message = json!({"event": "page:reload", "data": "x".repeat(bytes)}).to_string();
+            let copied = desk
+                .app
+                .db()
+                .write(async move |tx| tx.run(&COPY, args![of, copies, streams, message]).await);
+            assert_eq!(copied.await.unwrap(), copies.cast_unsigned());
+        };
+        for (copies, answer) in [(copies, "confirm_history"), (more, "reject_history")] {
+            copy(copies).await;
+            let mut back = Socket::subscribing(desk.address, &room, history.clone()).await;
+            let history = |frame: &Value| frame["type"].as_str().unwrap_or_default().to_owned();
+            let told = back.until(|frame| history(frame).ends_with("_history")).await;
+            assert_eq!(
+                told.last().unwrap()["type"],
+                answer,
+                "{copies} of {bytes} bytes, own: {own}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_knows_of_no_protocols_speaks_the_plain_one() {
     let desk = desk().await;
     let request = format!("ws://{}/cable", desk.address).into_client_request().unwrap();
