@@ -59,6 +59,17 @@ fn a_message_through_one_node_reaches_a_socket_on_the_other() -> Result<()> {
 }
 
 #[test]
+fn a_node_that_is_told_twice_to_stop_stops() -> Result<()> {
+    let mut settings = SETTINGS.to_vec();
+    settings.extend([("DRAIN_DELAY", "300s"), ("DRAIN_TIMEOUT", "600s")]);
+    let mut server = Server::new(program(), &settings)?;
+    server.start()?;
+    let status = server.stop_at_once()?;
+    ensure!(status.code() == Some(1), "it ended with {status}");
+    Ok(())
+}
+
+#[test]
 fn a_node_that_is_told_to_stop_finishes_what_it_began() -> Result<()> {
     let mut server = Server::new(program(), &SETTINGS)?;
     server.start()?;

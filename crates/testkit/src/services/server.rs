@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -101,6 +101,18 @@ impl Server {
         let status = self.running.take().context("the server does not run")?.stop(Signal::TERM)?;
         ensure!(status.success(), "the server ended with {status}:\n{}", self.log_end());
         Ok(())
+    }
+
+    /// Asks it to end, and asks again once it refuses to be given more: how it ended.
+    ///
+    /// # Errors
+    /// It does not run; it does not drain.
+    pub fn stop_at_once(&mut self) -> Result<ExitStatus> {
+        let service = self.running.take().context("the server does not run")?;
+        service.signal(Signal::TERM)?;
+        let ready = || call(self.port, "GET", "/readyz", &[], "");
+        wait_until(STARTING, || Ok(ready().is_ok_and(|answer| answer.status == 503)))?;
+        service.stop(Signal::TERM)
     }
 
     /// Its process id, while it runs.
