@@ -129,6 +129,12 @@ async fn those_follow_who_may_be_given_it() {
     assert_eq!(names(agent.patch(&participants, ids(&[agent.id])).await.ok()), ["Grace"]);
     agent.send(Method::DELETE, &participants, ids(&[agent.id])).await.status(200);
     assert_eq!(agent.get(&participants).await.ok(), json!([]));
+    agent.post(&participants, ids(&[agent.id])).await.ok();
+    for method in [Method::POST, Method::PATCH, Method::DELETE] {
+        let refused = agent.send(method, &participants, json!({})).await.status(422);
+        assert!(refused["error"].as_str().is_some_and(|fault| fault.ends_with("user_ids")));
+    }
+    assert_eq!(names(agent.get(&participants).await.ok()), ["Grace"], "nobody is lost");
     outsider.get(&participants).await.status(401);
 }
 

@@ -334,8 +334,10 @@ pub(super) async fn custom_attributes(
     .await
 }
 
-fn user_ids(params: &Params) -> Vec<UserId> {
-    params.integers("user_ids").unwrap_or_default().into_iter().map(UserId).collect()
+fn user_ids(params: &Params) -> Result<Vec<UserId>, ApiError> {
+    let missing = || ApiError::unprocessable("param is missing or the value is empty: user_ids");
+    let users = params.integers("user_ids").ok_or_else(missing)?;
+    Ok(users.into_iter().map(UserId).collect())
 }
 
 /// Sends what was said in a conversation to an address.
@@ -379,7 +381,7 @@ pub(super) async fn add_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (display_id(&params)?, user_ids(&params));
+    let (id, users) = (display_id(&params)?, user_ids(&params)?);
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
         let added = participants::invite(tx, &scope, &c, &users).await?;
@@ -394,7 +396,7 @@ pub(super) async fn set_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (display_id(&params)?, user_ids(&params));
+    let (id, users) = (display_id(&params)?, user_ids(&params)?);
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
         let all = participants::set(tx, &scope, &c, &users).await?;
@@ -409,7 +411,7 @@ pub(super) async fn remove_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let (id, users) = (display_id(&params)?, user_ids(&params));
+    let (id, users) = (display_id(&params)?, user_ids(&params)?);
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
         participants::remove(tx, &scope, &c, &users).await
