@@ -30,7 +30,18 @@ async fn faults_are_said_by_field() {
     check(json!({"short_code": " ", "content": " "}), json!(["content", "short_code"])).await;
     check(json!({"short_code": "a".repeat(256), "content": "x"}), json!(["short_code"])).await;
     check(json!({"short_code": "long", "content": "a".repeat(20_001)}), json!(["content"])).await;
+    let both = json!({"short_code": "hi", "content": ""});
+    let both = admin.post("/canned_responses", both).await.status(422);
+    let said = "Content can't be blank, Short code has already been taken";
+    assert_eq!(both["message"], json!(said));
+    check(json!({"short_code": "x", "content": {"a": 1}}), json!(["content"])).await;
     admin.post("/canned_responses", json!({})).await.status(422);
+    admin.patch("/canned_responses/999999", json!({})).await.status(404);
+    let own = admin.get("/canned_responses").await.ok();
+    let path = format!("/canned_responses/{}", own[0]["id"]);
+    let kept = admin.patch(&path, json!({"short_code": "hi", "content": ["x"]})).await.ok();
+    assert_eq!(kept["content"], json!("Hello"));
+    admin.patch(&path, json!({})).await.status(422);
 }
 
 #[tokio::test]

@@ -126,6 +126,8 @@ async fn those_follow_who_may_be_given_it() {
     let added = agent.post(&participants, ids(&[admin.id, agent.id])).await.ok();
     assert_eq!(added.as_array().map(Vec::len), Some(1), "{added}");
     agent.patch(&participants, ids(&[outsider.id])).await.status(422);
+    let alone = agent.patch(&participants, json!({"user_ids": agent.id})).await.status(422);
+    assert_eq!(alone["error"], json!("user_ids must be a list of ids"));
     assert_eq!(names(agent.patch(&participants, ids(&[agent.id])).await.ok()), ["Grace"]);
     agent.send(Method::DELETE, &participants, ids(&[agent.id])).await.status(200);
     assert_eq!(agent.get(&participants).await.ok(), json!([]));

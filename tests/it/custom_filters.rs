@@ -32,14 +32,30 @@ async fn kinds_are_named_or_numbered() {
     };
     assert_eq!(of("contact").await, json!("A"));
     assert_eq!(of("2").await, json!("B"));
-    admin.get("/custom_filters?filter_type=shoe").await.status(422);
+    assert_eq!(admin.get("/custom_filters?filter_type=shoe").await.ok(), json!([]));
     admin.post("/custom_filters", json!({"name": "C", "filter_type": "shoe"})).await.status(422);
-    let unnamed = admin.post("/custom_filters", json!({"name": " "})).await.status(422);
-    assert_eq!(unnamed["attributes"], json!(["name"]));
+    for unnamed in
+        [json!({"name": null}), json!({"filter_type": "contact"}), json!({"name": {}, "query": {}})]
+    {
+        let refused = admin.post("/custom_filters", unnamed).await.status(422);
+        assert_eq!(refused["attributes"], json!(["name"]));
+    }
+    // A name may be empty; a query is an object.
+    let query = json!({"payload": []});
+    let empty = json!({"name": "", "query": query});
+    let made = admin.post("/custom_filters", empty).await.ok();
+    assert_eq!((&made["name"], &made["query"]), (&json!(""), &query));
+    for odd in [json!([1]), json!("words"), json!(7)] {
+        let body = json!({"name": "x", "query": odd});
+        let refused = admin.post("/custom_filters", body).await.status(422);
+        assert_eq!(refused["attributes"], json!(["query"]));
+    }
+    admin.patch("/custom_filters/999999", json!({})).await.status(404);
+    admin.patch(&format!("/custom_filters/{}", made["id"]), json!({})).await.status(422);
 }
 
 #[tokio::test]
-async fn they_go_with_the_membership() {
+async fn they_wait_for_who_comes_back() {
     let (app, admin) = App::start().await;
     let account = admin.account.unwrap();
     let agent = app.member(account, "Grace", "agent").await;
@@ -47,6 +63,7 @@ async fn they_go_with_the_membership() {
     let users = format!("/platform/api/v1/accounts/{account}/account_users");
     let body = json!({"user_id": agent.id, "role": "agent"});
     app.platform().send(http::Method::DELETE, &users, body.clone()).await.ok();
+    agent.get("/custom_filters").await.status(401);
     app.platform().post(&users, body).await.ok();
-    assert_eq!(agent.get("/custom_filters").await.ok(), json!([]));
+    assert_eq!(agent.get("/custom_filters").await.ok()[0]["name"], json!("Mine"));
 }

@@ -84,10 +84,59 @@ async fn accounts_have_what_they_need_from_the_start() {
     let bad = json!({"name": "Branch", "locale": "xx"});
     app.platform().post("/platform/api/v1/accounts", bad).await.status(422);
     app.platform().post("/platform/api/v1/accounts", json!({})).await.status(422);
+    let unknown = json!({"name": "Branch", "features": {"macros": true, "no_such_flag": true}});
+    let unknown = app.platform().post("/platform/api/v1/accounts", unknown).await.status(422);
+    assert_eq!(unknown["attributes"], json!(["features"]));
+    assert_eq!(unknown["message"], json!("Features has no flag 'no_such_flag'"));
     let path = format!("/platform/api/v1/accounts/{}", made["id"]);
     app.platform().delete(&path).await.ok();
     let gone = app.platform().get(&path).await.status(404);
     assert_eq!(gone, json!({"status": 404, "error": "Not Found"}));
+}
+
+#[tokio::test]
+async fn a_flag_is_on_whose_value_says_something() {
+    let (app, admin) = App::start().await;
+    let path = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+    let is_on = async |value: Value| {
+        let changed = app.platform().patch(&path, json!({"features": {"sla": value}})).await.ok();
+        changed["features"]["sla"] == json!(true)
+    };
+    for on in [json!(true), json!("false"), json!(0), json!("off"), json!({"a": 1})] {
+        assert!(is_on(on.clone()).await, "{on}");
+    }
+    for off in [json!(false), Value::Null, json!(""), json!(" "), json!([]), json!({})] {
+        is_on(json!(true)).await;
+        assert!(!is_on(off.clone()).await, "{off}");
+    }
+    let form = bytes::Bytes::from_static(b"features[sla]=false");
+    let kind = "application/x-www-form-urlencoded";
+    let reply = app.platform().send_raw(http::Method::PATCH, &path, kind, form).await.ok();
+    assert_eq!(reply["features"]["sla"], json!(true));
+    app.platform().patch(&path, json!({"features": {"shoe": false}})).await.status(422);
+    let kept = app.platform().patch(&path, json!({"name": {"a": 1}, "features": "words"})).await;
+    assert_eq!(kept.ok()["name"], json!("Acme"));
+}
+
+#[tokio::test]
+async fn a_platform_app_is_told_of_all_faults_of_a_user() {
+    let app = App::empty().await;
+    let (petra, paul) = (new_user(&app, "Petra").await, new_user(&app, "Paul").await);
+    let path = format!("/platform/api/v1/users/{}", petra["id"]);
+    let refused = async |body: Value| app.platform().patch(&path, body).await.status(422);
+    let empty = refused(json!({"password": ""})).await;
+    let said =
+        "Password must contain at least 6 characters, Password must contain at least 1 uppercase";
+    assert!(empty["message"].as_str().unwrap().starts_with(said), "{empty}");
+    let both = refused(json!({"email": "bad", "name": ""})).await;
+    let said = "Email is invalid, Email is not an email, Name can't be blank";
+    assert_eq!(both["message"], json!(said));
+    let taken = refused(json!({"email": paul["email"], "name": ""})).await;
+    assert_eq!(taken["message"], json!("Email has already been taken, Name can't be blank"));
+    for nothing in [json!({"password": null}), json!({"name": {"a": 1}, "email": ["x"]})] {
+        let kept = app.platform().patch(&path, nothing).await.ok();
+        assert_eq!((&kept["name"], &kept["email"]), (&petra["name"], &petra["email"]));
+    }
 }
 
 #[tokio::test]
@@ -173,7 +222,11 @@ async fn several_are_invited_at_once_but_those_who_cant_be() {
     let named = json!({"email": "ivo@example.com", "name": " ", "role": "agent"});
     assert_eq!(admin.post("/agents", named).await.ok()["name"], json!("ivo"));
     let many: Vec<String> = (0..101).map(|n| format!("{n}@example.com")).collect();
-    admin.post("/agents/bulk_create", json!({"emails": many})).await.status(422);
+    for odd in [json!({"emails": many}), json!({}), json!({"emails": "x@example.com"})] {
+        let refused = admin.post("/agents/bulk_create", odd).await.status(422);
+        assert!(refused["error"].as_str().unwrap().starts_with("emails"), "{refused}");
+    }
+    assert_eq!(admin.get("/agents").await.ok().as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -271,7 +324,8 @@ async fn what_is_somebody_elses_looks_missing() {
 
 #[tokio::test]
 async fn preferences_are_replaced_and_attributes_kept() {
-    let (_app, admin) = App::start().await;
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
     let me = "/api/v1/profile";
     admin.put(me, json!({"profile": {"ui_settings": {"a": 1, "b": {"c": [2]}}}})).await.ok();
     let body = json!({"profile": {"ui_settings": {"b": 1}, "phone_number": "+15550100"}});
@@ -285,6 +339,51 @@ async fn preferences_are_replaced_and_attributes_kept() {
     admin.put(me, json!({"profile": {"name": ""}})).await.status(422);
     admin.put(me, json!({})).await.status(422);
     admin.put(me, json!({"profile": "words"})).await.status(422);
+    // A form is no record: whatever was sent is its own, and what is none of its fields changes nothing.
+    assert_eq!(admin.put(me, json!({"foo": "bar"})).await.ok(), changed);
+    let containers =
+        json!({"profile": {"name": {"a": 1}, "display_name": ["x"], "phone_number": {}}});
+    assert_eq!(admin.put(me, containers).await.ok(), changed);
+    let faults = json!({"profile": {"name": "", "email": "bad"}});
+    let refused = admin.put(me, faults).await.status(422);
+    let said = "Email is invalid, Email is not an email, Name can't be blank";
+    assert_eq!(refused["message"], json!(said));
+    let taken = json!({"profile": {"name": "", "email": agent.email}});
+    let refused = admin.put(me, taken).await.status(422);
+    assert_eq!(refused["message"], json!("Email has already been taken, Name can't be blank"));
+}
+
+#[tokio::test]
+async fn roles_and_availabilities_are_named_or_numbered() {
+    let (app, admin) = App::start().await;
+    let account = admin.account.unwrap();
+    let agent = app.member(account, "Grace", "agent").await;
+    let own = format!("/agents/{}", agent.id.unwrap());
+    let changed = admin.patch(&own, json!({"role": 1, "availability": 2})).await.ok();
+    assert_eq!(changed["role"], json!("administrator"));
+    assert_eq!(admin.patch(&own, json!({"foo": "bar"})).await.ok(), changed);
+    for odd in [json!({"role": 7}), json!({"role": "1"}), json!({"availability": -1})] {
+        admin.patch(&own, odd).await.status(422);
+    }
+    admin.patch("/agents/999999", json!({})).await.status(404);
+    admin.patch("/agents/999999", json!({"role": "king"})).await.status(404);
+    admin.patch(&own, json!({})).await.status(422);
+    let shown = async |availability: Value| {
+        let body = json!({"profile": {"account_id": account, "availability": availability}});
+        agent.post("/api/v1/profile/availability", body).await
+    };
+    assert_eq!(shown(json!(1)).await.ok()["accounts"][0]["availability"], json!("offline"));
+    let named = shown(json!("busy")).await.ok();
+    assert_eq!(named["accounts"][0]["availability"], json!("busy"));
+    for none in [Value::Null, json!(""), json!({"a": 1})] {
+        assert_eq!(shown(none).await.status(422)["attributes"], json!(["availability"]));
+    }
+    let members = format!("/platform/api/v1/accounts/{account}/account_users");
+    let joined = json!({"user_id": agent.id, "role": 0});
+    assert_eq!(app.platform().post(&members, joined).await.ok()["role"], json!("agent"));
+    let branch = json!({"name": "Branch", "status": 1});
+    let branch = app.platform().post("/platform/api/v1/accounts", branch).await.ok();
+    assert_eq!(branch["status"], json!("suspended"));
 }
 
 #[tokio::test]
@@ -298,6 +397,9 @@ async fn settings_outside_their_bounds_change_nothing() {
     );
     for bad in [
         json!({"name": "New", "auto_resolve_after": 9}),
+        json!({"name": "New", "auto_resolve_after": "60"}),
+        json!({"name": "New", "auto_resolve_after": ""}),
+        json!({"name": "New", "auto_resolve_ignore_waiting": "true"}),
         json!({"name": "New", "audio_transcriptions": "perhaps"}),
         json!({"name": "New", "locale": "xx"}),
         json!({"name": "New", "support_email": "no address"}),
@@ -306,6 +408,25 @@ async fn settings_outside_their_bounds_change_nothing() {
         admin.patch("", bad).await.status(422);
     }
     assert_eq!(admin.get("").await.ok()["name"], json!("Acme"));
+    let several = admin.patch("", json!({"name": "", "auto_resolve_after": 9})).await.status(422);
+    let said = "Name can't be blank, Auto resolve after must be greater than or equal to 10";
+    assert_eq!(several["message"], json!(said));
+}
+
+#[tokio::test]
+async fn settings_may_be_empty_and_what_holds_several_values_is_none() {
+    let (_app, admin) = App::start().await;
+    let full = json!({"auto_resolve_message": "Bye", "auto_resolve_label": "stale", "industry": "Shipping"});
+    let before = admin.patch("", full).await.ok();
+    for container in [json!(["a"]), json!({"a": 1})] {
+        let body = json!({
+            "name": container, "domain": container, "industry": container, "auto_resolve_message": container,
+            "auto_resolve_after": container,
+        });
+        assert_eq!(admin.patch("", body).await.ok(), before);
+    }
+    let empty = json!({"auto_resolve_message": "", "auto_resolve_label": ""});
+    assert_eq!(admin.patch("", empty.clone()).await.ok()["settings"], empty);
 }
 
 #[tokio::test]

@@ -128,6 +128,19 @@ async fn members_are_added_replaced_and_removed() {
     admin.post(path, seats(&[&stranger])).await.status(422);
     admin.patch(path, seats(&[&alan, &stranger])).await.status(422);
     assert_eq!(names(admin.patch(path, seats(&[&alan, &admin])).await.ok()), ["Ada", "Alan"]);
+    // Who forgets the list empties no inbox.
+    for odd in [json!({}), json!({"user_ids": null}), json!({"user_ids": alan.id})] {
+        let mut body = odd;
+        body["inbox_id"] = made["id"].clone();
+        for refused in [admin.patch(path, body.clone()).await, admin.post(path, body).await] {
+            let refused = refused.status(422);
+            assert!(refused["error"].as_str().unwrap().contains("user_ids"), "{refused}");
+        }
+    }
+    admin.patch(path, json!({"inbox_id": 999_999})).await.status(404);
+    admin.delete(&format!("{path}?inbox_id={}", made["id"])).await.ok();
+    let still = admin.get(&format!("{path}/{}", made["id"])).await.ok();
+    assert_eq!(names(still), ["Ada", "Alan"]);
     grace.get(&format!("/inboxes/{}", made["id"])).await.status(401);
     grace.get(&format!("/inbox_members/{}", made["id"])).await.status(401);
     let rest = seats(&[&alan, &grace]);
@@ -135,6 +148,25 @@ async fn members_are_added_replaced_and_removed() {
     reply.status(200);
     let left = admin.get(&format!("/inbox_members/{}", made["id"])).await.ok();
     assert_eq!(names(left), ["Ada"]);
+}
+
+#[tokio::test]
+async fn replacing_members_is_told_as_coming_and_going() {
+    chatwarden_db::statements! {
+        TOLD: (i64,) = "tests.cache_invalidated",
+            "select count(*) from outbox where message like '%account.cache_invalidated%'";
+    }
+    let (app, admin) = App::start().await;
+    let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    let told = async || app.db().read(async |tx| tx.one(&TOLD, args![]).await).await.unwrap().0;
+    for users in [json!([admin.id]), json!([admin.id]), json!([])] {
+        let before = told().await;
+        admin
+            .patch("/inbox_members", json!({"inbox_id": made["id"], "user_ids": users}))
+            .await
+            .ok();
+        assert_eq!(told().await - before, 2, "{users}");
+    }
 }
 
 #[tokio::test]

@@ -62,6 +62,52 @@ async fn faults_are_said_by_field() {
     let refused = admin.post("/labels", long).await.status(422);
     assert_eq!(refused["attributes"], json!(["description"]));
     admin.post("/labels", json!({})).await.status(422);
+    let said = async |body: Value| admin.post("/labels", body).await.status(422)["message"].clone();
+    let both = json!({"title": "VIP", "description": "a".repeat(20_001)});
+    let all = "Description is too long (maximum is 20000 characters), Title has already been taken";
+    assert_eq!(said(both).await, json!(all));
+    // A column of the record makes a record, though it can't be set; an unknown key makes none.
+    let none = json!("Title must not be blank, Title is invalid");
+    assert_eq!(said(json!({"account_id": 1})).await, none);
+    assert_eq!(said(json!({"title": {"a": 1}, "color": "#ff0000"})).await, none);
+    let nothing = admin.post("/labels", json!({"foo": 1})).await.status(422);
+    assert_eq!(nothing["error"], json!("param is missing or the value is empty: label"));
+    for marked in ["สวัสดี", "हिंदी"] {
+        assert_eq!(said(json!({"title": marked})).await, json!("Title is invalid"));
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_looked_at_where_there_is_something_to_change() {
+    let (app, admin) = App::start().await;
+    let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let made = admin.post("/labels", json!({"title": "vip", "description": "Well"})).await.ok();
+    let path = format!("/labels/{}", made["id"]);
+    assert_eq!(admin.patch(&path, json!({"account_id": 1})).await.ok(), made);
+    let containers = json!({"title": ["x"], "description": {"a": 1}});
+    assert_eq!(admin.patch(&path, containers).await.ok(), made);
+    assert_eq!(admin.patch(&path, json!({"title": "VIP"})).await.ok(), made);
+    admin.patch(&path, json!({})).await.status(422);
+    admin.patch("/labels/999999", json!({})).await.status(404);
+    agent.patch("/labels/999999", json!({})).await.status(401);
+}
+
+#[tokio::test]
+async fn what_is_no_list_marks_nothing() {
+    let (_, admin) = App::start().await;
+    let path = conversation(&admin, &[]).await;
+    let contact = admin.get(&path).await.ok()["meta"]["sender"]["id"].clone();
+    for labels in [format!("{path}/labels"), format!("/contacts/{contact}/labels")] {
+        for odd in [json!("solo"), json!(["a", {"b": 1}]), json!({"a": "b"}), Value::Null] {
+            admin.post(&labels, json!({"labels": ["vip"]})).await.ok();
+            let borne = admin.post(&labels, json!({"labels": odd})).await.ok();
+            assert_eq!(borne["payload"], json!([]), "{odd}");
+        }
+        let form = bytes::Bytes::from_static(b"labels[]=vip&labels[]=late");
+        let kind = "application/x-www-form-urlencoded";
+        let borne = admin.send_raw(http::Method::POST, &labels, kind, form).await.ok();
+        assert_eq!(borne["payload"], json!(["vip", "late"]));
+    }
 }
 
 #[tokio::test]

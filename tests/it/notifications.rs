@@ -206,7 +206,15 @@ async fn a_list_shows_what_is_unread_and_what_is_asked_for_besides() {
     let snooze = json!({"snoozed_until": until});
     let snoozed = desk.agent.post(&format!("{}/snooze", one(1)), snooze).await.ok();
     assert_eq!(snoozed["meta"], json!({"last_snoozed_at": null}));
-    assert_eq!(desk.agent.get("/notifications/unread_count").await.ok(), json!(1));
+    for (query, expected) in [
+        ("", 1),
+        ("?includes[]=read", 1),
+        ("?includes[]=snoozed", 2),
+        ("?includes[]=read&includes[]=snoozed", 2),
+    ] {
+        let count = desk.agent.get(&format!("/notifications/unread_count{query}")).await.ok();
+        assert_eq!(count, json!(expected), "{query}");
+    }
     assert_eq!(desk.told("").await.len(), 1);
     assert_eq!(desk.told("includes[]=read").await.len(), 2);
     assert_eq!(desk.told("includes[]=read&includes[]=snoozed").await.len(), 3);

@@ -58,6 +58,16 @@ async fn administrators_keep_teams_and_members_see_them() {
     assert_eq!(taken["message"], json!("Name has already been taken"));
     let blank = admin.post("/teams", json!({"name": "\u{7}"})).await.status(422);
     assert_eq!(blank["attributes"], json!(["name"]));
+    let both = json!({"name": "Sales Force", "description": "a".repeat(20_001)});
+    let both = admin.post("/teams", both).await.status(422);
+    let all = "Description is too long (maximum is 20000 characters), Name has already been taken";
+    assert_eq!(both["message"], json!(all));
+    let nameless = admin.post("/teams", json!({"account_id": 1})).await.status(422);
+    assert_eq!(nameless["message"], json!("Name must not be blank"));
+    let kept = admin.patch(&path, json!({"name": {"a": 1}, "icon": ["x"]})).await.ok();
+    assert_eq!((&kept["name"], &kept["icon"]), (&json!("sales force"), &json!("")));
+    admin.patch("/teams/999999", json!({})).await.status(404);
+    admin.patch(&path, json!({})).await.status(422);
 }
 
 #[tokio::test]
@@ -75,11 +85,16 @@ async fn members_come_and_go() {
     let added = admin.post(&members, json!({"user_ids": [grace.id, alan.id]})).await.ok();
     assert_eq!(names(added), ["Alan"]);
     assert_eq!(grace.get(&path).await.ok()["is_member"], json!(true));
-    for user_ids in [json!([eve.id]), json!([alan.id, 999])] {
+    for user_ids in [json!([eve.id]), json!([alan.id, 999]), json!(["abc"]), json!([alan.id, true])]
+    {
         let refused = admin.patch(&members, json!({"user_ids": user_ids})).await.status(401);
         assert_eq!(refused["error"], json!("Invalid User IDs"));
     }
-    admin.post(&members, json!({})).await.status(422);
+    for nobody in [json!({}), json!({"user_ids": alan.id}), json!({"user_ids": [{"id": 1}]})] {
+        let refused = admin.post(&members, nobody).await.status(422);
+        assert!(refused["error"].as_str().unwrap().contains("user_ids"), "{refused}");
+    }
+    admin.post("/teams/999999/team_members", json!({})).await.status(404);
     grace.post(&members, json!({"user_ids": [grace.id]})).await.status(401);
     let set = admin.patch(&members, json!({"user_ids": [alan.id, admin.id]})).await.ok();
     assert_eq!(names(set), ["Ada", "Alan"]);

@@ -438,6 +438,11 @@ async fn labels_and_attributes_wait_for_the_conversation_and_labels_must_exist()
     visitor.post("conversations/set_custom_attributes", attributes.clone()).await.status(404);
     visitor.get("conversations/toggle_status").await.status(404);
     visitor.post("conversations/update_last_seen", json!({})).await.status(204);
+    let other = site.visitor().await;
+    let alone = json!({"message": {"content": "Hello"}, "labels": "vip"});
+    let number = other.post("messages", alone).await.ok()["conversation_id"].clone();
+    let unmarked = site.admin.get(&format!("/conversations/{number}")).await.ok();
+    assert_eq!(unmarked["labels"], json!([]), "a text is no list");
     let first = json!({"message": {"content": "Hello"}, "labels": ["vip", "fresh"],
         "custom_attributes": {"order": "A-17"}});
     let number = visitor.post("messages", first).await.ok()["conversation_id"].clone();

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::accounts::features::Features;
 use chatwarden_core::accounts::{self, Account};
-use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::AccountId;
 use chatwarden_core::{Error, agents};
 use chatwarden_db::{Json as Stored, Tx};
@@ -103,7 +102,7 @@ pub(crate) fn apply(account: &mut Account, sent: &Params) -> Answer<()> {
     }
     if let Some(attributes) = account.custom_attributes.0.as_object_mut() {
         for name in ABOUT {
-            if let Some(value) = sent.get(name) {
+            if let Some(value) = sent.get(name).filter(|_| sent.has(name)) {
                 attributes.insert(name.to_owned(), value.clone());
             }
         }
@@ -124,13 +123,11 @@ async fn update(signed: Signed, State(app): State<App>, params: Params) -> Answe
         if params.has("support_email") {
             account.support_email = params.text("support_email");
         }
-        let mut faults = Invalid::default();
         let mut settings = match account.settings.0 {
             Value::Object(settings) => settings,
             _ => Map::new(),
         };
-        accounts::settings::merge(&mut settings, params.values(), &mut faults);
-        faults.check()?;
+        accounts::settings::merge(&mut settings, params.values());
         account.settings = Stored(Value::Object(settings));
         accounts::save(tx, &scope, &mut account).await?;
         Ok(Json(account_json(tx, &account)))

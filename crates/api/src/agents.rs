@@ -24,25 +24,17 @@ pub(crate) fn routes() -> Routes {
         .delete("/{id}", destroy)
 }
 
-/// What may be sent without being wrapped in `agent`.
-const FIELDS: &[&str] = &["name", "email", "role", "availability", "auto_offline"];
 /// As many may be invited at once.
 const MANY: usize = 100;
 
 /// The role that was sent, if any.
 pub(crate) fn role(params: &Params) -> Answer<Option<Role>> {
-    let Some(name) = params.present("role") else { return Ok(None) };
-    let role = Role::named(&name);
-    role.map(Some).ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid role")))
+    params.one_of("role", Role::ALL, Role::name, Role::integer)
 }
 
 /// The availability that was sent, if any.
 pub(crate) fn availability(params: &Params) -> Answer<Option<Availability>> {
-    let Some(name) = params.present("availability") else { return Ok(None) };
-    let availability = Availability::named(&name);
-    availability
-        .map(Some)
-        .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid availability")))
+    params.one_of("availability", Availability::ALL, Availability::name, Availability::integer)
 }
 
 fn terms(sent: &Params) -> Answer<Terms> {
@@ -51,6 +43,12 @@ fn terms(sent: &Params) -> Answer<Terms> {
         availability: availability(sent)?,
         auto_offline: sent.flag("auto_offline"),
     })
+}
+
+/// What is to be changed of a member.
+fn terms_and_name(params: &Params) -> Answer<(Option<String>, Terms)> {
+    let sent = params.whole_form("agent")?;
+    Ok((sent.present("name"), terms(&sent)?))
 }
 
 async fn index(Agent(scope, _): Agent, State(app): State<App>) -> Answer<Json<Value>> {
@@ -67,7 +65,7 @@ async fn create(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let sent = params.record("agent", FIELDS)?;
+    let sent = params.whole_form("agent")?;
     let invitation = Invitation {
         email: address::normalised(&sent.text("email").unwrap_or_default()),
         name: sent.text("name"),
@@ -86,7 +84,9 @@ async fn bulk_create(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let emails = params.texts("emails").unwrap_or_default();
+    let emails = params
+        .texts("emails")
+        .ok_or_else(|| ApiError::unprocessable("emails must be a list of addresses"))?;
     if emails.len() > MANY {
         return Err(ApiError::unprocessable(format!("emails: at most {MANY} at once")));
     }
@@ -101,9 +101,13 @@ async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = UserId(params.id("id")?);
-    let sent = params.record("agent", FIELDS)?;
-    let (name, terms) = (sent.present("name"), terms(&sent)?);
+    let change = terms_and_name(&params);
     app.write(async move |tx| {
+        if change.is_err() {
+            // What was sent is told of only where there is somebody to change.
+            agents::find(tx, &scope, id).await?;
+        }
+        let (name, terms) = change?;
         let member = agents::update(tx, &scope, id, name, terms).await?;
         Ok(Json(agent_json(tx, &member)))
     })

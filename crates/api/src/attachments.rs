@@ -41,7 +41,7 @@ impl Carried {
         Ok(Self {
             account,
             received: app.keep(account, Purpose::Attachment, None, uploads).await?,
-            names: params.texts("attachments").unwrap_or_default(),
+            names: params.one_or_more("attachments").unwrap_or_default(),
             voice: params.flag("is_voice_message").unwrap_or(false),
         })
     }

@@ -77,9 +77,13 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params)?);
+    let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        let changed = canned_responses::update(tx, &scope, id, draft).await?;
+        if draft.is_err() {
+            // What was sent is told of only where there is something to change.
+            canned_responses::lock(tx, &scope, id).await?;
+        }
+        let changed = canned_responses::update(tx, &scope, id, draft?).await?;
         Ok(Json(canned_response_json(&changed)))
     })
     .await

@@ -52,7 +52,7 @@ pub(crate) fn contact_id(params: &Params) -> Answer<ContactId> {
 
 fn query(params: &Params, account: &Account) -> Query {
     Query {
-        labels: params.texts("labels").unwrap_or_default(),
+        labels: params.one_or_more("labels").unwrap_or_default(),
         sort: params.text("sort"),
         page: params.page(),
         leads: Features::of(account).has("crm_v2"),
@@ -288,7 +288,7 @@ async fn destroy_custom_attributes(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = contact_id(&params)?;
-    let keys = params.texts("custom_attributes").unwrap_or_default();
+    let keys = params.one_or_more("custom_attributes").unwrap_or_default();
     app.write(async move |tx| {
         let changed = contacts::destroy_custom_attributes(tx, &scope, id, &keys).await?;
         let wanted = params.flag("include_contact_inboxes");

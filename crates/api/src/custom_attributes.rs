@@ -42,12 +42,16 @@ fn not_valid(value: &str, field: &str) -> ApiError {
     ApiError::unprocessable(format!("'{value}' is not a valid {field}"))
 }
 
-/// The model that was sent, by its name or its number.
+/// A model by its name or its number.
+fn model_named(sent: &str) -> Option<Model> {
+    let known = Model::ALL.iter().find(|model| model.integer().to_string() == sent);
+    known.copied().or_else(|| Model::named(sent))
+}
+
+/// The model that was sent.
 fn model(params: &Params) -> Answer<Option<Model>> {
     let Some(sent) = params.present("attribute_model") else { return Ok(None) };
-    let known = Model::ALL.iter().find(|model| model.integer().to_string() == sent);
-    let known = known.copied().or_else(|| Model::named(&sent));
-    known.map(Some).ok_or_else(|| not_valid(&sent, "attribute_model"))
+    model_named(&sent).map(Some).ok_or_else(|| not_valid(&sent, "attribute_model"))
 }
 
 /// The kind that was sent, by its name or its number; none within where it was sent without a value.
@@ -100,7 +104,12 @@ async fn index(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let model = model(&params)?;
+    let asked = params.present("attribute_model");
+    let model = asked.as_deref().and_then(model_named);
+    if asked.is_some() && model.is_none() {
+        // Nothing has an attribute of a model that there isn't.
+        return Ok(Json(json!([])));
+    }
     app.read(async move |tx| {
         let found = custom_attributes::list(tx, &scope, model).await?;
         Ok(Json(found.iter().map(definition_json).collect()))
@@ -139,9 +148,13 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params)?);
+    let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        let changed = custom_attributes::update(tx, &scope, id, draft).await?;
+        if draft.is_err() {
+            // What was sent is told of only where there is something to change.
+            custom_attributes::find(tx, &scope, id).await?;
+        }
+        let changed = custom_attributes::update(tx, &scope, id, draft?).await?;
         Ok(Json(definition_json(&changed)))
     })
     .await

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use chatwarden_core::Error;
 use chatwarden_core::custom_filters::{self, CustomFilter, Draft, FilterType};
 use chatwarden_core::ids::CustomFilterId;
 use http::StatusCode;
@@ -29,22 +30,30 @@ fn id(params: &Params) -> Answer<CustomFilterId> {
     params.id("id").map(CustomFilterId)
 }
 
-/// The kind that was sent, by its name or its number.
+/// A kind by its name or its number.
+fn kind_named(sent: &str) -> Option<FilterType> {
+    let known = FilterType::ALL.iter().find(|kind| kind.integer().to_string() == sent);
+    known.copied().or_else(|| FilterType::named(sent))
+}
+
+/// The kind that was sent.
 fn filter_type(params: &Params) -> Answer<Option<FilterType>> {
     let Some(sent) = params.present("filter_type") else { return Ok(None) };
-    let known = FilterType::ALL.iter().find(|kind| kind.integer().to_string() == sent);
-    let known = known.copied().or_else(|| FilterType::named(&sent));
-    known
+    kind_named(&sent)
         .map(Some)
         .ok_or_else(|| ApiError::unprocessable(format!("'{sent}' is not a valid filter_type")))
 }
 
 fn draft(params: &Params) -> Answer<Draft> {
     let sent = params.record("custom_filter", FIELDS)?;
+    let query = sent.object("query").map(Value::Object);
+    if query.is_none() && sent.get("query").is_some_and(|query| !query.is_null()) {
+        return Err(Error::invalid("query", "must be an object").into());
+    }
     Ok(Draft {
-        name: sent.has("name").then(|| sent.text("name").unwrap_or_default()),
+        name: sent.has("name").then(|| sent.text("name")),
         filter_type: filter_type(&sent)?,
-        query: sent.object("query").map(Value::Object),
+        query,
     })
 }
 
@@ -65,7 +74,12 @@ async fn index(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let of = filter_type(&params)?.unwrap_or(FilterType::Conversation);
+    let of = match params.present("filter_type") {
+        Some(sent) => kind_named(&sent),
+        None => Some(FilterType::Conversation),
+    };
+    // Nobody has filters of a kind that there isn't.
+    let Some(of) = of else { return Ok(Json(json!([]))) };
     app.read(async move |tx| {
         let found = custom_filters::list(tx, &scope, of).await?;
         Ok(Json(found.iter().map(filter_json).collect()))
@@ -104,9 +118,13 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params)?);
+    let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        let changed = custom_filters::update(tx, &scope, id, draft).await?;
+        if draft.is_err() {
+            // What was sent is told of only where there is something to change.
+            custom_filters::find(tx, &scope, id).await?;
+        }
+        let changed = custom_filters::update(tx, &scope, id, draft?).await?;
         Ok(Json(filter_json(&changed)))
     })
     .await

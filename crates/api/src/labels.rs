@@ -94,9 +94,13 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params)?);
+    let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        let changed = labels::update(tx, &scope, id, draft).await?;
+        if draft.is_err() {
+            // What was sent is told of only where there is something to change.
+            labels::find(tx, &scope, id).await?;
+        }
+        let changed = labels::update(tx, &scope, id, draft?).await?;
         Ok(Json(label_json(&changed)))
     })
     .await

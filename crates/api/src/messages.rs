@@ -151,7 +151,7 @@ impl Draft {
         }
         let bot = params.text("sender_type").filter(|kind| kind == "AgentBot");
         let addresses = |key: &'static str| {
-            let text = params.texts(key).unwrap_or_default().join(",");
+            let text = params.one_or_more(key).unwrap_or_default().join(",");
             let each = text.split(',').map(str::trim).filter(|address| !address.is_empty());
             (key, each.map(str::to_owned).collect())
         };

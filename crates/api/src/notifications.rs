@@ -50,19 +50,23 @@ fn raw_json(n: &Notification) -> Value {
     })
 }
 
-/// A page of the member's notifications: the unread that are not snoozed, and what is included besides.
+/// Which notifications are meant: the unread that are not snoozed, and what is included besides.
+fn filter(params: &Params) -> Filter {
+    let includes = params.one_or_more("includes").unwrap_or_default();
+    Filter {
+        read: includes.iter().any(|kind| kind == "read"),
+        snoozed: includes.iter().any(|kind| kind == "snoozed"),
+        oldest_first: params.text("sort_order").as_deref() == Some("asc"),
+    }
+}
+
+/// A page of the member's notifications.
 async fn index(
     Agent(scope, _): Agent,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let includes = params.texts("includes").unwrap_or_default();
-    let filter = Filter {
-        read: includes.iter().any(|kind| kind == "read"),
-        snoozed: includes.iter().any(|kind| kind == "snoozed"),
-        oldest_first: params.text("sort_order").as_deref() == Some("asc"),
-    };
-    let (page, echo) = (params.page(), params.page_echo());
+    let (filter, page, echo) = (filter(&params), params.page(), params.page_echo());
     app.read(async move |tx| {
         let found = notifications::page(tx, &scope, filter, page).await?;
         Ok(Json(json!({"data": {
@@ -73,9 +77,14 @@ async fn index(
     .await
 }
 
-/// How many are unread and not snoozed: a bare number.
-async fn unread_count(Agent(scope, _): Agent, State(app): State<App>) -> Answer<Json<i64>> {
-    app.read(async move |tx| Ok(Json(notifications::count_unread(tx, &scope).await?))).await
+/// How many of those that the list shows are unread: a bare number.
+async fn unread_count(
+    Agent(scope, _): Agent,
+    State(app): State<App>,
+    params: Params,
+) -> Answer<Json<i64>> {
+    let filter = filter(&params);
+    app.read(async move |tx| Ok(Json(notifications::count_unread(tx, &scope, filter).await?))).await
 }
 
 async fn read(

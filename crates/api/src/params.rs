@@ -25,13 +25,16 @@ const FILES: usize = 64;
 /// More bytes than this in the fields of a form and the names of its parts are refused; files are no fields.
 const FIELDS: usize = 10 << 20;
 
+/// Columns that every record has.
+const COLUMNS: [&str; 4] = ["id", "account_id", "created_at", "updated_at"];
+
 /// The parameters of a request: one object.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
     values: Map<String, Value>,
     files: BTreeMap<String, Vec<Upload>>,
-    /// Whether the body was JSON, whose keys count as the record's without being wrapped.
-    json: bool,
+    /// The keys of a body of JSON, which count as the record's without being wrapped.
+    json: Option<Vec<String>>,
 }
 
 /// A file of a multipart form. Its content is on the disk; where nothing keeps it, it goes with the
@@ -103,8 +106,7 @@ impl FromRequest<App> for Params {
             if content_type.contains("json")
                 || (content_type.is_empty() && body.first() == Some(&b'{'))
             {
-                out.read_json(&body)?;
-                out.json = true;
+                out.json = Some(out.read_json(&body)?);
             } else if content_type.starts_with("application/x-www-form-urlencoded") {
                 for (key, value) in pairs(&body)? {
                     insert(&mut out.values, &key, Value::String(value))?;
@@ -132,22 +134,22 @@ impl Params {
         Self { values, ..Self::default() }
     }
 
-    fn read_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
+    /// Reads a body of JSON; its keys.
+    fn read_json(&mut self, body: &[u8]) -> Result<Vec<String>, ApiError> {
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Object(object)) => {
-                self.values.extend(object);
-                Ok(())
-            }
+        let object = match serde_json::from_slice::<Value>(body) {
+            Ok(Value::Object(object)) => object,
             // Rails puts what is no object under `_json`.
-            Ok(other) => {
-                self.values.insert("_json".to_owned(), other);
-                Ok(())
+            Ok(other) => Map::from_iter([("_json".to_owned(), other)]),
+            Err(error) => {
+                return Err(ApiError::bad_request(format!("The body is no valid JSON: {error}")));
             }
-            Err(error) => Err(ApiError::bad_request(format!("The body is no valid JSON: {error}"))),
-        }
+        };
+        let keys = object.keys().cloned().collect();
+        self.values.extend(object);
+        Ok(keys)
     }
 
     async fn read_multipart(&mut self, request: Request, app: &App) -> Result<(), ApiError> {
@@ -188,9 +190,10 @@ impl Params {
         Ok(())
     }
 
-    /// Whether a key was sent, with whatever value.
+    /// Whether a key was sent with a single value, null among them. A list or an object where one value belongs is
+    /// dropped, as strong parameters drop it: the key is as if it had not been sent.
     pub fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key)
+        self.get(key).is_some_and(|value| !value.is_array() && !value.is_object())
     }
 
     /// The value as it was sent.
@@ -223,6 +226,26 @@ impl Params {
         values::flag(self.values.get(key)?)
     }
 
+    /// One of an enumeration's values, if any was sent: by its name, in JSON by its number too.
+    ///
+    /// # Errors
+    /// 422 for what is none of them.
+    pub fn one_of<T: Copy>(
+        &self,
+        key: &str,
+        all: &[T],
+        name: fn(T) -> &'static str,
+        integer: fn(T) -> i64,
+    ) -> Answer<Option<T>> {
+        let Some(sent) = self.present(key) else { return Ok(None) };
+        let number = self.get(key).and_then(Value::as_i64);
+        let known = all.iter().find(|one| name(**one) == sent || Some(integer(**one)) == number);
+        known
+            .copied()
+            .map(Some)
+            .ok_or_else(|| ApiError::unprocessable(format!("'{sent}' is not a valid {key}")))
+    }
+
     /// The id of a record in the path; what is no number names no record.
     ///
     /// # Errors
@@ -244,19 +267,31 @@ impl Params {
     }
 
     /// The parameters of a record: those under its name, or where the body is JSON its columns at
-    /// the top (`behaviours.md §1`, parameter wrapping).
+    /// the top (`behaviours.md §1`, parameter wrapping): `columns`, and those that every record has.
     ///
     /// # Errors
     /// 422 where there are none.
     pub fn record(&self, name: &str, columns: &[&str]) -> Result<Self, ApiError> {
-        if !self.json || self.has(name) {
-            return self.require(name);
-        }
-        let own = self.values.iter().filter(|(key, _)| columns.contains(&key.as_str()));
-        let record = Self::of(own.map(|(key, value)| (key.clone(), value.clone())).collect());
-        let mut wrapped = Map::new();
-        wrapped.insert(name.to_owned(), Value::Object(record.values));
-        Self::of(wrapped).require(name)
+        self.wrapped(name, |key| columns.contains(&key) || COLUMNS.contains(&key))
+    }
+
+    /// The parameters of a form that is no record's: those under its name, or where the body is JSON all of it.
+    ///
+    /// # Errors
+    /// 422 where there are none.
+    pub fn whole_form(&self, name: &str) -> Result<Self, ApiError> {
+        self.wrapped(name, |_| true)
+    }
+
+    fn wrapped(&self, name: &str, belongs: impl Fn(&str) -> bool) -> Result<Self, ApiError> {
+        let keys = match &self.json {
+            Some(keys) if !self.values.contains_key(name) => keys,
+            _ => return self.require(name),
+        };
+        let own = keys.iter().filter(|key| belongs(key));
+        let own = own.filter_map(|key| Some((key.clone(), self.values.get(key)?.clone())));
+        let record = Value::Object(own.collect());
+        Self::of(Map::from_iter([(name.to_owned(), record)])).require(name)
     }
 
     /// An object, also as JSON in a text; none where something else was sent.
@@ -288,7 +323,7 @@ impl Params {
         (self.values.contains_key(key) || !files.is_empty()).then_some(Self {
             values: object,
             files,
-            json: false,
+            json: None,
         })
     }
 
@@ -297,8 +332,15 @@ impl Params {
         self.values.is_empty() && self.files.is_empty()
     }
 
-    /// A list of texts; a single one counts as a list, objects with index keys too.
+    /// A list of single values, as texts. What is no list is dropped, and so is one that holds lists or objects: as
+    /// strong parameters drop them.
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
+        let list = self.list(key)?;
+        list.iter().filter(|value| !value.is_null()).map(values::text).collect()
+    }
+
+    /// A list of texts where a single one counts as a list, too, and so does what an object holds.
+    pub fn one_or_more(&self, key: &str) -> Option<Vec<String>> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -311,9 +353,25 @@ impl Params {
         })
     }
 
-    /// A list of integers.
+    /// A list of integers; what is no number is 0.
     pub fn integers(&self, key: &str) -> Option<Vec<i64>> {
-        Some(self.texts(key)?.iter().filter_map(|text| values::leading_integer(text)).collect())
+        let texts = self.texts(key)?;
+        Some(texts.iter().map(|text| values::leading_integer(text).unwrap_or(0)).collect())
+    }
+
+    /// The list of ids that must be there; what is no number is 0, which is nobody's.
+    ///
+    /// # Errors
+    /// 422.
+    pub fn ids(&self, key: &str) -> Answer<Vec<i64>> {
+        self.integers(key).ok_or_else(|| {
+            ApiError::unprocessable(match self.get(key) {
+                None | Some(Value::Null) => {
+                    format!("param is missing or the value is empty: {key}")
+                }
+                Some(_) => format!("{key} must be a list of ids"),
+            })
+        })
     }
 
     /// A list as it was sent.
@@ -487,7 +545,8 @@ mod tests {
     #[test]
     fn reads_values_leniently() {
         let Value::Object(values) = json!({
-            "n": "12abc", "i": 7, "f": 7.9, "t": "true", "z": "0", "e": "", "null": null, "list": "a", "o": "{\"a\":1}"
+            "n": "12abc", "i": 7, "f": 7.9, "t": "true", "z": "0", "e": "", "null": null, "one": "a", "o": "{\"a\":1}",
+            "list": ["a", 7, null, "7b"], "mixed": ["a", {}],
         }) else {
             unreachable!()
         };
@@ -500,7 +559,13 @@ mod tests {
         assert_eq!(params.flag("e"), None);
         assert_eq!(params.text("i").as_deref(), Some("7"));
         assert_eq!(params.text("null"), None);
-        assert_eq!(params.texts("list"), Some(vec!["a".to_owned()]));
+        assert_eq!(params.texts("one"), None);
+        assert_eq!(params.texts("mixed"), None);
+        assert_eq!(params.one_or_more("one"), Some(vec!["a".to_owned()]));
+        assert_eq!(params.integers("list"), Some(vec![0, 7, 7]));
+        assert!(params.ids("one").is_err() && params.ids("list").is_ok());
+        assert!(params.has("null") && params.has("one"));
+        assert!(!params.has("list") && !params.has("none"));
         assert_eq!(params.object("o").map(Value::Object), Some(json!({"a": 1})));
         assert_eq!(params.page(), 1);
     }

@@ -7,7 +7,7 @@ use chatwarden_core::Error;
 use chatwarden_core::accounts::features::Features;
 use chatwarden_core::accounts::visit;
 use chatwarden_core::agents::{self, Terms};
-use chatwarden_core::error::Invalid;
+use chatwarden_core::error::{Invalid, TAKEN};
 use chatwarden_core::ids::{AccountId, UserId};
 use chatwarden_core::passwords::Verdict;
 use chatwarden_core::storage::{self, Purpose, avatar_url};
@@ -36,25 +36,6 @@ pub(crate) fn routes() -> Routes {
         .post("/reset_access_token", reset_access_token)
         .post("/resend_confirmation", resend_confirmation)
 }
-
-/// What may be sent without being wrapped in `profile`.
-const FIELDS: &[&str] = &[
-    "name",
-    "email",
-    "display_name",
-    "message_signature",
-    "ui_settings",
-    "phone_number",
-    "avatar",
-    "account_id",
-    "availability",
-    "auto_offline",
-    "current_password",
-    "password",
-    "password_confirmation",
-    "type",
-    "role",
-];
 
 /// What all forms of a user have in common.
 pub(crate) fn user_json(tx: &Tx<'_>, profile: &Profile) -> Map<String, Value> {
@@ -134,7 +115,7 @@ async fn update(
     client: Client,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let sent = params.record("profile", FIELDS)?;
+    let sent = params.whole_form("profile")?;
     if let Some(email) = sent.has("email").then(|| sent_email(&sent)) {
         let user = signed.user;
         // Pages send the whole form, mostly with the address as it is: no mail comes of that.
@@ -175,7 +156,11 @@ async fn update(
         {
             attributes.insert("phone_number".to_owned(), json!(sent.text("phone_number")));
         }
-        let changes_email = sent.has("email") && wait_for_email(tx, &mut user, &sent).await?;
+        let mut faults = Invalid::default();
+        let changes_email =
+            sent.has("email") && wait_for_email(tx, &mut user, &sent, &mut faults).await?;
+        user.check(&mut faults);
+        faults.check()?;
         users::save(tx, &mut user).await?;
         if changes_email {
             links::send_confirmation(tx, &user).await?;
@@ -215,18 +200,21 @@ fn sent_email(sent: &Params) -> String {
     address::normalised(&sent.text("email").unwrap_or_default())
 }
 
-/// Notes a new address until it is confirmed; whether it is another one.
-async fn wait_for_email(tx: &mut WriteTx<'_>, user: &mut User, sent: &Params) -> Answer<bool> {
+/// Notes a new address until it is confirmed, and adds what is wrong with it; whether it is another one.
+async fn wait_for_email(
+    tx: &mut WriteTx<'_>,
+    user: &mut User,
+    sent: &Params,
+    faults: &mut Invalid,
+) -> Answer<bool> {
     let email = sent_email(sent);
     if email == user.email {
         return Ok(false);
     }
-    let mut faults = Invalid::default();
-    address::check(&mut faults, &email);
-    faults.check()?;
     if users::by_email(tx, &email).await?.is_some() {
-        return Err(Error::invalid("email", "has already been taken").into());
+        faults.add("email", TAKEN);
     }
+    address::check(faults, &email);
     user.unconfirmed_email = Some(email);
     Ok(true)
 }
@@ -257,9 +245,12 @@ async fn set_availability(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let sent = params.record("profile", FIELDS)?;
-    let terms = Terms { availability: availability(&sent)?, ..Terms::default() };
-    change_membership(app, signed, account(&sent)?, terms).await
+    let sent = params.whole_form("profile")?;
+    let account = account(&sent)?;
+    let availability =
+        availability(&sent)?.ok_or_else(|| Error::invalid("availability", "can't be blank"))?;
+    let terms = Terms { availability: Some(availability), ..Terms::default() };
+    change_membership(app, signed, account, terms).await
 }
 
 /// Whether one is shown offline when one is not there; not said means no.
@@ -268,7 +259,7 @@ async fn set_auto_offline(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let sent = params.record("profile", FIELDS)?;
+    let sent = params.whole_form("profile")?;
     let auto_offline = Some(sent.flag("auto_offline").unwrap_or(false));
     change_membership(app, signed, account(&sent)?, Terms { auto_offline, ..Terms::default() })
         .await
@@ -280,7 +271,7 @@ async fn set_active_account(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let account = account(&params.record("profile", FIELDS)?)?;
+    let account = account(&params.whole_form("profile")?)?;
     app.write(async move |tx| {
         let (_, scope) = visit(tx, account, signed.user).await?;
         agents::mark_active(tx, &scope, signed.user).await

@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use chatwarden_core::Scope;
 use chatwarden_core::ids::TeamId;
 use chatwarden_core::teams::{self, Draft, Found, Team};
+use chatwarden_db::Tx;
 use serde_json::{Value, json};
 
 use crate::actors::{Admin, Agent};
@@ -49,8 +51,7 @@ fn id(params: &Params) -> Answer<TeamId> {
 }
 
 fn users(params: &Params) -> Answer<Vec<i64>> {
-    let missing = || ApiError::unprocessable("param is missing or the value is empty: user_ids");
-    let mut users = params.integers("user_ids").ok_or_else(missing)?;
+    let mut users = params.ids("user_ids")?;
     users.sort_unstable();
     users.dedup();
     if users.len() > MANY {
@@ -123,9 +124,13 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (id(&params)?, draft(&params)?);
+    let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        let changed = teams::update(tx, &scope, id, draft).await?;
+        if draft.is_err() {
+            // What was sent is told of only where there is something to change.
+            teams::find(tx, &scope, id).await?;
+        }
+        let changed = teams::update(tx, &scope, id, draft?).await?;
         Ok(Json(found_json(&changed)))
     })
     .await
@@ -154,14 +159,28 @@ async fn members(
     .await
 }
 
+/// The users that were named; whether they can be read is told of only where there is such a team.
+async fn named(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    team: TeamId,
+    users: Answer<Vec<i64>>,
+) -> Answer<Vec<i64>> {
+    if users.is_err() {
+        teams::get(tx, scope, team).await?.ok_or_else(ApiError::not_found)?;
+    }
+    users
+}
+
 /// Takes members in; those who were not there yet are given back.
 async fn add_members(
     Admin(scope, _): Admin,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (id(&params)?, users(&params)?);
+    let (id, users) = (id(&params)?, users(&params));
     app.write(async move |tx| {
+        let users = named(tx, &scope, id, users).await?;
         let added = teams::add_members(tx, &scope, id, &users).await?;
         Ok(Json(added.iter().map(|member| agent_json(tx, member)).collect()))
     })
@@ -174,8 +193,9 @@ async fn set_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (id(&params)?, users(&params)?);
+    let (id, users) = (id(&params)?, users(&params));
     app.write(async move |tx| {
+        let users = named(tx, &scope, id, users).await?;
         let all = teams::set_members(tx, &scope, id, &users).await?;
         Ok(Json(all.iter().map(|member| agent_json(tx, member)).collect()))
     })
@@ -187,7 +207,11 @@ async fn remove_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let (id, users) = (id(&params)?, users(&params)?);
-    app.write(async move |tx| teams::remove_members(tx, &scope, id, &users).await).await?;
+    let (id, users) = (id(&params)?, users(&params));
+    app.write(async move |tx| {
+        let users = named(tx, &scope, id, users).await?;
+        Ok::<_, ApiError>(teams::remove_members(tx, &scope, id, &users).await?)
+    })
+    .await?;
     Ok(done())
 }

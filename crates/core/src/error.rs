@@ -66,6 +66,9 @@ pub struct Invalid {
     faults: Vec<(String, String)>,
 }
 
+/// The fault of what must be one record's alone.
+pub const TAKEN: &str = "has already been taken";
+
 /// The largest document of attributes, in bytes of JSON.
 pub const DOCUMENT: usize = 64 * 1024;
 
@@ -98,6 +101,13 @@ impl Invalid {
     pub fn and(mut self, field: impl Into<String>, fault: impl Into<String>) -> Self {
         self.add(field, fault);
         self
+    }
+
+    /// Adds a fault where a text has more characters than a column takes.
+    pub fn limit(&mut self, field: &'static str, text: &str, most: usize) {
+        if text.chars().count() > most {
+            self.add(field, format!("is too long (maximum is {most} characters)"));
+        }
     }
 
     /// Adds a fault where a document is larger than [`DOCUMENT`]: it is told to sockets with every change of what

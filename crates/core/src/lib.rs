@@ -26,6 +26,7 @@ pub mod inboxes;
 pub mod installation;
 pub mod jobs;
 pub mod labels;
+mod letters;
 pub mod mail;
 pub mod markdown;
 pub mod messages;

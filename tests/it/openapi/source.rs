@@ -37,11 +37,11 @@ pub type Modules = BTreeMap<String, Module>;
 /// The type of what a method of `Params` gives.
 fn type_of(method: &str) -> Option<&'static str> {
     Some(match method {
-        "text" | "present" => "string",
+        "text" | "present" | "one_of" => "string",
         "integer" | "id" => "integer",
         "flag" => "boolean",
-        "object" | "inner" | "require" | "record" => "object",
-        "texts" | "integers" | "list" | "files" => "array",
+        "object" | "inner" | "require" | "record" | "whole_form" => "object",
+        "texts" | "one_or_more" | "integers" | "ids" | "list" | "files" => "array",
         "get" | "has" => "any",
         _ => return None,
     })
@@ -246,11 +246,11 @@ impl<'ast> Visit<'ast> for Reader {
         if method == "page" || method == "page_echo" {
             self.note("page".to_owned(), "integer");
         }
-        if matches!(method.as_str(), "require" | "record") {
+        if matches!(method.as_str(), "require" | "record" | "whole_form" | "ids" | "one_of") {
             self.current.answers.insert(422);
-            if let Some(list) = call.args.get(1) {
-                self.columns(list);
-            }
+        }
+        if let ("record", Some(list)) = (method.as_str(), call.args.get(1)) {
+            self.columns(list);
         }
         self.current.answers.extend(status_of(&method));
         self.current.calls.insert(method);

@@ -334,10 +334,8 @@ pub(super) async fn custom_attributes(
     .await
 }
 
-fn user_ids(params: &Params) -> Result<Vec<UserId>, ApiError> {
-    let missing = || ApiError::unprocessable("param is missing or the value is empty: user_ids");
-    let users = params.integers("user_ids").ok_or_else(missing)?;
-    Ok(users.into_iter().map(UserId).collect())
+fn user_ids(params: &Params) -> Answer<Vec<UserId>> {
+    Ok(params.ids("user_ids")?.into_iter().map(UserId).collect())
 }
 
 /// Sends what was said in a conversation to an address.
@@ -381,10 +379,10 @@ pub(super) async fn add_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (display_id(&params)?, user_ids(&params)?);
+    let (id, users) = (display_id(&params)?, user_ids(&params));
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
-        let added = participants::invite(tx, &scope, &c, &users).await?;
+        let added = participants::invite(tx, &scope, &c, &users?).await?;
         Ok(members_json(tx, &added))
     })
     .await
@@ -396,10 +394,10 @@ pub(super) async fn set_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (display_id(&params)?, user_ids(&params)?);
+    let (id, users) = (display_id(&params)?, user_ids(&params));
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
-        let all = participants::set(tx, &scope, &c, &users).await?;
+        let all = participants::set(tx, &scope, &c, &users?).await?;
         Ok(members_json(tx, &all))
     })
     .await
@@ -411,10 +409,10 @@ pub(super) async fn remove_participants(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let (id, users) = (display_id(&params)?, user_ids(&params)?);
+    let (id, users) = (display_id(&params)?, user_ids(&params));
     app.write(async move |tx| {
         let c = conversations::lock(tx, &scope, id).await?;
-        participants::remove(tx, &scope, &c, &users).await
+        Ok::<_, ApiError>(participants::remove(tx, &scope, &c, &users?).await?)
     })
     .await?;
     Ok(done())

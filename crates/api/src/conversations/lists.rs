@@ -30,7 +30,7 @@ fn filter(params: &Params) -> Filter {
         // One that there isn't is no conversation's.
         Some(name) => Status::named(name).into_iter().collect(),
     };
-    let labels = params.texts("labels").unwrap_or_default();
+    let labels = params.one_or_more("labels").unwrap_or_default();
     Filter {
         statuses,
         inbox: params.integer("inbox_id").map(InboxId),

@@ -392,9 +392,19 @@ async fn show_members(
     .await
 }
 
-/// The users that the parameters name.
-fn user_ids(params: &Params) -> Vec<UserId> {
-    params.integers("user_ids").unwrap_or_default().into_iter().map(UserId).collect()
+/// The users that the parameters name, who must be named where there is such an inbox: else a forgotten list would
+/// empty it.
+async fn user_ids(
+    tx: &mut Tx<'_>,
+    scope: &chatwarden_core::Scope,
+    id: InboxId,
+    params: &Params,
+) -> Answer<Vec<UserId>> {
+    let named = params.ids("user_ids");
+    if named.is_err() {
+        inboxes::sql::get(tx, scope, id).await?.ok_or_else(ApiError::not_found)?;
+    }
+    Ok(named?.into_iter().map(UserId).collect())
 }
 
 /// Makes users members of an inbox.
@@ -403,8 +413,9 @@ async fn add_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (inbox_id(&params)?, user_ids(&params));
+    let id = inbox_id(&params)?;
     app.write(async move |tx| {
+        let users = user_ids(tx, &scope, id, &params).await?;
         members::add(tx, &scope, id, &users).await?;
         members_json(tx, &scope, id).await
     })
@@ -417,8 +428,9 @@ async fn replace_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, users) = (inbox_id(&params)?, user_ids(&params));
+    let id = inbox_id(&params)?;
     app.write(async move |tx| {
+        let users = user_ids(tx, &scope, id, &params).await?;
         members::replace(tx, &scope, id, &users).await?;
         members_json(tx, &scope, id).await
     })
@@ -431,7 +443,10 @@ async fn remove_members(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let (id, users) = (inbox_id(&params)?, user_ids(&params));
+    let id = inbox_id(&params)?;
+    // Nobody named is nobody taken out.
+    let users = params.integers("user_ids").unwrap_or_default();
+    let users: Vec<UserId> = users.into_iter().map(UserId).collect();
     app.write(async move |tx| members::remove(tx, &scope, id, &users).await).await?;
     Ok(done())
 }

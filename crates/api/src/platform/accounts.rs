@@ -6,13 +6,13 @@ use axum::response::Response;
 use chatwarden_core::accounts::features::Features;
 use chatwarden_core::accounts::{self, Account, NewAccount, Status};
 use chatwarden_core::ids::AccountId;
-use chatwarden_core::platform;
+use chatwarden_core::{Error, platform};
 use chatwarden_db::{Json as Stored, Tx};
 use serde_json::{Value, json};
 
 use crate::actors::Platform;
 use crate::app::App;
-use crate::error::{Answer, ApiError, done};
+use crate::error::{Answer, done};
 use crate::params::Params;
 
 fn account_json(tx: &Tx<'_>, account: &Account) -> Value {
@@ -30,17 +30,28 @@ fn account_json(tx: &Tx<'_>, account: &Account) -> Value {
 }
 
 fn status(params: &Params) -> Answer<Option<Status>> {
-    let Some(name) = params.present("status") else { return Ok(None) };
-    let status = Status::named(&name);
-    status
-        .map(Some)
-        .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid status")))
+    params.one_of("status", Status::ALL, Status::name, Status::integer)
 }
 
-fn features(params: &Params) -> Vec<(String, bool)> {
-    let Some(sent) = params.inner("features") else { return Vec::new() };
-    let flags = sent.values().keys().filter_map(|name| Some((name.clone(), sent.flag(name)?)));
-    flags.collect()
+/// Whether a value says something, as Ruby's `present?` has it: `"false"` and 0 do.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(_) => true,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+    }
+}
+
+/// The flags that were sent: one is on whose value says something, whatever it says.
+fn features(params: &Params) -> Answer<Vec<(String, bool)>> {
+    let sent = params.inner("features").unwrap_or_default();
+    if let Some(name) = sent.values().keys().find(|name| !Features::is_known(name)) {
+        return Err(Error::invalid("features", format!("has no flag '{name}'")).into());
+    }
+    Ok(sent.values().iter().map(|(name, value)| (name.clone(), says_something(value))).collect())
 }
 
 pub(super) async fn index(
@@ -65,7 +76,7 @@ pub(super) async fn create(
         domain: params.text("domain"),
         support_email: params.text("support_email"),
         status: status(&params)?,
-        features: features(&params),
+        features: features(&params)?,
         limits: params.object("limits").map(Value::Object),
         custom_attributes: params.object("custom_attributes").map(Value::Object),
     };
@@ -95,7 +106,7 @@ pub(super) async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = AccountId(params.id("id")?);
-    let status = status(&params)?;
+    let (status, features) = (status(&params)?, features(&params)?);
     let locale = params.present("locale").map(|code| accounts::locale_named(&code)).transpose()?;
     app.write(async move |tx| {
         let (_, scope) = platform::account(tx, app_id, id).await?;
@@ -118,8 +129,8 @@ pub(super) async fn update(
             account.custom_attributes = Stored(Value::Object(attributes));
         }
         let mut flags = Features::of(&account);
-        for (name, on) in features(&params) {
-            flags.set(&name, on);
+        for (name, on) in &features {
+            flags.set(name, *on);
         }
         Features(account.feature_flags, account.feature_flags_ext_1) = flags;
         accounts::save(tx, &scope, &mut account).await?;

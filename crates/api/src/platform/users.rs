@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::desk::desk;
-use chatwarden_core::error::Invalid;
+use chatwarden_core::error::{Invalid, TAKEN};
 use chatwarden_core::ids::UserId;
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::users::{self, NewUser, Profile, User, address};
@@ -113,17 +113,33 @@ pub(super) async fn update(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = UserId(params.id("id")?);
-    app.read(async move |tx| Ok::<_, ApiError>(platform::user(tx, app_id, id).await?)).await?;
-    let mut faults = Invalid::default();
     let email =
         params.has("email").then(|| address::normalised(&params.text("email").unwrap_or_default()));
+    let asked = email.clone();
+    let (mut user, taken) = app
+        .read(async move |tx| {
+            let user = platform::user(tx, app_id, id).await?;
+            let holder = match asked {
+                Some(email) => users::by_email(tx, &email).await?,
+                None => None,
+            };
+            Ok::<_, ApiError>((user, holder.is_some_and(|holder| holder.id != id)))
+        })
+        .await?;
+    let mut faults = Invalid::default();
+    if taken {
+        faults.add("email", TAKEN);
+    }
     if let Some(email) = &email {
         address::check(&mut faults, email);
     }
-    let password = params.present("password");
+    // An empty one is a bad one: null alone says nothing.
+    let password = params.text("password");
     if let Some(password) = &password {
         passwords::check(&mut faults, "password", password);
     }
+    name(&mut user, &params);
+    user.check(&mut faults);
     faults.check()?;
     let password = match password {
         Some(password) => Some(app.hash_password(password).await?),
@@ -135,12 +151,7 @@ pub(super) async fn update(
             user.email = email;
             user.unconfirmed_email = None;
         }
-        if params.has("name") {
-            user.name = params.text("name").unwrap_or_default();
-        }
-        if params.has("display_name") {
-            user.display_name = params.text("display_name");
-        }
+        name(&mut user, &params);
         if let Some(sent) = params.object("custom_attributes") {
             let mut attributes = object(user.custom_attributes.0);
             attributes.extend(sent);
@@ -153,6 +164,16 @@ pub(super) async fn update(
         answer(tx, user).await
     })
     .await
+}
+
+/// Puts the names that were sent into a user.
+fn name(user: &mut User, sent: &Params) {
+    if sent.has("name") {
+        user.name = sent.text("name").unwrap_or_default();
+    }
+    if sent.has("display_name") {
+        user.display_name = sent.text("display_name");
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -103,7 +103,7 @@ pub(super) async fn destroy_custom_attributes(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let keys = params.texts("custom_attributes").unwrap_or_default();
+    let keys = params.one_or_more("custom_attributes").unwrap_or_default();
     app.write(async move |tx| {
         let visitor = guest.visitor(tx).await?;
         let (scope, id) = (&visitor.door.scope, visitor.contact.id);

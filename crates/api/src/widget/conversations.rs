@@ -218,7 +218,7 @@ pub(super) async fn destroy_custom_attributes(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let keys = params.texts("custom_attribute").unwrap_or_default();
+    let keys = params.one_or_more("custom_attribute").unwrap_or_default();
     app.write(async move |tx| {
         let (visitor, mut c) = locked(&guest, tx).await?;
         visitor.forget_attributes(tx, &mut c, &keys).await?;

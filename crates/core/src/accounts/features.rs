@@ -139,6 +139,11 @@ impl Features {
         bit(&FLAGS, self.0) || bit(&FLAGS_EXT_1, self.1)
     }
 
+    /// Whether there is a flag of that name.
+    pub fn is_known(name: &str) -> bool {
+        FLAGS.contains(&name) || FLAGS_EXT_1.contains(&name)
+    }
+
     /// Switches a flag; unknown ones are ignored.
     pub fn set(&mut self, name: &str, on: bool) {
         for (names, flags) in [(&FLAGS as &[&str], &mut self.0), (&FLAGS_EXT_1, &mut self.1)] {
@@ -171,6 +176,8 @@ mod tests {
         flags.set("labels", false);
         flags.set("data_import", true);
         flags.set("no_such_flag", true);
+        assert!(Features::is_known("sla") && Features::is_known("data_import"));
+        assert!(!Features::is_known("no_such_flag"));
         assert!(!flags.has("labels") && flags.has("data_import") && !flags.has("no_such_flag"));
         assert_eq!(Features::default().to_json().len(), 27);
     }

@@ -75,13 +75,14 @@ pub fn locale_named(code: &str) -> Result<String> {
         .ok_or_else(|| Error::Unprocessable(format!("'{code}' is not a valid locale")))
 }
 
-/// Adds what is wrong with an account's own columns.
+/// Adds what is wrong with an account.
 fn check(faults: &mut Invalid, account: &Account) {
     if account.name.trim().is_empty() {
         faults.add("name", "can't be blank");
     } else if account.name.chars().count() > 255 {
         faults.add("name", "is too long (maximum is 255 characters)");
     }
+    settings::check(faults, &account.settings.0);
     for (field, text) in [("domain", &account.domain), ("support_email", &account.support_email)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > SHORT) {
             faults.add(field, format!("is too long (maximum is {SHORT} characters)"));

@@ -29,49 +29,33 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SETTABLE.into_iter().map(|(name, _)| name)
 }
 
-/// Puts those of `sent` that are settings into `settings`; adds what is wrong with them.
-pub fn merge(settings: &mut Map<String, Value>, sent: &Map<String, Value>, faults: &mut Invalid) {
-    for (name, kind) in SETTABLE {
-        let Some(value) = sent.get(name) else { continue };
-        match read(kind, value) {
-            Ok(value) => {
-                settings.insert(name.to_owned(), value);
-            }
-            Err(fault) => faults.add(name, fault),
+/// Puts those of `sent` that are settings into `settings`, as they are; lists and objects are dropped.
+pub fn merge(settings: &mut Map<String, Value>, sent: &Map<String, Value>) {
+    for (name, _) in SETTABLE {
+        let single = sent.get(name).filter(|value| !value.is_array() && !value.is_object());
+        if let Some(value) = single {
+            settings.insert(name.to_owned(), value.clone());
         }
     }
 }
 
-fn read(kind: Kind, value: &Value) -> Result<Value, String> {
-    let wrong = || "must be of type type".to_owned();
-    if value.is_null() || value.as_str() == Some("") {
-        return Ok(Value::Null);
-    }
-    match kind {
-        Kind::Minutes(least, most) => {
-            let number =
-                value.as_i64().or_else(|| value.as_str()?.parse().ok()).ok_or_else(wrong)?;
-            if number < least {
-                Err(format!("must be greater than or equal to {least}"))
-            } else if number > most {
-                Err(format!("must be less than or equal to {most}"))
-            } else {
-                Ok(Value::from(number))
+/// Adds what is wrong with settings. Nothing is read as another kind of value than it is: `"60"` are no minutes.
+pub fn check(faults: &mut Invalid, settings: &Value) {
+    for (name, kind) in SETTABLE {
+        let Some(value) = settings.get(name).filter(|value| !value.is_null()) else { continue };
+        let number = value.as_i64();
+        match kind {
+            Kind::Minutes(least, _) if number.is_some_and(|number| number < least) => {
+                faults.add(name, format!("must be greater than or equal to {least}"));
             }
+            Kind::Minutes(_, most) if number.is_some_and(|number| number > most) => {
+                faults.add(name, format!("must be less than or equal to {most}"));
+            }
+            Kind::Minutes(..) if number.is_some() => {}
+            Kind::Text if value.is_string() => {}
+            Kind::Flag if value.is_boolean() => {}
+            _ => faults.add(name, "must be of type type"),
         }
-        Kind::Text => match value {
-            Value::String(_) => Ok(value.clone()),
-            _ => Err(wrong()),
-        },
-        Kind::Flag => match value {
-            Value::Bool(_) => Ok(value.clone()),
-            Value::String(text) => match text.as_str() {
-                "true" | "1" => Ok(Value::Bool(true)),
-                "false" | "0" => Ok(Value::Bool(false)),
-                _ => Err(wrong()),
-            },
-            _ => Err(wrong()),
-        },
     }
 }
 
@@ -86,48 +70,36 @@ mod tests {
         let check = |sent: Value, expected: Value, said: &str| {
             let (mut settings, mut faults) = (Map::new(), Invalid::default());
             settings.insert("kept".to_owned(), json!(1));
-            merge(&mut settings, sent.as_object().unwrap(), &mut faults);
+            merge(&mut settings, sent.as_object().unwrap());
             settings.remove("kept").unwrap();
-            assert_eq!(Value::Object(settings), expected, "{sent}");
+            let settings = Value::Object(settings);
+            super::check(&mut faults, &settings);
             assert_eq!(faults.to_string(), said, "{sent}");
+            if said.is_empty() {
+                assert_eq!(settings, expected, "{sent}");
+            }
         };
+        let refused = |sent: Value, said: &str| check(sent, Value::Null, said);
         check(
             json!({"auto_resolve_after": 60, "name": "x"}),
             json!({"auto_resolve_after": 60}),
             "",
         );
-        check(json!({"auto_resolve_after": "60"}), json!({"auto_resolve_after": 60}), "");
         check(json!({"auto_resolve_after": null}), json!({"auto_resolve_after": null}), "");
-        check(
-            json!({"auto_resolve_after": 9}),
-            json!({}),
-            "Auto resolve after must be greater than or equal to 10",
-        );
-        check(
-            json!({"auto_resolve_after": 1_439_857}),
-            json!({}),
-            "Auto resolve after must be less than or equal to 1439856",
-        );
-        check(
-            json!({"auto_resolve_after": "soon"}),
-            json!({}),
-            "Auto resolve after must be of type type",
-        );
-        check(
-            json!({"auto_resolve_after": 10.5}),
-            json!({}),
-            "Auto resolve after must be of type type",
-        );
-        check(
-            json!({"audio_transcriptions": "perhaps"}),
-            json!({}),
-            "Audio transcriptions must be of type type",
-        );
-        check(json!({"audio_transcriptions": "true"}), json!({"audio_transcriptions": true}), "");
-        check(
-            json!({"auto_resolve_message": ["a"]}),
-            json!({}),
-            "Auto resolve message must be of type type",
-        );
+        check(json!({"auto_resolve_message": ""}), json!({"auto_resolve_message": ""}), "");
+        check(json!({"audio_transcriptions": true}), json!({"audio_transcriptions": true}), "");
+        check(json!({"auto_resolve_message": ["a"], "auto_resolve_after": {}}), json!({}), "");
+        let bounds = |least: &str| format!("Auto resolve after must be {least}");
+        refused(json!({"auto_resolve_after": 9}), &bounds("greater than or equal to 10"));
+        refused(json!({"auto_resolve_after": 1_439_857}), &bounds("less than or equal to 1439856"));
+        for odd in [json!("60"), json!(""), json!("soon"), json!(10.5), json!(true)] {
+            refused(json!({"auto_resolve_after": odd}), &bounds("of type type"));
+        }
+        for odd in [json!("true"), json!(1), json!("")] {
+            let said = "Audio transcriptions must be of type type";
+            refused(json!({"audio_transcriptions": odd}), said);
+        }
+        let said = "Auto resolve message must be of type type";
+        refused(json!({"auto_resolve_message": 7}), said);
     }
 }

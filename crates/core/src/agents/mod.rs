@@ -8,7 +8,6 @@ use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 
 use crate::accounts::{self, Account};
 use crate::conversations::{self, Holder};
-use crate::custom_filters;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, AccountUserId, UserId};
@@ -307,7 +306,8 @@ pub async fn mark_active(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> R
     }
 }
 
-/// Ends a membership: seats in inboxes and assignments go along. Nothing happens to who is no member.
+/// Ends a membership: seats in inboxes and assignments go along; saved filters wait for who comes back. Nothing
+/// happens to who is no member.
 ///
 /// # Errors
 /// What the database says.
@@ -318,7 +318,6 @@ pub async fn leave(tx: &mut WriteTx<'_>, scope: &Scope, user: UserId) -> Result<
     }
     tx.run(&sql::LEAVE_INBOXES, args![account, user]).await?;
     tx.run(&teams::sql::LEAVE, args![account, user]).await?;
-    tx.run(&custom_filters::sql::LEAVE, args![account, user]).await?;
     conversations::release(tx, account, Holder::Assignee(user)).await?;
     tx.run(&notification_settings::sql::REMOVE, args![account, user]).await?;
     refresh(tx, user).await

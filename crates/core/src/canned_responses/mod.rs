@@ -4,7 +4,7 @@ pub mod sql;
 
 use chatwarden_db::{OnConflict as _, Timestamp, Tx, WriteTx, args};
 
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::{AccountId, CannedResponseId};
 use crate::scope::Scope;
 
@@ -34,20 +34,30 @@ pub struct Draft {
     pub content: Option<String>,
 }
 
-fn check(short_code: &str, content: &str) -> Result<()> {
+/// Refuses a canned response that breaks a rule; `id` is its own, which has its code.
+async fn check(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: CannedResponseId,
+    short_code: &str,
+    content: &str,
+) -> Result<()> {
     let mut faults = Invalid::default();
-    for (field, text, most) in [("content", content, LONG), ("short_code", short_code, SHORT)] {
+    faults.limit("short_code", short_code, SHORT);
+    faults.limit("content", content, LONG);
+    for (field, text) in [("content", content), ("short_code", short_code)] {
         if text.trim().is_empty() {
             faults.add(field, "can't be blank");
-        } else if text.chars().count() > most {
-            faults.add(field, format!("is too long (maximum is {most} characters)"));
         }
+    }
+    if tx.opt(&sql::HOLDER, args![scope.account_id(), short_code, id]).await?.is_some() {
+        faults.add("short_code", TAKEN);
     }
     faults.check()
 }
 
 fn taken() -> Error {
-    Error::invalid("short_code", "has already been taken")
+    Error::invalid("short_code", TAKEN)
 }
 
 /// The account's canned responses. Where something is searched for, those whose code begins with it come first,
@@ -77,6 +87,18 @@ pub async fn list(
     Ok(found)
 }
 
+/// A canned response of the account, for changing: nobody else changes the row until the transaction ends.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none.
+pub async fn lock(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    id: CannedResponseId,
+) -> Result<CannedResponse> {
+    tx.opt(&sql::LOCK, args![scope.account_id(), id]).await?.ok_or(Error::NotFound)
+}
+
 /// Adds a canned response.
 ///
 /// # Errors
@@ -84,7 +106,7 @@ pub async fn list(
 pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, draft: Draft) -> Result<CannedResponse> {
     let short_code = draft.short_code.unwrap_or_default();
     let content = draft.content.unwrap_or_default();
-    check(&short_code, &content)?;
+    check(tx, scope, CannedResponseId(0), &short_code, &content).await?;
     let now = tx.now();
     tx.one(&sql::INSERT, args![scope.account_id(), short_code, content, now])
         .await
@@ -102,14 +124,14 @@ pub async fn update(
     draft: Draft,
 ) -> Result<CannedResponse> {
     let account = scope.account_id();
-    let mut found = tx.opt(&sql::LOCK, args![account, id]).await?.ok_or(Error::NotFound)?;
+    let mut found = lock(tx, scope, id).await?;
     if let Some(short_code) = draft.short_code {
         found.short_code = short_code;
     }
     if let Some(content) = draft.content {
         found.content = content;
     }
-    check(&found.short_code, &found.content)?;
+    check(tx, scope, id, &found.short_code, &found.content).await?;
     found.updated_at = tx.now();
     let args = args![account, id, found.short_code, found.content, found.updated_at];
     tx.run(&sql::UPDATE, args)

@@ -3,12 +3,16 @@
 use chatwarden_db::statements;
 
 use super::CannedResponse;
+use crate::ids::CannedResponseId;
 
 statements! {
     /// $1 account
     LIST: CannedResponse = "canned_responses.list",
         "select id, account_id, short_code, content, created_at, updated_at from canned_responses
          where account_id = $1 order by id";
+    /// $1 account, $2 short code, $3 but this one: the canned response that has the code
+    HOLDER: (CannedResponseId,) = "canned_responses.holder",
+        "select id from canned_responses where account_id = $1 and short_code = $2 and id <> $3";
     /// $1 account, $2 short code, $3 content, $4 now
     INSERT: CannedResponse = "canned_responses.insert",
         "insert into canned_responses (account_id, short_code, content, created_at, updated_at)

@@ -4,10 +4,11 @@
 pub mod sql;
 
 use chatwarden_db::{Json, OnConflict as _, Timestamp, Tx, WriteTx, args};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::CustomAttributeDefinitionId;
+use crate::letters::is_letter_or_digit;
 use crate::scope::{Admin, Scope};
 
 /// The longest name, key, pattern and cue.
@@ -94,7 +95,7 @@ pub struct Draft {
     pub regex_cue: Option<Option<String>>,
 }
 
-/// Keys that would be mistaken for columns (`behaviours.md §18`).
+/// Keys that a new definition may not have: they would be mistaken for columns (`behaviours.md §18`).
 fn is_built_in(model: Model, key: &str) -> bool {
     let own: &[&str] = match model {
         Model::Conversation => &[
@@ -103,17 +104,14 @@ fn is_built_in(model: Model, key: &str) -> bool {
             "assignee_id",
             "inbox_id",
             "team_id",
-            "contact_id",
             "display_id",
             "campaign_id",
             "labels",
             "browser_language",
-            "conversation_language",
             "country_code",
             "referer",
             "created_at",
             "last_activity_at",
-            "mail_subject",
         ],
         Model::Contact => &[
             "name",
@@ -123,7 +121,6 @@ fn is_built_in(model: Model, key: &str) -> bool {
             "country_code",
             "city",
             "company_name",
-            "labels",
             "created_at",
             "last_activity_at",
             "referer",
@@ -143,11 +140,12 @@ fn is_built_in(model: Model, key: &str) -> bool {
 }
 
 fn taken() -> Error {
-    Error::invalid("attribute_key", "has already been taken")
+    Error::invalid("attribute_key", TAKEN)
 }
 
 impl Draft {
-    fn apply(self, of: &mut Definition) -> Result<()> {
+    async fn apply(self, tx: &mut Tx<'_>, scope: &Scope, of: &mut Definition) -> Result<()> {
+        let is_new = of.id.0 == 0;
         let mut faults = Invalid::default();
         if let Some(name) = self.display_name {
             of.attribute_display_name = name;
@@ -170,6 +168,14 @@ impl Draft {
         if let Some(cue) = self.regex_cue {
             of.regex_cue = cue;
         }
+        let mut limit = |field: &'static str, text: Option<&str>, most: usize| {
+            faults.limit(field, text.unwrap_or_default(), most);
+        };
+        limit("attribute_display_name", Some(&of.attribute_display_name), SHORT);
+        limit("attribute_key", Some(&of.attribute_key), SHORT);
+        limit("attribute_description", of.attribute_description.as_deref(), LONG);
+        limit("regex_pattern", of.regex_pattern.as_deref(), SHORT);
+        limit("regex_cue", of.regex_cue.as_deref(), SHORT);
         if of.attribute_display_name.trim().is_empty() {
             faults.add("attribute_display_name", "can't be blank");
         }
@@ -177,31 +183,25 @@ impl Draft {
         if key.is_empty() {
             faults.add("attribute_key", "can't be blank");
         }
+        let held = args![scope.account_id(), of.attribute_model, key, of.id];
+        if tx.opt(&sql::HOLDER, held).await?.is_some() {
+            faults.add("attribute_key", TAKEN);
+        }
+        let allowed = |c: char| is_letter_or_digit(c) || matches!(c, '_' | '-' | '.');
+        if key.is_empty() || !key.chars().all(allowed) {
+            let fault = "must only contain letters, numbers, underscores, hyphens, and dots";
+            faults.add("attribute_key", fault);
+        }
         match self.display_type {
             Some(Some(kind)) => of.attribute_display_type = kind,
             Some(None) => faults.add("attribute_display_type", "can't be blank"),
             None => {}
         }
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if key.is_empty() || !key.chars().all(allowed) {
-            let fault = "must only contain letters, numbers, underscores, hyphens, and dots";
-            faults.add("attribute_key", fault);
-        }
-        if is_built_in(of.attribute_model, key) {
+        if is_new && is_built_in(of.attribute_model, key) {
             let fault =
                 "The provided key is not allowed as it might conflict with default attributes.";
             faults.add("attribute_key", fault);
         }
-        let mut limit = |field: &'static str, text: Option<&str>, most: usize| {
-            if text.is_some_and(|text| text.chars().count() > most) {
-                faults.add(field, format!("is too long (maximum is {most} characters)"));
-            }
-        };
-        limit("attribute_display_name", Some(&of.attribute_display_name), SHORT);
-        limit("attribute_key", Some(&of.attribute_key), SHORT);
-        limit("attribute_description", of.attribute_description.as_deref(), LONG);
-        limit("regex_pattern", of.regex_pattern.as_deref(), SHORT);
-        limit("regex_cue", of.regex_cue.as_deref(), SHORT);
         faults.check()
     }
 }
@@ -250,7 +250,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
-    draft.apply(&mut made)?;
+    draft.apply(tx, scope, &mut made).await?;
     let args = args![
         scope.account_id(),
         made.attribute_display_name,
@@ -272,7 +272,7 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes a definition.
+/// Changes a definition; the fields of websites' forms that ask for it follow.
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is none, [`Error::Invalid`] where a rule is broken.
@@ -284,7 +284,7 @@ pub async fn update(
 ) -> Result<Definition> {
     let account = scope.account_id();
     let mut found = tx.opt(&sql::LOCK, args![account, id]).await?.ok_or(Error::NotFound)?;
-    draft.apply(&mut found)?;
+    draft.apply(tx, scope, &mut found).await?;
     found.updated_at = tx.now();
     let args = args![
         account,
@@ -303,6 +303,7 @@ pub async fn update(
     tx.run(&sql::UPDATE, args)
         .await
         .on_conflict::<Error>("custom_attribute_definitions_account_id_model_key_key", taken)?;
+    change_forms(tx, scope, &found, |form| rename_field(form, &found)).await?;
     Ok(found)
 }
 
@@ -315,17 +316,34 @@ pub async fn delete(
     scope: &Scope<Admin>,
     id: CustomAttributeDefinitionId,
 ) -> Result<()> {
-    let (account, now) = (scope.account_id(), tx.now());
+    let account = scope.account_id();
     let found = tx.opt(&sql::LOCK, args![account, id]).await?.ok_or(Error::NotFound)?;
     tx.run(&sql::DELETE, args![account, id]).await?;
-    if found.attribute_model == Model::Company {
+    change_forms(tx, scope, &found, |form| forget_field(form, &found)).await
+}
+
+/// Changes the forms of the account's websites for an attribute; `change` says whether there was anything to.
+/// No form asks for what companies have.
+async fn change_forms(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope<Admin>,
+    of: &Definition,
+    change: impl Fn(&mut Vec<Value>) -> bool,
+) -> Result<()> {
+    if of.attribute_model == Model::Company {
         return Ok(());
     }
+    let (account, now) = (scope.account_id(), tx.now());
     for (channel, mut settings) in
         tx.all(&sql::SETTINGS, args![account, "Channel::WebWidget"]).await?
     {
+        let fields = settings
+            .0
+            .get_mut("pre_chat_form_options")
+            .and_then(|options| options.get_mut("pre_chat_fields"))
+            .and_then(Value::as_array_mut);
         // Websites that ask for one attribute are few: those alone are written.
-        if forget_field(&mut settings.0, &found) {
+        if fields.is_some_and(&change) {
             tx.run(&sql::SET_SETTINGS, args![account, channel, settings, now]).await?;
             crate::inboxes::doors::forget(tx);
         }
@@ -333,26 +351,40 @@ pub async fn delete(
     Ok(())
 }
 
-/// Takes an attribute's field out of a website's form; whether it was there.
-fn forget_field(settings: &mut Value, of: &Definition) -> bool {
-    let fields = settings
-        .get_mut("pre_chat_form_options")
-        .and_then(|options| options.get_mut("pre_chat_fields"))
-        .and_then(Value::as_array_mut);
-    let Some(fields) = fields else { return false };
+/// Whether a form's field asks for an attribute: by its name alone, whatever the field says of itself.
+fn asks_for(field: &Value, of: &Definition) -> bool {
+    field.get("name").and_then(Value::as_str) == Some(&of.attribute_key)
+}
+
+/// Takes an attribute's fields out of a form; whether there were any.
+fn forget_field(fields: &mut Vec<Value>, of: &Definition) -> bool {
     let before = fields.len();
-    fields.retain(|field| {
-        let text = |key: &str| field.get(key).and_then(Value::as_str);
-        text("name") != Some(&of.attribute_key)
-            || text("field_type") != Some(of.attribute_model.name())
-    });
+    fields.retain(|field| !asks_for(field, of));
     fields.len() < before
+}
+
+/// Has a form's fields for an attribute say what its definition says; whether any said something else.
+fn rename_field(fields: &mut Vec<Value>, of: &Definition) -> bool {
+    let said = json!({
+        "label": of.attribute_display_name,
+        "placeholder": of.attribute_display_name,
+        "values": of.attribute_values.0,
+        "regex_pattern": of.regex_pattern,
+        "regex_cue": of.regex_cue,
+    });
+    let mut changed = false;
+    for field in fields.iter_mut().filter(|field| asks_for(field, of)) {
+        let before = field.clone();
+        if let (Some(field), Value::Object(said)) = (field.as_object_mut(), &said) {
+            field.extend(said.clone());
+        }
+        changed |= *field != before;
+    }
+    changed
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -361,34 +393,10 @@ mod tests {
         assert!(is_built_in(Model::Conversation, "status"));
         assert!(is_built_in(Model::Company, "domain"));
         assert!(!is_built_in(Model::Contact, "status"));
-    }
-
-    #[test]
-    fn forgets_fields_of_forms() {
-        let of = Definition {
-            id: CustomAttributeDefinitionId(1),
-            attribute_display_name: "Plan".to_owned(),
-            attribute_display_type: DisplayType::Text,
-            attribute_description: None,
-            attribute_key: "plan".to_owned(),
-            attribute_model: Model::Contact,
-            attribute_values: Json(json!([])),
-            regex_pattern: None,
-            regex_cue: None,
-            default_value: None,
-            created_at: Timestamp::from_unix(0),
-            updated_at: Timestamp::from_unix(0),
-        };
-        let mut settings = json!({"pre_chat_form_options": {"pre_chat_fields": [
-            {"name": "plan", "field_type": "contact_attribute"},
-            {"name": "plan", "field_type": "conversation_attribute"},
-        ]}});
-        assert!(forget_field(&mut settings, &of));
-        assert!(!forget_field(&mut settings, &of));
-        assert_eq!(
-            settings["pre_chat_form_options"]["pre_chat_fields"].as_array().unwrap().len(),
-            1
-        );
-        assert!(!forget_field(&mut json!({}), &of));
+        for free in ["contact_id", "conversation_language", "mail_subject"] {
+            assert!(!is_built_in(Model::Conversation, free), "{free}");
+        }
+        assert!(is_built_in(Model::Conversation, "labels"));
+        assert!(!is_built_in(Model::Contact, "labels"));
     }
 }

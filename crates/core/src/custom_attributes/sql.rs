@@ -4,7 +4,7 @@ use chatwarden_db::{Json, statements};
 use serde_json::Value;
 
 use super::Definition;
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, CustomAttributeDefinitionId};
 
 macro_rules! definition_columns {
     () => {
@@ -24,6 +24,9 @@ statements! {
     /// $1 account, $2 definition
     LOCK: Definition = "custom_attributes.lock", (concat!("select ", definition_columns!(),
         "where d.account_id = $1 and d.id = $2 @lock(d)"));
+    /// $1 account, $2 model, $3 key, $4 but this one: the definition that has the key
+    HOLDER: (CustomAttributeDefinitionId,) = "custom_attributes.holder",
+        "select id from custom_attribute_definitions where account_id = $1 and model = $2 and key = $3 and id <> $4";
     /// $1 account, $2 name, $3 kind, $4 description, $5 key, $6 model, $7 values, $8 pattern, $9 cue, $10 default, $11 now
     INSERT: (i64,) = "custom_attributes.insert",
         "insert into custom_attribute_definitions (account_id, attribute_display_name, attribute_display_type,

@@ -42,8 +42,8 @@ chatwarden_db::row! {
 /// What is said of a filter; what is not said stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// The name.
-    pub name: Option<String>,
+    /// The name, which may be empty; none within where nothing was said.
+    pub name: Option<Option<String>>,
     /// What it is asked with.
     pub filter_type: Option<FilterType>,
     /// The conditions, as they were sent.
@@ -52,8 +52,11 @@ pub struct Draft {
 
 impl Draft {
     fn apply(self, filter: &mut CustomFilter) -> Result<()> {
-        if let Some(name) = self.name {
-            filter.name = name;
+        let mut faults = Invalid::default();
+        match self.name {
+            Some(Some(name)) => filter.name = name,
+            Some(None) => faults.add("name", "can't be blank"),
+            None => {}
         }
         if let Some(filter_type) = self.filter_type {
             filter.filter_type = filter_type;
@@ -61,12 +64,7 @@ impl Draft {
         if let Some(query) = self.query {
             filter.query = Json(query);
         }
-        let mut faults = Invalid::default();
-        if filter.name.trim().is_empty() {
-            faults.add("name", "can't be blank");
-        } else if filter.name.chars().count() > SHORT {
-            faults.add("name", format!("is too long (maximum is {SHORT} characters)"));
-        }
+        faults.limit("name", &filter.name, SHORT);
         faults.check()
     }
 }
@@ -115,7 +113,8 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
-    draft.apply(&mut filter)?;
+    // A name must be given, though it may be empty.
+    Draft { name: Some(draft.name.flatten()), ..draft }.apply(&mut filter)?;
     let (count,) = tx.one(&sql::COUNT, args![account, user]).await?;
     if count >= MOST {
         let fault = format!(

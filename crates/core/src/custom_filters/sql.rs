@@ -33,6 +33,4 @@ statements! {
          where account_id = $1 and user_id = $2 and id = $3";
     /// $1 account, $2 user, $3 filter
     DELETE: () = "custom_filters.delete", "delete from custom_filters where account_id = $1 and user_id = $2 and id = $3";
-    /// $1 account, $2 user
-    LEAVE: () = "custom_filters.leave", "delete from custom_filters where account_id = $1 and user_id = $2";
 }

@@ -24,7 +24,8 @@ pub async fn add(
     changed(tx, admin).await
 }
 
-/// Makes exactly `users` the members of an inbox.
+/// Makes exactly `users` the members of an inbox: some come, then others go, and dashboards are told of both, even
+/// where nobody did.
 ///
 /// # Errors
 /// [`Error::NotFound`] for an inbox the account lacks, [`Error::Invalid`] for a user it lacks.
@@ -40,6 +41,7 @@ pub async fn replace(
         these.iter().filter(|id| !those.contains(id)).copied().collect()
     };
     seat(tx, admin, inbox, &differ(users, &present)).await?;
+    changed(tx, admin).await?;
     unseat(tx, admin, inbox, &differ(&present, users)).await?;
     changed(tx, admin).await
 }

@@ -11,8 +11,9 @@ pub use tags::{JOB, of_contact, retag, tag_contact, tag_conversation, tidy};
 use chatwarden_db::{OnConflict as _, Tx, WriteTx, args};
 
 use crate::accounts::touch_cache;
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::LabelId;
+use crate::letters::is_letter_or_digit;
 use crate::scope::{Admin, Scope};
 
 /// The colour of a label that was given none.
@@ -47,7 +48,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    fn apply(self, label: &mut Label) -> Result<()> {
+    async fn apply(self, tx: &mut Tx<'_>, scope: &Scope, label: &mut Label) -> Result<()> {
         if let Some(title) = self.title {
             label.title = title.to_lowercase();
         }
@@ -61,34 +62,34 @@ impl Draft {
             label.show_on_sidebar = shown;
         }
         let mut faults = Invalid::default();
+        faults.limit("title", &label.title, SHORT);
+        faults.limit("description", label.description.as_deref().unwrap_or_default(), LONG);
+        faults.limit("color", &label.color, SHORT);
         if label.title.trim().is_empty() {
             faults.add("title", "must not be blank");
         }
         if !is_title(&label.title) {
             faults.add("title", "is invalid");
         }
-        let mut limit = |field: &'static str, text: &str, most: usize| {
-            if text.chars().count() > most {
-                faults.add(field, format!("is too long (maximum is {most} characters)"));
-            }
-        };
-        limit("title", &label.title, SHORT);
-        limit("description", label.description.as_deref().unwrap_or_default(), LONG);
-        limit("color", &label.color, SHORT);
+        let held = args![scope.account_id(), label.title, label.id];
+        if tx.opt(&sql::HOLDER, held).await?.is_some() {
+            faults.add("title", TAKEN);
+        }
         faults.check()
     }
 }
 
-/// Whether a text may be a title: at least two letters, digits, `_` and `-`, the first a letter or a digit.
+/// Whether a text may be a title: at least two letters, digits, `_` and `-`, the first a letter or a digit. One line
+/// break may end it.
 fn is_title(text: &str) -> bool {
-    let mut characters = text.chars();
-    characters.next().is_some_and(char::is_alphanumeric)
-        && text.chars().nth(1).is_some()
-        && characters.all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+    let mut characters = text.strip_suffix('\n').unwrap_or(text).chars();
+    characters.next().is_some_and(is_letter_or_digit)
+        && characters.clone().next().is_some()
+        && characters.all(|c| is_letter_or_digit(c) || c == '_' || c == '-')
 }
 
 fn taken() -> Error {
-    Error::invalid("title", "has already been taken")
+    Error::invalid("title", TAKEN)
 }
 
 /// The account's labels, by title.
@@ -119,7 +120,7 @@ pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, draft: Draft) ->
         color: COLOUR.to_owned(),
         show_on_sidebar: None,
     };
-    draft.apply(&mut label)?;
+    draft.apply(tx, scope, &mut label).await?;
     let now = tx.now();
     let args = args![
         scope.account_id(),
@@ -151,7 +152,7 @@ pub async fn update(
     let account = scope.account_id();
     let mut label = tx.opt(&sql::LOCK, args![account, id]).await?.ok_or(Error::NotFound)?;
     let before = label.title.clone();
-    draft.apply(&mut label)?;
+    draft.apply(tx, scope, &mut label).await?;
     let now = tx.now();
     let args =
         args![account, id, label.title, label.description, label.color, label.show_on_sidebar, now];
@@ -181,10 +182,11 @@ mod tests {
 
     #[test]
     fn tells_titles() {
-        for good in ["ab", "a1", "1a", "über-fällig_2", "日本"] {
+        for good in ["ab", "a1", "1a", "über-fällig_2", "日本", "vip\n"] {
             assert!(is_title(good), "{good}");
         }
-        for bad in ["", "a", "_a", "-a", "two words", "a!", "a\nb"] {
+        for bad in ["", "a", "a\n", "_a", "-a", "two words", "a!", "a\nb", "ab\n\n", "สวัสดี", "हिंदी"]
+        {
             assert!(!is_title(bad), "{bad}");
         }
     }

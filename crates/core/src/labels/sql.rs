@@ -6,6 +6,7 @@ use super::Label;
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::conversations::sql::{conversation_columns, conversation_from};
+use crate::ids::LabelId;
 
 statements! {
     /// $1 account
@@ -18,6 +19,9 @@ statements! {
     LOCK: Label = "labels.lock",
         "select l.id, l.title, l.description, l.color, l.show_on_sidebar from labels l
          where l.account_id = $1 and l.id = $2 @lock(l)";
+    /// $1 account, $2 title, $3 but this one: the label that has the title
+    HOLDER: (LabelId,) = "labels.holder",
+        "select id from labels where account_id = $1 and title = $2 and id <> $3";
     /// $1 account, $2 title, $3 description, $4 colour, $5 on the sidebar, $6 now
     INSERT: (i64,) = "labels.insert",
         "insert into labels (account_id, title, description, color, show_on_sidebar, created_at, updated_at)

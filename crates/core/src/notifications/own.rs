@@ -51,7 +51,7 @@ pub async fn page(
 ) -> Result<Page> {
     let (account, user) = (scope.account_id(), scope.user_id());
     let Filter { read, snoozed, .. } = filter;
-    let (count, unread) = tx.one(&sql::COUNTS, args![account, user, read, snoozed]).await?;
+    let (count, unread) = counts(tx, scope, filter).await?;
     let offset = page.max(1).saturating_sub(1).saturating_mul(PAGE);
     let statement = if filter.oldest_first { &sql::OLDEST } else { &sql::NEWEST };
     let found = tx.all(statement, args![account, user, read, snoozed, PAGE, offset]).await?;
@@ -79,13 +79,18 @@ pub(super) async fn listed(
     Ok(Listed { rows: rows.collect(), quotes })
 }
 
-/// What the member has not read, and is not to be reminded of later.
+/// How many the filter lets through that the member has not read.
 ///
 /// # Errors
 /// What the database says.
-pub async fn count_unread(tx: &mut Tx<'_>, scope: &Scope<Agent>) -> Result<i64> {
-    let counts = sql::unread(tx, scope, &[scope.user_id().0]).await?;
-    Ok(counts.first().map_or(0, |(_, count)| *count))
+pub async fn count_unread(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: Filter) -> Result<i64> {
+    Ok(counts(tx, scope, filter).await?.1)
+}
+
+/// How many the filter lets through, and how many of them are unread.
+async fn counts(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: Filter) -> Result<(i64, i64)> {
+    let args = args![scope.account_id(), scope.user_id(), filter.read, filter.snoozed];
+    Ok(tx.one(&sql::COUNTS, args).await?)
 }
 
 /// Tells the member's sockets of changes to their notifications.
@@ -214,7 +219,7 @@ pub async fn destroy(tx: &mut WriteTx<'_>, scope: &Scope<Agent>, id: Notificatio
     if tx.run(&sql::DELETE, args![account, user, id]).await? == 0 {
         return Err(Error::NotFound);
     }
-    let unread = count_unread(tx, scope).await?;
+    let unread = count_unread(tx, scope, Filter::default()).await?;
     let token = scope.member().pubsub_token.clone();
     announce_deleted(tx, scope, id, &token, unread);
     Ok(())

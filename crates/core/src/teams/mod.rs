@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::touch_cache;
 use crate::conversations::{self, Holder};
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::{AccountId, ConversationId, InboxId, TeamId, UserId};
 use crate::scope::{Admin, Agent, Scope};
 use crate::users::{Availability, Member, MemberRow};
@@ -100,7 +100,7 @@ fn normalised(name: &str) -> String {
 }
 
 impl Draft {
-    fn apply(self, team: &mut Team) -> Result<()> {
+    async fn apply(self, tx: &mut Tx<'_>, scope: &Scope, team: &mut Team) -> Result<()> {
         if let Some(name) = self.name {
             team.name = normalised(&name);
         }
@@ -117,24 +117,23 @@ impl Draft {
             team.icon_color = color;
         }
         let mut faults = Invalid::default();
+        faults.limit("name", &team.name, SHORT);
+        faults.limit("description", team.description.as_deref().unwrap_or_default(), LONG);
+        faults.limit("icon", &team.icon, SHORT);
+        faults.limit("icon_color", &team.icon_color, SHORT);
         if team.name.is_empty() {
             faults.add("name", "must not be blank");
         }
-        let mut limit = |field: &'static str, text: &str, most: usize| {
-            if text.chars().count() > most {
-                faults.add(field, format!("is too long (maximum is {most} characters)"));
-            }
-        };
-        limit("name", &team.name, SHORT);
-        limit("description", team.description.as_deref().unwrap_or_default(), LONG);
-        limit("icon", &team.icon, SHORT);
-        limit("icon_color", &team.icon_color, SHORT);
+        let held = args![scope.account_id(), team.name, team.id];
+        if tx.opt(&sql::HOLDER, held).await?.is_some() {
+            faults.add("name", TAKEN);
+        }
         faults.check()
     }
 }
 
 fn taken() -> Error {
-    Error::invalid("name", "has already been taken")
+    Error::invalid("name", TAKEN)
 }
 
 /// The account's teams.
@@ -178,7 +177,7 @@ pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope<Admin>, draft: Draft) ->
         created_at: tx.now(),
         updated_at: tx.now(),
     };
-    draft.apply(&mut team)?;
+    draft.apply(tx, scope, &mut team).await?;
     let args = args![
         team.account_id,
         team.name,
@@ -209,7 +208,7 @@ pub async fn update(
 ) -> Result<Found> {
     let account = scope.account_id();
     let mut team = tx.opt(&sql::LOCK, args![account, id]).await?.ok_or(Error::NotFound)?;
-    draft.apply(&mut team)?;
+    draft.apply(tx, scope, &mut team).await?;
     team.updated_at = tx.now();
     let args = args![
         account,

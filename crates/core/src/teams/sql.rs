@@ -35,6 +35,8 @@ statements! {
     /// $1 account, $2 team
     LOCK: Team = "teams.lock", (concat!("select ", team_columns!(),
         " from teams t where t.account_id = $1 and t.id = $2 @lock(t)"));
+    /// $1 account, $2 name, $3 but this one: the team that has the name
+    HOLDER: (TeamId,) = "teams.holder", "select id from teams where account_id = $1 and name = $2 and id <> $3";
     /// $1 account, $2 name, $3 description, $4 assigns by itself, $5 icon, $6 its colour, $7 now
     INSERT: (i64,) = "teams.insert",
         "insert into teams (account_id, name, description, allow_auto_assign, icon, icon_color, created_at, updated_at)
