@@ -6,7 +6,7 @@ use chatwarden_core::ids::{ContactId, DisplayId, InboxId};
 use chatwarden_core::messages::{MessageType, NewMessage, Sender};
 use chatwarden_core::scope::Agent;
 use chatwarden_core::{Scope, contacts, conversations, messages};
-use chatwarden_db::WriteTx;
+use chatwarden_db::{UsageScope, WriteTx, usage_scope};
 use chatwarden_testkit::{Actor, App};
 use serde_json::{Value, json};
 
@@ -120,6 +120,105 @@ async fn faults_of_a_change_are_said_by_field() {
 }
 
 #[tokio::test]
+async fn values_are_kept_as_they_were_sent() {
+    let (_, admin) = App::start().await;
+    let sent = json!({"name": "Vera", "email": "Vera@Desk", "phone_number": "+12", "identifier": " crm 7 "});
+    let made = admin.post("/contacts", sent).await.ok()["payload"]["contact"].clone();
+    assert_eq!(made["email"], json!("vera@desk"));
+    assert_eq!(made["identifier"], json!(" crm 7 "));
+    let path = format!("/contacts/{}", made["id"]);
+    let changed = admin.patch(&path, json!({"email": "v,x@b.co", "identifier": " crm"})).await.ok();
+    assert_eq!(changed["payload"]["email"], json!("v,x@b.co"));
+    assert_eq!(changed["payload"]["identifier"], json!(" crm"));
+    for (body, field) in [
+        (json!({"email": " v@b.co"}), "email"),
+        (json!({"email": "v@b.co "}), "email"),
+        (json!({"email": "v@b@co"}), "email"),
+        (json!({"phone_number": "+1"}), "phone_number"),
+        (json!({"phone_number": "+1234 "}), "phone_number"),
+    ] {
+        for refused in [admin.post("/contacts", body.clone()).await, admin.patch(&path, body).await]
+        {
+            assert_eq!(refused.status(422)["attributes"], json!([field]));
+        }
+    }
+    let blank = json!({"email": " ", "phone_number": " ", "identifier": ""});
+    let blank = admin.patch(&path, blank).await.ok()["payload"].clone();
+    for field in ["email", "phone_number", "identifier"] {
+        assert_eq!(blank[field], Value::Null);
+    }
+    // What may stand as an address is not always written to.
+    let inbox =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    let place = json!({"inbox_id": inbox["id"], "contact_id": made["id"]});
+    let number = admin.post("/conversations", place).await.ok()["id"].clone();
+    let transcript = format!("/conversations/{number}/transcript");
+    admin.post(&transcript, json!({"email": "v,x@b.co"})).await.status(422);
+}
+
+#[tokio::test]
+async fn all_that_is_taken_is_said_at_once() {
+    let (_, admin) = App::start().await;
+    people(&admin).await;
+    let ann = json!({"name": "Ann", "email": "Ann@example.com", "phone_number": "+15550001"});
+    let crm = contact(&admin, json!({"name": "Crm", "identifier": "crm-1"})).await;
+    let mut all = ann.clone();
+    all["identifier"] = json!("crm-1");
+    let vera = contact(&admin, json!({"name": "Vera", "email": "vera@example.com"})).await;
+    let path = format!("/contacts/{vera}");
+    for refused in
+        [admin.post("/contacts", all.clone()).await, admin.patch(&path, all.clone()).await]
+    {
+        assert_eq!(
+            refused.status(422),
+            json!({
+                "message": "Email has already been taken, Identifier has already been taken, \
+                            Phone number has already been taken",
+                "attributes": ["email", "identifier", "phone_number"],
+            })
+        );
+    }
+    let mixed = json!({"email": "ann@example.com", "phone_number": "12"});
+    for refused in [admin.post("/contacts", mixed.clone()).await, admin.patch(&path, mixed).await] {
+        let message = "Email has already been taken, Phone number should be in e164 format";
+        assert_eq!(refused.status(422)["message"], json!(message));
+    }
+    // One's own are not taken.
+    let own = json!({"name": "Crm 1", "identifier": "crm-1", "email": "crm@example.com"});
+    admin.patch(&format!("/contacts/{crm}"), own).await.ok();
+    // One look for all of them.
+    let statements = async |body: Value| {
+        let scope = UsageScope::default();
+        usage_scope(scope.clone(), admin.patch(&path, body)).await.ok();
+        scope.usage().statements
+    };
+    let one = statements(json!({"email": "vale@example.com"})).await;
+    let three = json!({"email": "v@example.com", "identifier": "v", "phone_number": "+15550009"});
+    assert_eq!(statements(three).await, one);
+}
+
+#[tokio::test]
+async fn a_search_looks_into_one_value_at_a_time() {
+    let (_, admin) = App::start().await;
+    people(&admin).await;
+    contact(&admin, json!({"name": "Ärger", "identifier": "Crm%7"})).await;
+    for (text, expected) in [
+        ("archer%25ann", vec![]),
+        ("archer_ann", vec![]),
+        ("archer%0Aann", vec![]),
+        ("an%25er", vec!["Ann Archer"]),
+        ("an%25com", vec!["Ann Archer"]),
+        ("bob_b", vec!["bob Baker"]),
+        ("%2B155%251", vec!["Ann Archer"]),
+        ("m%257", vec!["Ärger"]),
+        ("%C3%84r_er", vec!["Ärger"]),
+    ] {
+        let found = admin.get(&format!("/contacts/search?q={text}")).await.ok();
+        assert_eq!(names(&found), expected, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn lists_hold_who_is_identified_and_searches_everybody() {
     let (_, admin) = App::start().await;
     people(&admin).await;
@@ -228,6 +327,26 @@ async fn conditions_that_make_no_sense_are_refused() {
         let body = json!({"payload": [condition]});
         let refused = admin.post("/contacts/filter", body).await.status(422);
         assert!(refused["error"].is_string(), "{refused}");
+    }
+    for (key, path) in [("name", "/contacts/filter"), ("mail_subject", "/conversations/filter")] {
+        for body in [json!({}), json!({"payload": null}), json!({"payload": "x"})] {
+            let refused = admin.post(path, body).await.status(422);
+            assert!(refused["error"].as_str().unwrap().contains("payload"), "{refused}");
+        }
+        admin.post(path, json!({"payload": []})).await.ok();
+        let ending = async |joint: Value| {
+            let last = json!({
+                "attribute_key": key, "filter_operator": "contains", "values": ["a"],
+                "query_operator": joint,
+            });
+            admin.post(path, json!({"payload": [last]})).await
+        };
+        for joint in ["and", "OR"] {
+            let refused = ending(json!(joint)).await.status(422);
+            assert!(refused["error"].as_str().unwrap().contains("query_operator"), "{refused}");
+        }
+        ending(Value::Null).await.ok();
+        ending(json!("")).await.ok();
     }
 }
 

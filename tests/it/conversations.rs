@@ -42,6 +42,67 @@ async fn incoming(actor: &Actor, path: &str, text: &str) {
 }
 
 #[tokio::test]
+async fn a_list_that_is_narrowed_to_nothing_is_empty() {
+    let (_app, admin) = App::start().await;
+    let path = conversation(&admin, &[]).await;
+    let other =
+        admin.post("/inboxes", json!({"name": "Other", "channel": {"type": "api"}})).await.ok();
+    admin.post(&format!("{path}/labels"), json!({"labels": ["vip", "late"]})).await.ok();
+    let listed = async |query: &str| {
+        let list = admin.get(&format!("/conversations?{query}")).await.ok()["data"].clone();
+        let (count, rows) = (&list["meta"]["all_count"], list["payload"].as_array().unwrap());
+        assert_eq!(count, &json!(rows.len()), "{query}");
+        let meta = admin.get(&format!("/conversations/meta?{query}")).await.ok();
+        assert_eq!(&meta["meta"]["all_count"], count, "{query}");
+        rows.len()
+    };
+    for query in ["", "labels=vip,never", "labels[]=never,%20late", "labels[]=vip&labels[]="] {
+        assert_eq!(listed(query).await, 1, "{query}");
+    }
+    for query in
+        ["status=", "labels=", "labels[]=", "labels=,", "labels=never", "inbox_id=", "inbox_id=abc"]
+    {
+        assert_eq!(listed(query).await, 0, "{query}");
+    }
+    for query in ["team_id=", "team_id=abc", "team_id=999999"] {
+        admin.get(&format!("/conversations?{query}")).await.status(404);
+        admin.get(&format!("/conversations/meta?{query}")).await.status(404);
+    }
+    // What somebody follows is listed whatever the inbox.
+    let followed = format!("conversation_type=participating&inbox_id={}", other["id"]);
+    assert_eq!(listed(&followed).await, 0);
+    admin.post(&format!("{path}/participants"), json!({"user_ids": [admin.id]})).await.ok();
+    assert_eq!(listed(&followed).await, 1);
+    assert_eq!(listed("conversation_type=participating&inbox_id=abc").await, 1);
+    assert_eq!(listed(&format!("inbox_id={}", other["id"])).await, 0);
+}
+
+#[tokio::test]
+async fn who_asks_what_changed_lately_is_told_how_many_there_are() {
+    let (app, admin) = App::start().await;
+    let path = conversation(&admin, &[]).await;
+    incoming(&admin, &path, "Where is my parcel?").await;
+    app.settle().await;
+    app.advance(Duration::from_secs(3600));
+    for (within, rows) in
+        [("60", 0), ("7200", 1), ("0", 0), ("-5", 0), ("soon", 0), ("", 1), ("99999999999", 1)]
+    {
+        let query = format!("updated_within={within}");
+        let list = admin.get(&format!("/conversations?{query}")).await.ok()["data"].clone();
+        assert_eq!(list["payload"].as_array().map(Vec::len), Some(rows), "{query}");
+        assert_eq!(list["meta"]["all_count"], json!(1), "{query}");
+        let meta = admin.get(&format!("/conversations/meta?{query}&labels=")).await.ok();
+        assert_eq!(meta["meta"]["all_count"], json!(0), "{query}");
+        let meta = admin.get(&format!("/conversations/meta?{query}")).await.ok();
+        assert_eq!(meta["meta"]["unassigned_count"], json!(1), "{query}");
+        // A text is looked for in what changed.
+        let found = admin.get(&format!("/conversations/search?q=parcel&{query}")).await.ok();
+        assert_eq!(found["payload"].as_array().map(Vec::len), Some(rows), "{query}");
+        assert_eq!(found["meta"]["all_count"], json!(rows), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_priority_is_given_changed_and_taken_away() {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
@@ -176,7 +237,28 @@ async fn attributes_are_replaced_within_limits() {
     assert_eq!(refused["message"], json!("Custom attributes essay length should be < 1500"));
     assert_eq!(refused["attributes"], json!(["custom_attributes"]));
     put(json!({"big": 10_000_000_000_i64})).await.status(422);
+    for nothing in [json!({}), json!({"custom_attributes": null})] {
+        let refused = admin.post(&attributes, nothing).await.status(422);
+        assert!(refused["error"].as_str().unwrap().contains("custom_attributes"), "{refused}");
+    }
     assert_eq!(admin.get(&path).await.ok()["custom_attributes"], json!({"order": "B-1"}));
+    assert_eq!(put(json!({})).await.ok(), json!({"custom_attributes": {}}));
+}
+
+#[tokio::test]
+async fn a_draft_may_be_sent_without_its_name() {
+    let (_app, admin) = App::start().await;
+    let drafts = format!("{}/draft_messages", conversation(&admin, &[]).await);
+    for (body, kept) in [
+        (json!({"message": "hello"}), "hello"),
+        (json!({"message": "hello", "draft_message": {"message": "Dear Vera"}}), "Dear Vera"),
+        (json!({"message": "hello", "draft_message": {}}), ""),
+        (json!({}), ""),
+    ] {
+        admin.patch(&drafts, body).await.ok();
+        let shown = admin.get(&drafts).await.ok();
+        assert_eq!(shown, json!({"has_draft": true, "message": kept}));
+    }
 }
 
 #[tokio::test]

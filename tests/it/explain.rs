@@ -175,7 +175,7 @@ fn filters() -> Vec<Filter> {
         out.push(Filter { kind, ..open.clone() });
     }
     out.push(Filter { team: Some(TeamId(1)), ..open.clone() });
-    out.push(Filter { labels: vec!["vip".to_owned()], ..open });
+    out.push(Filter { labels: Some(vec!["vip".to_owned()]), ..open });
     out
 }
 

@@ -36,6 +36,37 @@ async fn what_is_not_said_of_an_inbox_stays() {
 }
 
 #[tokio::test]
+async fn surveys_are_kept_as_they_were_said_first_and_made_whole_when_they_are_changed() {
+    let (_app, admin) = App::start().await;
+    let bare = inbox(&admin, "Bare", json!({"type": "api"})).await;
+    assert_eq!(bare["csat_config"], json!({}));
+    let sent = json!({
+        "message": "m", "odd": 1, "survey_rules": {"values": ["vip", {}], "odd": 1},
+        "template": {"name": "x", "odd": 1}, "display_type": ["star"],
+    });
+    let first = json!({
+        "message": "m", "survey_rules": {"values": ["vip"]}, "template": {"name": "x"},
+    });
+    let body = json!({"name": "Desk", "channel": {"type": "api"}, "csat_config": sent});
+    let made = admin.post("/inboxes", body).await.ok();
+    assert_eq!(made["csat_config"], first);
+    let path = format!("/inboxes/{}", made["id"]);
+    let change = async |config: Value| {
+        admin.patch(&path, json!({"csat_config": config})).await.ok()["csat_config"].clone()
+    };
+    for nothing in [json!({}), json!({"odd": 1}), Value::Null] {
+        assert_eq!(change(nothing).await, first);
+    }
+    let whole = json!({
+        "display_type": "emoji", "message": "m", "button_text": "Please rate us", "language": "en",
+        "survey_rules": {"operator": "contains", "values": ["vip"]}, "template": {"name": "x"},
+    });
+    assert_eq!(change(sent).await, whole);
+    let without = change(json!({"message": "n", "template": {}})).await;
+    assert_eq!((&without["message"], without.get("template")), (&json!("n"), None));
+}
+
+#[tokio::test]
 async fn rules_of_inboxes_are_said_by_field() {
     let (_app, admin) = App::start().await;
     let made = inbox(&admin, "Desk", json!({"type": "api"})).await;
@@ -190,7 +221,10 @@ async fn who_sits_at_all_inboxes_may_be_given_their_conversations() {
     assert_eq!(names(&admin, format!("inbox_ids[]={one}")).await, ["Grace", "Alan", "Ada"]);
     let query = format!("inbox_ids[]={one}&inbox_ids[]={two}");
     assert_eq!(names(&grace, query.clone()).await, ["Grace", "Ada"]);
-    assert_eq!(names(&admin, String::new()).await, ["Ada"]);
+    for none in ["", "inbox_ids[]=", "inbox_ids[]=abc"] {
+        admin.get(&format!("/assignable_agents?{none}")).await.status(404);
+    }
+    admin.get(&format!("/assignable_agents?inbox_ids[]={one}&inbox_ids[]=abc")).await.status(404);
     let query_with_bots = format!("{query}&include_agent_bots=true");
     assert_eq!(names(&admin, query_with_bots).await, ["Grace", "Ada", "Robo"]);
     alan.get(&format!("/assignable_agents?{query}")).await.status(401);

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::actors::{Admin, Agent, performer};
 use crate::app::App;
 use crate::avatars::Picture;
-use crate::conversations::conversation_json;
+use crate::conversations::{conditions, conversation_json};
 use crate::error::{Answer, ApiError, done};
 use crate::inboxes::{raw_inbox_json, slim_inbox_json};
 use crate::params::Params;
@@ -140,7 +140,7 @@ async fn filter(
     params: Params,
 ) -> Answer<Json<Value>> {
     let query = Query { labels: Vec::new(), ..query(&params, &account) };
-    let conditions = params.list("payload").unwrap_or_default();
+    let conditions = conditions(&params)?;
     app.read(async move |tx| {
         let page = lists::filter(tx, &scope, &query, &conditions).await?;
         Ok(page_json(tx, &scope, &page, &params).await?)

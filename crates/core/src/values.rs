@@ -1,7 +1,7 @@
 //! Values as clients send them, read as Rails casts them: the same in a form, a query and JSON
 //! (`behaviours.md §1`).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A text; numbers and truth values count by how they are written.
 pub fn text(value: &Value) -> Option<String> {
@@ -11,6 +11,20 @@ pub fn text(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Whether a value is neither a list nor an object.
+pub(crate) fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Array(_) | Value::Object(_))
+}
+
+/// What of an object stands under these keys, and is neither a list nor an object.
+pub(crate) fn scalars(object: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
+    object
+        .iter()
+        .filter(|(key, value)| keys.contains(&key.as_str()) && is_scalar(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// An integer, also as text.

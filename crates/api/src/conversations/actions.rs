@@ -323,9 +323,12 @@ pub(super) async fn custom_attributes(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
-    let attributes = params.object("custom_attributes").unwrap_or_default();
+    let attributes = params.object("custom_attributes");
     app.write(async move |tx| {
         let mut c = lock(tx, &who, id).await?;
+        let attributes = attributes.ok_or_else(|| {
+            ApiError::unprocessable("param is missing or the value is empty: custom_attributes")
+        })?;
         let by = who.performer(tx);
         let scope = who.tenant();
         conversations::set_custom_attributes(tx, scope, &mut c, attributes, &by).await?;
@@ -442,7 +445,8 @@ pub(super) async fn put_draft(
     params: Params,
 ) -> Answer<Response> {
     let id = display_id(&params)?;
-    let content = params.inner("draft_message").and_then(|draft| draft.text("message"));
+    let draft = params.record("draft_message", &["message"]).ok();
+    let content = draft.and_then(|draft| draft.text("message"));
     app.write(async move |tx| {
         let c = conversations::find(tx, &scope, id).await?;
         drafts::put(tx, &scope, &c, &content.unwrap_or_default()).await

@@ -14,34 +14,40 @@ use serde_json::{Map, Value, json};
 use super::conversation_json;
 use crate::actors::Agent;
 use crate::app::App;
-use crate::error::Answer;
+use crate::error::{Answer, ApiError};
 use crate::params::Params;
 
 /// The seconds of ten years: who asks for more asks for all.
 const TEN_YEARS: i64 = 315_360_000;
 
-/// What a list is narrowed to, but for what depends on the time.
+/// What a list is narrowed to, but for what depends on the time. What is sent and names nothing narrows to nothing.
 fn filter(params: &Params) -> Filter {
     let text = params.present("q");
-    let statuses = match params.present("status").as_deref() {
+    let statuses = match params.text("status").as_deref() {
         _ if text.is_some() => Status::ALL.to_vec(),
         None => vec![Status::Open],
         Some("all") => Status::ALL.to_vec(),
-        // One that there isn't is no conversation's.
         Some(name) => Status::named(name).into_iter().collect(),
     };
-    let labels = params.one_or_more("labels").unwrap_or_default();
+    let sent = |key: &str| params.get(key).is_some_and(|value| !value.is_null());
+    // No record has the id 0.
+    let id = |key: &str| params.integer(key).or_else(|| sent(key).then_some(0));
+    let kind = match params.text("conversation_type").as_deref() {
+        Some("mention") => Kind::Mention,
+        Some("participating") => Kind::Participating,
+        Some("unattended") => Kind::Unattended,
+        _ => Kind::Any,
+    };
     Filter {
         statuses,
-        inbox: params.integer("inbox_id").map(InboxId),
-        team: params.integer("team_id").map(TeamId),
-        labels: labels.into_iter().filter(|title| !title.trim().is_empty()).collect(),
-        kind: match params.text("conversation_type").as_deref() {
-            Some("mention") => Kind::Mention,
-            Some("participating") => Kind::Participating,
-            Some("unattended") => Kind::Unattended,
-            _ => Kind::Any,
-        },
+        // What a member follows is listed whatever the inbox.
+        inbox: id("inbox_id").filter(|_| kind != Kind::Participating).map(InboxId),
+        team: id("team_id").map(TeamId),
+        labels: params.one_or_more("labels").filter(|_| sent("labels")).map(|texts| {
+            let titles = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+            titles.filter(|title| !title.is_empty()).map(str::to_owned).collect()
+        }),
+        kind,
         text,
         source_id: params.present("source_id"),
         changed_since: None,
@@ -55,9 +61,22 @@ fn filter(params: &Params) -> Filter {
     }
 }
 
-/// How many seconds ago a conversation may have changed last.
+/// How many seconds ago a conversation may have changed last; what is no number is none.
 fn within(params: &Params) -> Option<i64> {
-    params.integer("updated_within").filter(|seconds| *seconds > 0).map(|s| s.min(TEN_YEARS))
+    let seconds = params.integer("updated_within").unwrap_or_default();
+    params.present("updated_within").map(|_| seconds.clamp(0, TEN_YEARS))
+}
+
+/// The conditions of a filter. An empty list finds everything; it must be said.
+pub(crate) fn conditions(params: &Params) -> Answer<Vec<Value>> {
+    match params.get("payload") {
+        None | Some(Value::Null) => {
+            Err(ApiError::unprocessable("param is missing or the value is empty: payload"))
+        }
+        Some(_) => params
+            .list("payload")
+            .ok_or_else(|| ApiError::unprocessable("payload must be a list of conditions")),
+    }
 }
 
 fn counts_json(counts: Counts, with_assigned: bool) -> Value {
@@ -157,7 +176,7 @@ pub(super) async fn find(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (conditions, page) = (params.list("payload").unwrap_or_default(), params.page());
+    let (conditions, page) = (conditions(&params)?, params.page());
     app.read(async move |tx| {
         let (found, counts) = lists::filter(tx, &scope, &conditions, page).await?;
         let payload: Vec<Value> = found.iter().map(|page| conversation_json(tx, page)).collect();

@@ -4,6 +4,7 @@ mod actions;
 mod lists;
 
 pub(crate) use actions::{find, lock};
+pub(crate) use lists::conditions;
 
 use axum::Json;
 use axum::extract::State;

@@ -11,7 +11,7 @@ use chatwarden_core::ids::{AccountId, AgentBotId, InboxId, UserId};
 use chatwarden_core::inboxes::{self, API, Draft, InboxWithChannel, SenderName, members};
 use chatwarden_core::storage::{self, Purpose};
 use chatwarden_core::tokens::{self, Owner};
-use chatwarden_core::{Error, agent_bots, users};
+use chatwarden_core::{Error, agent_bots, users, values};
 use chatwarden_db::{Tx, WriteTx};
 use chatwarden_guard::headers::parse_ancestor;
 use http::StatusCode;
@@ -278,9 +278,13 @@ async fn assignable_agents(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let ids = params.integers("inbox_ids").unwrap_or_default();
+    // What is no number names no inbox.
+    let id = |text: &String| values::leading_integer(text).map(InboxId);
+    let ids: Option<Vec<InboxId>> =
+        params.texts("inbox_ids").unwrap_or_default().iter().map(id).collect();
+    let ids = ids.filter(|ids| !ids.is_empty()).ok_or_else(ApiError::not_found)?;
     let with_bots = params.flag("include_agent_bots") == Some(true);
-    assignable(agent, app, ids.into_iter().map(InboxId).collect(), with_bots).await
+    assignable(agent, app, ids, with_bots).await
 }
 
 async fn assignable(

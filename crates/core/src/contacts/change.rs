@@ -3,6 +3,7 @@
 use chatwarden_db::{WriteTx, args};
 use serde_json::{Map, Value};
 
+use super::create::said;
 use super::{Contact, forget_attributes, save, sql};
 use crate::error::{Error, Result};
 use crate::ids::ContactId;
@@ -58,7 +59,6 @@ pub async fn update(
     if let Some(name) = draft.name {
         contact.name = name;
     }
-    let said = |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
     if let Some(email) = draft.email {
         contact.email = said(email).map(|email| email.to_lowercase());
     }

@@ -1,6 +1,6 @@
 //! New contacts, and where they write from (`behaviours.md §12`).
 
-use chatwarden_db::{DbError, OnConflict as _, WriteTx};
+use chatwarden_db::{DbError, OnConflict as _, WriteTx, args};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -46,21 +46,33 @@ pub fn is_email(text: &str) -> bool {
         && domain.contains('.')
 }
 
-/// Whether a text is a phone number in E.164.
+/// Whether a text may stand as a contact's address: something on either side of one `@`, and no blanks. Who writes
+/// there asks whether it [is one](is_email).
+pub fn is_contact_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    }) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// Whether a text ends in a phone number in E.164: a plus and two to fifteen digits. What stands before is not looked
+/// at, as upstream.
 pub fn is_e164(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| {
-        (1..=15).contains(&digits.len())
+    text.rsplit_once('+').is_some_and(|(_, digits)| {
+        (2..=15).contains(&digits.len())
             && digits.bytes().all(|b| b.is_ascii_digit())
             && !digits.starts_with('0')
     })
 }
 
+/// A text as it was sent, unless it is blank.
+pub(super) fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
 impl NewContact {
-    /// Blank texts become none, the address is lower-cased, and the name fits.
+    /// Blank texts become none and the address is lower-cased; the rest is kept as it was sent.
     #[must_use]
     pub fn tidy(mut self) -> Self {
-        let said =
-            |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
         self.email = said(self.email).map(|email| email.to_lowercase());
         self.phone_number = said(self.phone_number);
         self.identifier = said(self.identifier);
@@ -69,7 +81,7 @@ impl NewContact {
 
     fn fields(&self) -> Fields<'_> {
         Fields {
-            name: &self.name,
+            name: Some(&self.name),
             email: self.email.as_deref(),
             phone_number: self.phone_number.as_deref(),
             identifier: self.identifier.as_deref(),
@@ -95,7 +107,7 @@ impl NewContact {
 /// What a contact is known by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a> {
-    name: &'a str,
+    name: Option<&'a str>,
     email: Option<&'a str>,
     phone_number: Option<&'a str>,
     identifier: Option<&'a str>,
@@ -105,24 +117,65 @@ impl<'a> Fields<'a> {
     /// Of a contact.
     pub(super) fn of(contact: &'a Contact) -> Self {
         Self {
-            name: &contact.name,
+            name: Some(&contact.name),
             email: contact.email.as_deref(),
             phone_number: contact.phone_number.as_deref(),
             identifier: contact.identifier.as_deref(),
         }
     }
 
-    /// All faults at once.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Those that differ from what was there before.
+    fn anew(self, before: &'a Contact) -> Self {
+        let before = Fields::of(before);
+        let anew = |now: Option<&'a str>, then| now.filter(|_| now != then);
+        Self {
+            name: anew(self.name, before.name),
+            email: anew(self.email, before.email),
+            phone_number: anew(self.phone_number, before.phone_number),
+            identifier: anew(self.identifier, before.identifier),
+        }
+    }
+
+    /// Refuses what is new beside what was there `before`: malformed values and those of another contact, all faults at
+    /// once. Whoever takes a value between this look and the row is found by the [constraint](taken).
+    pub(super) async fn check(
+        self,
+        tx: &mut WriteTx<'_>,
+        scope: &Scope,
+        before: Option<&'a Contact>,
+    ) -> Result<()> {
+        let new = before.map_or(self, |before| self.anew(before));
+        let Self { email, phone_number, identifier, .. } = new;
+        let mut others = (false, false, false);
+        if email.or(identifier).or(phone_number).is_some() {
+            let own = before.map_or(ContactId(0), |before| before.id);
+            let args = args![scope.account_id(), own, email, identifier, phone_number];
+            others = tx.one(&sql::OTHERS, args).await?;
+        }
+        new.faults(others).check()
+    }
+
+    /// All faults, in Chatwoot's order; the address, the identifier and the number may be another contact's.
+    fn faults(self, others: (bool, bool, bool)) -> Invalid {
+        const TAKEN: &str = "has already been taken";
         let mut invalid = Invalid::default();
-        if self.email.is_some_and(|email| !is_email(email)) {
+        if others.0 {
+            invalid.add("email", TAKEN);
+        }
+        if self.email.is_some_and(|email| !is_contact_email(email)) {
             invalid.add("email", "Invalid email");
+        }
+        if others.1 {
+            invalid.add("identifier", TAKEN);
+        }
+        if others.2 {
+            invalid.add("phone_number", TAKEN);
         }
         if self.phone_number.is_some_and(|phone| !is_e164(phone)) {
             invalid.add("phone_number", "should be in e164 format");
         }
         for (field, text) in [
-            ("name", Some(self.name)),
+            ("name", self.name),
             ("email", self.email),
             ("phone_number", self.phone_number),
             ("identifier", self.identifier),
@@ -131,7 +184,7 @@ impl<'a> Fields<'a> {
                 invalid.add(field, "is too long (maximum is 255 characters)");
             }
         }
-        invalid.check()
+        invalid
     }
 
     /// 1, a lead, for a contact one can reach (`behaviours.md §12`).
@@ -144,7 +197,7 @@ impl<'a> Fields<'a> {
 
     /// What search reads.
     pub(super) fn search_folded(&self) -> String {
-        [Some(self.name), self.email, self.phone_number, self.identifier]
+        [self.name, self.email, self.phone_number, self.identifier]
             .into_iter()
             .flatten()
             .map(str::to_lowercase)
@@ -208,7 +261,7 @@ pub(crate) fn taken(error: DbError) -> Error {
 /// [`Error::Invalid`] for values that are malformed or another contact's.
 pub async fn create(tx: &mut WriteTx<'_>, scope: &Scope, new: NewContact) -> Result<Contact> {
     let new = new.tidy();
-    new.fields().check()?;
+    new.fields().check(tx, scope, None).await?;
     bound(&new.additional_attributes, &new.custom_attributes)?;
     let id = sql::insert(tx, scope, &new).await.map_err(taken)?;
     let contact = sql::get(tx, scope, id).await?.ok_or(Error::NotFound)?;
@@ -274,6 +327,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tells_what_contacts_may_have_from_what_is_written_to() {
+        for good in ["a@b", "vera,x@b.co", "ü@example.com"] {
+            assert!(is_contact_email(good), "{good}");
+        }
+        for bad in ["", "a", "@b.co", "a@", "a@b@c", "a b@c.de", " a@b.co", "a@b.co\n", "a@b\u{0}"]
+        {
+            assert!(!is_contact_email(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn tells_addresses_and_numbers() {
         for good in ["a@b.co", "vera.x+1@example.org", "ü@example.com"] {
             assert!(is_email(good), "{good}");
@@ -283,10 +347,10 @@ mod tests {
         {
             assert!(!is_email(bad), "{bad}");
         }
-        for good in ["+1", "+4915112345678", "+123456789012345"] {
+        for good in ["+12", "+4915112345678", "+123456789012345", "tel:+12"] {
             assert!(is_e164(good), "{good}");
         }
-        for bad in ["", "1555", "+", "+1 555", "+1234567890123456", "+0123", "+1a"] {
+        for bad in ["", "1555", "+", "+1", "+1 555", "+1234567890123456", "+0123", "+1a", "+12+"] {
             assert!(!is_e164(bad), "{bad}");
         }
     }

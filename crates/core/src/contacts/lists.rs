@@ -258,6 +258,9 @@ pub async fn list(tx: &mut Tx<'_>, scope: &Scope, query: &Query) -> Result<Page>
 /// The contacts whose name, address, number or identifier holds a text, `%` and `_` standing for others as clients
 /// are used to; and whether there are more of them.
 ///
+/// What search reads is all four in a row, for one look at each contact. A text in which something may stand for the
+/// joint between two of them is looked for in each besides.
+///
 /// # Errors
 /// [`Error::Unprocessable`] for a text that is too long.
 pub async fn search(
@@ -269,10 +272,20 @@ pub async fn search(
     if text.chars().nth(LONG).is_some() {
         return Err(Error::Unprocessable(format!("q: at most {LONG} characters")));
     }
-    let pattern = format!("%{}%", text.trim().to_lowercase().replace('!', "!!"));
+    let sought = text.trim();
+    let pattern = format!("%{}%", sought.to_lowercase().replace('!', "!!"));
+    let spans = sought.contains(['%', '_', '\n']);
     let found = query.found(scope.account_id(), PAGE + 1, &|text| {
         query.labelled(text);
         text.push(" and ct.search_folded like ").value(pattern.as_str()).push(" escape '!' ");
+        if spans {
+            let columns = ["ct.name", "ct.email", "ct.phone_number", "ct.identifier"];
+            for (place, column) in columns.into_iter().enumerate() {
+                text.push(if place == 0 { " and (fold(" } else { " or fold(" }).push(column);
+                text.push(") like ").value(pattern.as_str()).push(" escape '!'");
+            }
+            text.push(") ");
+        }
         Ok(())
     })?;
     let mut found = tx.all_composed(&PAGE_OF, &found).await?;

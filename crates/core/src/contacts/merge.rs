@@ -62,6 +62,7 @@ pub async fn merge(
     let locked = tx.all(&sql::LOCK_ALL, args![account, ids.as_slice()]).await?;
     let find = |id: ContactId| locked.iter().find(|c| c.id == id).cloned().ok_or(Error::NotFound);
     let (mut survivor, gone) = (find(base)?, find(mergee)?);
+    let before = survivor.clone();
     let now = tx.now();
     tx.run(&sql::MOVE_MESSAGES, args![account, mergee, base]).await?;
     tx.run(&sql::MOVE_CONVERSATIONS, args![account, mergee, base, now]).await?;
@@ -100,7 +101,7 @@ pub async fn merge(
     }
     save::derive(&mut survivor);
     // It has more now, even where none of it is an attribute: the account is told in any case.
-    save::write(tx, scope, &mut survivor).await?;
+    save::write(tx, scope, &before, &mut survivor).await?;
     Ok(survivor)
 }
 

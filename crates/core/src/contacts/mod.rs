@@ -11,7 +11,8 @@ pub mod sql;
 
 pub use change::{Draft, destroy_custom_attributes, lock, update};
 pub use create::{
-    NewContact, contact_inbox, create, default_source_id, is_e164, is_email, join_inbox,
+    NewContact, contact_inbox, create, default_source_id, is_contact_email, is_e164, is_email,
+    join_inbox,
 };
 pub(crate) use merge::lock_whole;
 pub use merge::merge;

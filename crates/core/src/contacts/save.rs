@@ -33,16 +33,17 @@ pub async fn save(
         faults.bound("custom_attributes", &contact.custom_attributes.0);
     }
     faults.check()?;
-    write(tx, scope, contact).await
+    write(tx, scope, before, contact).await
 }
 
-/// Writes a contact as it is, and tells the account.
+/// Writes a contact, which was `before`, as it is, and tells the account.
 pub(super) async fn write(
     tx: &mut WriteTx<'_>,
     scope: &Scope,
+    before: &Contact,
     contact: &mut Contact,
 ) -> Result<()> {
-    Fields::of(contact).check()?;
+    Fields::of(contact).check(tx, scope, Some(before)).await?;
     contact.updated_at = tx.now();
     tx.run(
         &sql::UPDATE,

@@ -40,6 +40,11 @@ statements! {
     BY_PHONE: Contact = "contacts.by_phone", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.phone_number = $2"));
     /// $1 account, $2 identifier
     BY_IDENTIFIER: Contact = "contacts.by_identifier", (concat!("select ", contact_columns!(), " from contacts ct where ct.account_id = $1 and ct.identifier = $2"));
+    /// $1 account, $2 contact, or 0, $3 address, $4 identifier, $5 phone number: which of them are another's
+    OTHERS: (bool, bool, bool) = "contacts.others",
+        "select exists (select 1 from contacts ct where ct.account_id = $1 and ct.email = $3 and ct.id <> $2),
+            exists (select 1 from contacts ct where ct.account_id = $1 and ct.identifier = $4 and ct.id <> $2),
+            exists (select 1 from contacts ct where ct.account_id = $1 and ct.phone_number = $5 and ct.id <> $2)";
     /// $1 account, $2 contact
     LOCK: Contact = "contacts.lock", (concat!("select ", contact_columns!(),
         " from contacts ct where ct.account_id = $1 and ct.id = $2 @lock(ct)"));

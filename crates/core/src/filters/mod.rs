@@ -207,6 +207,10 @@ pub fn compose(
         return Err(Error::Unprocessable(format!("payload: at most {VALUES} values")));
     }
     let Some((last, others)) = conditions.split_last() else { return Ok(()) };
+    if last.or.is_some() {
+        let text = "query_operator: the last condition is joined with none";
+        return Err(Error::Unprocessable(text.to_owned()));
+    }
     query.push(" and (");
     for condition in others {
         one(query, model, definitions, condition, now)?;

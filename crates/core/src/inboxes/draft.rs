@@ -10,6 +10,7 @@ use crate::error::{Error, Invalid, Result};
 use crate::ids::{ChannelId, InboxId};
 use crate::scope::{Admin, Scope};
 use crate::storage;
+use crate::values::{is_scalar, scalars};
 
 /// The longest name.
 const NAME: usize = 255;
@@ -53,6 +54,24 @@ pub struct Draft {
     pub channel: Option<Map<String, Value>>,
 }
 
+/// What is kept of what was sent about surveys.
+fn kept(sent: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = scalars(sent, &["display_type", "message", "button_text", "language"]);
+    if let Some(Value::Object(rules)) = sent.get("survey_rules") {
+        let mut kept = scalars(rules, &["operator"]);
+        if let Some(Value::Array(values)) = rules.get("values") {
+            let values = values.iter().filter(|value| is_scalar(value)).cloned();
+            kept.insert("values".to_owned(), values.collect());
+        }
+        out.insert("survey_rules".to_owned(), Value::Object(kept));
+    }
+    if let Some(Value::Object(template)) = sent.get("template") {
+        let template = scalars(template, &["name", "template_id", "created_at", "language"]);
+        out.insert("template".to_owned(), Value::Object(template));
+    }
+    out
+}
+
 /// How conversations are surveyed: what is not said is as usual.
 fn csat_config(sent: &Map<String, Value>) -> Value {
     let text = |key: &str, otherwise: &str| -> String {
@@ -61,7 +80,7 @@ fn csat_config(sent: &Map<String, Value>) -> Value {
     let rules = sent.get("survey_rules");
     let operator = rules.and_then(|it| it.get("operator")).and_then(Value::as_str);
     let values = rules.and_then(|it| it.get("values")).and_then(Value::as_array);
-    json!({
+    let mut out = json!({
         "display_type": text("display_type", "emoji"),
         "message": text("message", ""),
         "survey_rules": {
@@ -70,7 +89,13 @@ fn csat_config(sent: &Map<String, Value>) -> Value {
         },
         "button_text": text("button_text", "Please rate us"),
         "language": text("language", "en"),
-    })
+    });
+    let template = sent.get("template").and_then(Value::as_object);
+    if let (Some(template), Some(out)) = (template.filter(|it| !it.is_empty()), out.as_object_mut())
+    {
+        out.insert("template".to_owned(), Value::Object(template.clone()));
+    }
+    out
 }
 
 impl Draft {
@@ -87,7 +112,8 @@ impl Draft {
         set(&mut inbox.greeting_message, self.greeting_message);
         set(&mut inbox.enable_email_collect, self.enable_email_collect);
         set(&mut inbox.csat_survey_enabled, self.csat_survey_enabled);
-        set(&mut inbox.csat_config.0, self.csat_config.as_ref().map(csat_config));
+        let surveys = self.csat_config.as_ref().map(kept).filter(|kept| !kept.is_empty());
+        set(&mut inbox.csat_config.0, surveys.as_ref().map(csat_config));
         set(&mut inbox.enable_auto_assignment, self.enable_auto_assignment);
         set(&mut inbox.working_hours_enabled, self.working_hours_enabled);
         set(&mut inbox.out_of_office_message, self.out_of_office_message);
@@ -161,7 +187,10 @@ pub async fn create(
         greeting_message: None,
         enable_email_collect: true,
         csat_survey_enabled: false,
-        csat_config: Json(json!({})),
+        // A new inbox's surveys are as they were said; what is as usual is written with the first change.
+        csat_config: Json(Value::Object(
+            draft.csat_config.take().as_ref().map(kept).unwrap_or_default(),
+        )),
         enable_auto_assignment: true,
         auto_assignment_config: Json(json!({})),
         working_hours_enabled: false,

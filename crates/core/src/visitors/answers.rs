@@ -1,7 +1,7 @@
 //! Answers to messages that ask for something: a choice, a form, an address, a rating (`widget.md §7.5`).
 
 use chatwarden_db::{Timestamp, WriteTx};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::identify::lock_known;
 use super::{Identity, Manner, Visitor, identify, sql};
@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::inboxes::WEB_WIDGET;
 use crate::messages::{self, ContentType, MessageType, Sent};
+use crate::values::scalars;
 
 /// The days within which a rating may be given through the public API, and changed (`behaviours.md §20`).
 const RATED: i64 = 14;
@@ -57,17 +58,6 @@ pub fn submitted(sent: &Value) -> Option<Value> {
 }
 
 const FIELDS: [&str; 3] = ["name", "title", "value"];
-
-fn scalars(object: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
-    let counts = |key: &str, value: &Value| {
-        keys.contains(&key) && !matches!(value, Value::Array(_) | Value::Object(_))
-    };
-    object
-        .iter()
-        .filter(|(key, value)| counts(key, value))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
 
 /// Notes the answer to a message of one of the visitor's conversations. An address also says who the
 /// visitor is: they may turn out to be a contact that is known.

@@ -5,7 +5,7 @@ use chatwarden_db::WriteTx;
 use serde_json::{Map, Value};
 
 use super::Visitor;
-use crate::contacts::{self, Contact, is_e164, is_email};
+use crate::contacts::{self, Contact, is_contact_email, is_e164};
 use crate::error::Result;
 use crate::ids::ContactId;
 
@@ -40,7 +40,8 @@ impl Identity {
         let said = |text: Option<String>| {
             text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
         };
-        self.identifier = said(self.identifier);
+        // An identifier is what the customer's server says, blanks included.
+        self.identifier = self.identifier.filter(|text| !text.trim().is_empty());
         self.name = said(self.name);
         self.email = said(self.email).map(|email| email.to_lowercase());
         self.phone_number = said(self.phone_number);
@@ -90,7 +91,7 @@ pub async fn identify(
     let contact = &mut visitor.contact;
     let before = contact.clone();
     if manner.drop_invalid {
-        given.email = given.email.filter(|email| is_email(email));
+        given.email = given.email.filter(|email| is_contact_email(email));
         given.phone_number = given.phone_number.filter(|phone| is_e164(phone));
     }
     if let Some(name) = given.name.filter(|_| name_counts) {

@@ -156,7 +156,7 @@ pub async fn set_user(
     };
     let known = visitor.contact.identifier.as_deref();
     let mut token = None;
-    if known.is_some() && known != given.identifier.as_deref().map(str::trim) {
+    if known.is_some() && known != given.identifier.as_deref() {
         let (other, made) = newcomer(tx, visitor.door.clone(), None).await?;
         *visitor = other;
         token = Some(made);

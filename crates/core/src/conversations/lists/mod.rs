@@ -37,15 +37,15 @@ pub struct Filter {
     pub inbox: Option<InboxId>,
     /// One team.
     pub team: Option<TeamId>,
-    /// Titles, one of which they bear; none where all do.
-    pub labels: Vec<String>,
+    /// Titles, one of which they bear.
+    pub labels: Option<Vec<String>>,
     /// What the member has to do with them.
     pub kind: Kind,
     /// What is said in them.
     pub text: Option<String>,
     /// What a channel calls their contact.
     pub source_id: Option<String>,
-    /// Those that changed since; the list is not paged then.
+    /// Those that changed since; the list is not paged then, and the counts beside it count the others too.
     pub changed_since: Option<Timestamp>,
     /// Whose.
     pub assignee: Assigned,
@@ -59,7 +59,7 @@ impl Default for Filter {
             statuses: Status::ALL.to_vec(),
             inbox: None,
             team: None,
-            labels: Vec::new(),
+            labels: None,
             kind: Kind::Any,
             text: None,
             source_id: None,
@@ -98,7 +98,7 @@ pub enum Kind {
     Unattended,
 }
 
-/// Counts beside a list: after all filters but the assignee's.
+/// Counts beside a list: after all filters but the assignee's, and the time of the last change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Assigned to the caller.
@@ -215,11 +215,10 @@ pub async fn counts_of(tx: &mut Tx<'_>, scope: &Scope<Agent>, filter: &Filter) -
 
 async fn counts_beside(tx: &mut Tx<'_>, narrowed: &Narrowed<'_>) -> Result<Counts> {
     let filter = narrowed.filter;
-    let plain = filter.labels.is_empty()
+    let plain = filter.labels.is_none()
         && filter.kind == Kind::Any
         && filter.text.is_none()
-        && filter.source_id.is_none()
-        && filter.changed_since.is_none();
+        && filter.source_id.is_none();
     if plain {
         return counts::of_list(tx, narrowed.scope, filter, narrowed.sight.clone()).await;
     }

@@ -107,8 +107,8 @@ impl<'a> Narrowed<'a> {
         if let Some(team) = filter.team {
             query.push(" and c.team_id = ").value(team);
         }
-        if !filter.labels.is_empty() {
-            query.push(" and ").holds_any("c.labels", filter.labels.clone());
+        if let Some(labels) = &filter.labels {
+            query.push(" and ").holds_any("c.labels", labels.clone());
         }
         if filter.kind == Kind::Unattended {
             query.push(" and (c.first_reply_created_at is null or c.waiting_since is not null)");
@@ -127,9 +127,6 @@ impl<'a> Narrowed<'a> {
                 .value(source.as_str())
                 .push(")");
         }
-        if let Some(since) = filter.changed_since {
-            query.push(" and c.updated_at > ").value(since);
-        }
         filters::compose(
             query,
             &filters::CONVERSATIONS,
@@ -137,6 +134,19 @@ impl<'a> Narrowed<'a> {
             self.conditions,
             self.now,
         )
+    }
+
+    fn changed(&self, query: &mut Composed) {
+        if let Some(since) = self.filter.changed_since {
+            query.push(" and c.updated_at > ").value(since);
+        }
+    }
+
+    /// Whether no conversation is among them, whatever there is.
+    fn is_empty(&self, inboxes: Option<&[i64]>) -> bool {
+        inboxes.is_some_and(<[i64]>::is_empty)
+            || self.filter.statuses.is_empty()
+            || self.filter.labels.as_ref().is_some_and(Vec::is_empty)
     }
 
     pub(super) fn limits(&self, tx: &Tx<'_>, page: i64) -> (i64, i64) {
@@ -156,10 +166,9 @@ impl<'a> Narrowed<'a> {
             Some(few) if few.len() <= INBOXES && sort.by_activity() && !drawn => {
                 few.iter().copied().map(Some).collect()
             }
-            Some(none) if none.is_empty() => Vec::new(),
             _ => vec![None],
         };
-        if places.is_empty() || self.filter.statuses.is_empty() {
+        if self.is_empty(inboxes.as_deref()) {
             return Ok(None);
         }
         let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
@@ -188,6 +197,7 @@ impl<'a> Narrowed<'a> {
                         (None, None) => {}
                     }
                     self.narrow(&mut query)?;
+                    self.changed(&mut query);
                     let by_assignee = match self.filter.assignee {
                         Assigned::All => false,
                         Assigned::Me => {
@@ -224,8 +234,7 @@ impl<'a> Narrowed<'a> {
     /// The text of the counts beside the page.
     pub(super) fn counts(&self) -> Result<Option<Composed>> {
         let inboxes = self.inboxes();
-        let nothing = inboxes.as_ref().is_some_and(Vec::is_empty);
-        if nothing || self.filter.statuses.is_empty() {
+        if self.is_empty(inboxes.as_deref()) {
             return Ok(None);
         }
         let mut query = Composed::new(vec![self.scope.account_id().to_value()]);
@@ -237,6 +246,10 @@ impl<'a> Narrowed<'a> {
             query.push(" and c.inbox_id").any_of(inboxes);
         }
         self.narrow(&mut query)?;
+        // What a text finds is counted as it is listed.
+        if self.filter.text.is_some() {
+            self.changed(&mut query);
+        }
         Ok(Some(query))
     }
 }
