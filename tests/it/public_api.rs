@@ -61,6 +61,34 @@ async fn who_gives_nothing_gets_a_name_and_who_is_known_keeps_theirs() {
     assert_eq!(again["id"], known["id"]);
     assert_eq!(again["name"], json!("Vera"));
     assert_ne!(again["source_id"], known["source_id"]);
+    // A name that was left empty is one; a source that was left empty is none.
+    assert_eq!(anyone.post(&desk.people, json!({"name": ""})).await.ok()["name"], json!(""));
+    for blank in ["", " "] {
+        let body = json!({"source_id": blank, "name": "Ann"});
+        let refused = anyone.post(&desk.people, body).await.status(422);
+        assert_eq!(refused["attributes"], json!(["source_id"]));
+    }
+}
+
+#[tokio::test]
+async fn messages_are_read_backwards_alone() {
+    let desk = desk_with(false).await;
+    let anyone = desk.app.anyone();
+    let vera = desk.visitor(json!({"name": "Vera"})).await;
+    let talk = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{talk}/messages");
+    let mut ids = Vec::new();
+    for _ in 0..22 {
+        let sent = anyone.post(&path, json!({"content": "Hm"})).await.ok();
+        ids.push(sent["id"].as_i64().unwrap());
+    }
+    let read = async |query: String| {
+        let found = anyone.get(&format!("{path}?{query}")).await.ok();
+        let found = found.as_array().unwrap().clone();
+        found.iter().map(|m| m["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(read(format!("after={}", ids[0])).await, ids[2..]);
+    assert_eq!(read(format!("after={}&before={}", ids[5], ids[7])).await, ids[..7]);
 }
 
 #[tokio::test]
@@ -167,6 +195,15 @@ async fn an_answer_shows_with_its_question() {
     let answer = json!({"submitted_values": [{"title": "Red", "value": "red"}]});
     let shown = anyone.patch(&path, answer.clone()).await.ok();
     assert_eq!(shown["content_attributes"]["submitted_values"], answer["submitted_values"]);
+    // A question for the address is answered like any other: who a visitor is, they say elsewhere.
+    let asked = json!({"content": "Where do we reach you?", "content_type": "input_email"});
+    let desk_path = format!("/conversations/{number}/messages");
+    let asked = desk.admin.post(&desk_path, asked).await.ok()["id"].clone();
+    let path = format!("{vera}/conversations/{number}/messages/{asked}");
+    let shown = anyone.patch(&path, answer.clone()).await.ok();
+    let attributes = json!({"submitted_values": answer["submitted_values"]});
+    assert_eq!(shown["content_attributes"], attributes);
+    anyone.patch(&path, json!({})).await.ok();
     let other = anyone.post(&format!("{vera}/conversations"), json!({})).await.ok()["id"].clone();
     let path = format!("{vera}/conversations/{other}/messages/{question}");
     anyone.patch(&path, answer).await.status(404);
@@ -199,11 +236,13 @@ async fn a_proof_of_being_somebody_else_opens_nothing() {
         proof.as_object_mut().unwrap().extend(more);
         proof
     };
-    let vera = with(desk.proof("vera"), json!({"email": "vera@example.org"}));
+    let vera = json!({"email": "vera@example.org", "phone_number": "+49301234567"});
+    let vera = with(desk.proof("vera"), vera);
     let vera = desk.visitor(vera).await;
     anyone.post(&format!("{vera}/conversations"), json!({})).await.ok();
     // Mallory's identifier is new, the address is Vera's: it leads to Vera's contact.
     let claim = with(desk.proof("mallory"), json!({"email": "vera@example.org"}));
+    assert_eq!(anyone.post(&desk.people, claim.clone()).await.ok()["phone_number"], Value::Null);
     let mallory = desk.visitor(claim).await;
     let proof = desk.proof("mallory");
     let shown = format!(

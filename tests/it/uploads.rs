@@ -587,3 +587,74 @@ async fn contacts_and_inboxes_have_pictures() {
     app.settle().await;
     assert!(app.files().is_empty(), "{:?}", app.files());
 }
+
+#[tokio::test]
+async fn a_visitor_s_picture_is_fetched_for_who_they_are() {
+    let (app, admin) = App::start().await;
+    let base = other_server().await;
+    let (dot, page) = (format!("{base}/dot.png"), format!("{base}/page"));
+    let site = json!({"name": "Site", "channel": {"type": "web_widget", "website_url": "https://example.com"}});
+    let site = admin.post("/inboxes", site).await.ok();
+    let query = format!("?website_token={}", site["website_token"].as_str().unwrap());
+    let widget = |path: &str| format!("/api/v1/widget/{path}{query}");
+    let visitor = async || {
+        let page = app.anyone().post(&widget("config"), json!({})).await.ok();
+        let token = page["website_channel_config"]["auth_token"].as_str().unwrap().to_owned();
+        app.anyone().with_header("x-auth-token", &token)
+    };
+    let picture = async |id: &Value| {
+        app.settle().await;
+        let shown = admin.get(&format!("/contacts/{id}")).await.ok();
+        shown["payload"]["thumbnail"].clone()
+    };
+    let contact = async |body: Value| {
+        admin.post("/contacts", body).await.ok()["payload"]["contact"]["id"].clone()
+    };
+    let set_user = widget("contact/set_user");
+
+    // Theirs, while there is none: another takes no place, and what is no picture fails nowhere.
+    let one = visitor().await;
+    let known = one.patch(&widget("contact"), json!({"avatar_url": page})).await.ok()["id"].clone();
+    assert_eq!(picture(&known).await, "");
+    let identity = json!({"identifier": "v-1", "avatar_url": dot});
+    one.patch(&set_user, identity).await.ok();
+    let first = picture(&known).await;
+    sent_on(&app.anyone(), &first).await;
+    let other = json!({"identifier": "v-1", "avatar_url": format!("{dot}?2")});
+    one.patch(&set_user, other).await.ok();
+    assert_eq!(picture(&known).await, first);
+
+    // Not of whom an address or an identifier without proof leads to.
+    let vera = contact(json!({"name": "Vera", "email": "vera@example.org"})).await;
+    let mia = contact(json!({"name": "Mia", "identifier": "mia"})).await;
+    let claim = json!({"email": "vera@example.org", "avatar_url": dot});
+    visitor().await.patch(&widget("contact"), claim.clone()).await.ok();
+    visitor().await.patch(&set_user, json!({"identifier": "mia", "avatar_url": dot})).await.ok();
+    assert_eq!((picture(&vera).await, picture(&mia).await), (json!(""), json!("")));
+    let secret = site["hmac_token"].as_str().unwrap();
+    let hash = chatwarden_core::sealed::mac(secret.as_bytes(), b"mia");
+    let hash = data_encoding::HEXLOWER.encode(&hash);
+    let proved = json!({"identifier": "mia", "identifier_hash": hash, "avatar_url": dot});
+    visitor().await.patch(&set_user, proved).await.ok();
+    sent_on(&app.anyone(), &picture(&mia).await).await;
+
+    // By the other door, too.
+    let desk = json!({"name": "Desk", "channel": {"type": "api"}});
+    let desk = admin.post("/inboxes", desk).await.ok();
+    let people =
+        format!("/public/api/v1/inboxes/{}/contacts", desk["inbox_identifier"].as_str().unwrap());
+    let otto = app.anyone().post(&people, json!({"name": "Otto", "avatar_url": dot})).await.ok();
+    sent_on(&app.anyone(), &picture(&otto["id"]).await).await;
+    app.anyone().post(&people, claim).await.ok();
+    assert_eq!(picture(&vera).await, "");
+
+    // Whoever gives one meanwhile is not overruled.
+    let late = visitor().await.patch(&widget("contact"), json!({"avatar_url": dot})).await.ok();
+    let own = [File("avatar", "me.png", "image/png", PNG)];
+    let path = format!("/contacts/{}", late["id"]);
+    send_form(&admin, Method::PATCH, &path, &own).await.ok();
+    let given = picture(&late["id"]).await;
+    assert!(given.as_str().unwrap().ends_with("/me.png"), "{given}");
+    let pictures = app.files().into_iter().filter(|name| name != "250.png");
+    assert_eq!(pictures.count(), 4, "{:?}", app.files());
+}

@@ -104,9 +104,12 @@ async fn a_browser_is_known_by_its_token_until_it_expires() {
     let site = site().await;
     let first = site.browser(None).post("config", json!({})).await.ok();
     let token = first["website_channel_config"]["auth_token"].as_str().unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    site.app.advance(minute);
     let again = site.browser(Some(token)).post("config", json!({})).await.ok();
     assert_eq!(again["contact"]["id"], first["contact"]["id"]);
-    assert_eq!(again["website_channel_config"]["auth_token"], json!(token));
+    let fresh = again["website_channel_config"]["auth_token"].as_str().unwrap();
+    assert_ne!(fresh, token);
     let forged = site.browser(Some("no.to.ken")).post("config", json!({})).await.ok();
     assert_ne!(forged["contact"]["id"], first["contact"]["id"]);
     for refused in [
@@ -116,8 +119,12 @@ async fn a_browser_is_known_by_its_token_until_it_expires() {
     ] {
         refused.status(404);
     }
-    site.app.advance(std::time::Duration::from_secs(180 * 86_400 + 1));
+    site.app.advance(std::time::Duration::from_secs(180 * 86_400) - minute / 2);
     site.browser(Some(token)).get("contact").await.status(404);
+    let known = site.browser(Some(fresh)).get("contact").await.ok();
+    assert_eq!(known["id"], first["contact"]["id"]);
+    site.app.advance(minute);
+    site.browser(Some(fresh)).get("contact").await.status(404);
 }
 
 #[tokio::test]
@@ -239,10 +246,12 @@ async fn who_is_known_takes_nobody_else_in_by_an_address() {
 async fn a_typed_address_does_not_show_whose_it_is() {
     let site = site().await;
     let vera = json!({"name": "Vera", "email": "vera@example.org", "phone_number": "+49301234567"});
-    site.admin.post("/contacts", vera).await.ok();
+    let vera = site.admin.post("/contacts", vera).await.ok()["payload"]["contact"].clone();
     let form = json!({"contact": {"name": "X", "email": "vera@example.org"}, "message": {"content": "Hi"}});
     let opened = site.visitor().await.post("conversations", form).await.ok();
-    assert_eq!(opened["contact"]["phone_number"], json!(null));
+    let contact = &opened["contact"];
+    assert_eq!((&contact["id"], &contact["name"]), (&vera["id"], &json!("Vera")));
+    assert_eq!((&contact["email"], &contact["phone_number"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]
@@ -317,6 +326,113 @@ async fn a_form_before_the_chat_says_who_it_is_and_opens_a_conversation() {
     let second = visitor.post("conversations", form).await.ok();
     assert_ne!(second["id"], opened["id"]);
     assert_eq!(visitor.get("conversations").await.ok()["id"], second["id"]);
+}
+
+#[tokio::test]
+async fn an_address_names_who_gives_no_name() {
+    let site = site().await;
+    let named = async |name: Value| {
+        let visitor = site.visitor().await;
+        let before = visitor.post("config", json!({})).await.ok()["contact"]["name"].clone();
+        let email = format!("Vera.{}@Ex.org", before.as_str().unwrap());
+        let form = json!({"contact": {"name": name, "email": email}, "message": {"content": "Hi"}});
+        let opened = visitor.post("conversations", form).await.ok();
+        (opened["contact"]["name"].clone(), before)
+    };
+    let (name, before) = named(Value::Null).await;
+    assert_eq!(name, json!(format!("vera.{}", before.as_str().unwrap())));
+    // A field that was left empty is no reason to take another name.
+    let (name, before) = named(json!("")).await;
+    assert_eq!(name, before);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let nobody = site.browser(None);
+    let refused = |reply: Reply, name: &str| {
+        let text = format!("param is missing or the value is empty: {name}");
+        assert_eq!(reply.status(422), json!({"error": text}));
+    };
+    let not_sent =
+        |name: &str| [json!({}), json!({name: null}), json!({name: "text"}), json!({name: [1]})];
+    for body in not_sent("message") {
+        for path in ["messages", "conversations"] {
+            refused(visitor.post(path, body.clone()).await, "message");
+            nobody.post(path, body.clone()).await.status(404);
+        }
+    }
+    assert_eq!(visitor.get("conversations").await.ok(), json!({}));
+    let number = visitor.says("Hello").await["conversation_id"].clone();
+    let path = "conversations/set_custom_attributes";
+    visitor.post(path, json!({"custom_attributes": {"a": 1}})).await.status(204);
+    for body in not_sent("custom_attributes") {
+        refused(visitor.post(path, body).await, "custom_attributes");
+    }
+    let shown = site.admin.get(&format!("/conversations/{number}")).await.ok();
+    assert_eq!(shown["custom_attributes"], json!({"a": 1}));
+    visitor.post(path, json!({"custom_attributes": {}})).await.status(204);
+
+    let question = json!({"content": "Which?", "content_type": "input_select",
+        "content_attributes": {"items": [{"title": "Red", "value": "red"}]}});
+    let desk = format!("/conversations/{number}/messages");
+    let question = site.admin.post(&desk, question).await.ok()["id"].clone();
+    let path = format!("messages/{question}");
+    for body in not_sent("message") {
+        let refused = visitor.patch(&path, body).await.status(422);
+        assert_eq!(refused["attributes"], json!(["message"]));
+    }
+    visitor.patch(&path, json!({"message": {}})).await.ok();
+}
+
+#[tokio::test]
+async fn messages_are_read_from_one_to_another() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        ids.push(visitor.says(text).await["id"].as_i64().unwrap());
+    }
+    let read = async |query: String| {
+        let found = visitor.get(&format!("messages?{query}")).await.ok();
+        let found = found["payload"].as_array().unwrap().clone();
+        found.iter().map(|m| m["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(read(format!("after={}&before={}", ids[1], ids[3])).await, ids[1..3]);
+    assert_eq!(read(format!("after={}", ids[1])).await, ids[2..]);
+    assert_eq!(read(format!("before={}", ids[1])).await, ids[..1]);
+}
+
+#[tokio::test]
+async fn who_was_asked_for_an_address_by_somebody_is_not_asked_again() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let number = visitor.says("Hello").await["conversation_id"].clone();
+    let desk = format!("/conversations/{number}/messages");
+    let asked = json!({"content": "Where do we reach you?", "content_type": "input_email"});
+    let asked = site.admin.post(&desk, asked).await.ok()["id"].clone();
+    let inbox = format!("/inboxes/{}", site.inbox["id"]);
+    site.admin.patch(&inbox, json!({"enable_email_collect": true})).await.ok();
+    visitor.says("Well").await;
+    let questions = async || {
+        let found = visitor.get("messages").await.ok()["payload"].as_array().unwrap().clone();
+        let asks = |m: &Value| m["content_type"] == json!("input_email");
+        found.into_iter().filter(asks).collect::<Vec<_>>()
+    };
+    assert_eq!(questions().await.len(), 1);
+
+    // It is answered by an address, or by none; what is none is refused.
+    let path = format!("messages/{asked}");
+    let submitted = async || questions().await[0]["content_attributes"].clone();
+    visitor.patch(&path, json!({"contact": {}})).await.ok();
+    assert_eq!(submitted().await, json!({"submitted_email": null}));
+    visitor.patch(&path, json!({"contact": {"email": "Vera@example.org"}})).await.ok();
+    visitor.patch(&path, json!({"contact": {"email": "none"}})).await.status(422);
+    assert_eq!(submitted().await, json!({"submitted_email": "vera@example.org"}));
+    let values = json!({"message": {"submitted_values": [{"name": "a", "value": "b"}]}});
+    visitor.patch(&path, values).await.ok();
+    assert_eq!(submitted().await, json!({"submitted_email": null}));
 }
 
 #[tokio::test]
@@ -446,6 +562,20 @@ async fn labels_and_attributes_wait_for_the_conversation_and_labels_must_exist()
     let first = json!({"message": {"content": "Hello"}, "labels": ["vip", "fresh"],
         "custom_attributes": {"order": "A-17"}});
     let number = visitor.post("messages", first).await.ok()["conversation_id"].clone();
+    let told = site.told(&format!("inbox_{}", site.inbox["id"])).await;
+    let told: Vec<(&str, &Value)> = told
+        .iter()
+        .map(|told| (told["event"].as_str().unwrap(), &told["data"]["labels"]))
+        .filter(|(event, _)| event.starts_with("conversation.") || *event == "message.created")
+        .collect();
+    assert_eq!(
+        told[..3],
+        [
+            ("conversation.created", &json!([])),
+            ("conversation.updated", &json!(["vip"])),
+            ("message.created", &Value::Null)
+        ]
+    );
     let shown = async || site.admin.get(&format!("/conversations/{number}")).await.ok();
     assert_eq!(shown().await["labels"], json!(["vip"]));
     assert_eq!(shown().await["custom_attributes"], json!({"order": "A-17"}));
@@ -522,4 +652,19 @@ async fn people_who_answer_are_shown_to_everybody() {
     assert_eq!(people.as_array().unwrap().len(), 1);
     assert_eq!(people[0]["name"], json!("Grace"));
     assert_eq!(people[0]["availability_status"], json!("offline"));
+}
+
+#[tokio::test]
+async fn only_a_website_that_works_has_campaigns() {
+    let site = site().await;
+    let path = "/api/v1/widget/campaigns";
+    assert_eq!(site.browser(None).get("campaigns").await.ok(), json!([]));
+    for unknown in [path.to_owned(), format!("{path}?website_token=nosuchwebsite")] {
+        let refused = site.app.anyone().get(&unknown).await.status(404);
+        assert_eq!(refused, json!({"error": "Resource could not be found"}));
+    }
+    let account = format!("/platform/api/v1/accounts/{}", site.admin.account.unwrap());
+    site.app.platform().patch(&account, json!({"status": "suspended"})).await.ok();
+    let refused = site.browser(None).get("campaigns").await.status(401);
+    assert_eq!(refused, json!({"error": "Account is suspended"}));
 }

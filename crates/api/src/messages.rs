@@ -11,7 +11,7 @@ use chatwarden_core::messages::{
     self, ContentType, DeliveryStatus, MessageType, NewMessage, Sender, Sent,
 };
 use chatwarden_core::users::UserPush;
-use chatwarden_core::{Error, agent_bots, conversations};
+use chatwarden_core::{Error, agent_bots, conversations, values};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -88,17 +88,6 @@ async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answ
     received.kept_if(&app, sent).await
 }
 
-/// Whether a value says anything.
-fn present(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.trim().is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
-    }
-}
-
 /// A message as it was sent, before it is known where to.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -138,14 +127,15 @@ impl Draft {
             }
         };
         let mut content_attributes = params.object("content_attributes").unwrap_or_default();
-        if let Some(at) = params.get("external_created_at").filter(|at| present(at)) {
+        if let Some(at) = params.get("external_created_at").filter(|at| values::present(at)) {
             content_attributes.insert("external_created_at".to_owned(), at.clone());
         }
         let mut additional_attributes = Map::new();
-        if let Some(campaign) = params.get("campaign_id").filter(|id| present(id)) {
+        if let Some(campaign) = params.get("campaign_id").filter(|id| values::present(id)) {
             additional_attributes.insert("campaign_id".to_owned(), campaign.clone());
         }
-        if let Some(template) = params.get("template_params").filter(|given| present(given)) {
+        if let Some(template) = params.get("template_params").filter(|given| values::present(given))
+        {
             let template = params.object("template_params").map_or(template.clone(), Value::Object);
             additional_attributes.insert("template_params".to_owned(), template);
         }

@@ -68,3 +68,15 @@ pub fn flag(value: &Value) -> Option<bool> {
         _ => None,
     }
 }
+
+/// Whether a value says something, as Ruby's `present?` has it: `"false"` and 0 do.
+pub fn present(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(_) => true,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+    }
+}

@@ -199,11 +199,28 @@ async fn a_visitor_is_known_again_by_the_token() {
         (&json!("Ada's"), &json!("Hi </script>"))
     );
     assert!(channel["enabledFeatures"].is_array() && channel["enabledLanguages"].is_array());
+    let inbox = admin.get("/inboxes").await.ok()["payload"][0]["id"].clone();
+    let monday = &channel["workingHours"][1];
+    assert_eq!(
+        (&monday["day_of_week"], &monday["inbox_id"], &monday["account_id"]),
+        (&json!(1), &inbox, &json!(admin.account))
+    );
+    for key in ["id", "created_at", "updated_at"] {
+        assert_ne!(monday[key], Value::Null, "{key}");
+    }
     let (token, room) = (global(&page, "authToken"), global(&page, "chatwootPubsubToken"));
 
     let token = token.as_str().expect("a token");
     let again = browser(&app).get(&format!("{path}&cw_conversation={token}")).await.text();
     assert_eq!(global(&again, "authToken"), token);
+    assert_eq!(channel["hasAConnectedAgentBot"], "");
+    let bot = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    let serves = json!({"agent_bot": bot["id"]});
+    admin.post(&format!("/inboxes/{inbox}/set_agent_bot"), serves).await.ok();
+    for path in [path.clone(), format!("{path}&cw_conversation={token}")] {
+        let served = global(&browser(&app).get(&path).await.text(), "chatwootWebChannel");
+        assert_eq!(served["hasAConnectedAgentBot"], "Robo");
+    }
     assert_eq!(global(&again, "chatwootPubsubToken"), room);
     let forged = browser(&app).get(&format!("{path}&cw_conversation=not.a.token")).await.text();
     assert_ne!(global(&forged, "chatwootPubsubToken"), room);

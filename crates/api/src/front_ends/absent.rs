@@ -4,7 +4,7 @@
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::actors::{Admin, Agent, Anyone};
+use crate::actors::{Admin, Agent};
 use crate::routes::Routes;
 
 pub(super) fn routes() -> Routes {
@@ -18,10 +18,7 @@ pub(super) fn routes() -> Routes {
         .get("/portals", no_portals)
         .get("/search/articles", no_articles)
         .get("/webhooks", no_webhooks);
-    Routes::new("")
-        .merge(account)
-        .get("/api/v1/widget/campaigns", no_campaigns)
-        .get("/api/v2/accounts/{account_id}/reports", none)
+    Routes::new("").merge(account).get("/api/v2/accounts/{account_id}/reports", none)
 }
 
 async fn none(_: Admin) -> Json<Value> {
@@ -50,9 +47,4 @@ async fn no_portals(_: Agent) -> Json<Value> {
 
 async fn no_articles(_: Agent) -> Json<Value> {
     Json(json!({"payload": {"articles": []}}))
-}
-
-/// The same for every website, known or not.
-async fn no_campaigns(_: Anyone) -> Json<Value> {
-    Json(json!([]))
 }

@@ -1,15 +1,15 @@
 //! What the pages tell their scripts (`serving-clients.md` §3): names, spellings and types are the
 //! scripts' own, down to booleans that are texts.
 
-use chatwarden_core::accounts::{Account, features::Features};
+use chatwarden_core::accounts::features::Features;
 use chatwarden_core::desk::{Desk, Signup};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::visitors::Visitor;
-use chatwarden_core::widget::languages;
+use chatwarden_core::widget::{Greeting, languages};
 use chatwarden_db::Tx;
 use serde_json::{Value, json};
 
 use super::Settings;
+use crate::widget::raw_hours;
 
 const BRAND: &str = "Chatwoot";
 const BRAND_URL: &str = "https://www.chatwoot.com";
@@ -100,13 +100,15 @@ pub(super) fn widget(settings: &Settings) -> Value {
 }
 
 /// `window.chatwootWebChannel`.
-pub(super) fn web_channel(tx: &Tx<'_>, visitor: &Visitor, account: &Account) -> Value {
-    let (inbox, channel) = (&visitor.door.inbox, &visitor.door.channel);
+pub(super) fn web_channel(tx: &Tx<'_>, greeting: &Greeting) -> Value {
+    let (door, account) = (&greeting.visitor.door, &greeting.account);
+    let (inbox, channel) = (&door.inbox, &door.channel);
     let setting = |key: &str| channel.settings.0.get(key).cloned();
     let text = |key: &str| setting(key).unwrap_or_else(|| json!(""));
     json!({
         "avatarUrl": avatar_url(tx, inbox.avatar.as_ref()),
-        "hasAConnectedAgentBot": "",
+        // Its name: the script asks whether there is one.
+        "hasAConnectedAgentBot": greeting.bot.as_ref().map_or("", |bot| bot.name.as_str()),
         "locale": account.locale,
         "websiteName": inbox.name,
         "websiteToken": channel.token,
@@ -122,7 +124,7 @@ pub(super) fn web_channel(tx: &Tx<'_>, visitor: &Visitor, account: &Account) -> 
         "preChatFormOptions": setting("pre_chat_form_options").unwrap_or_else(|| json!({})),
         "workingHoursEnabled": inbox.working_hours_enabled,
         "csatSurveyEnabled": inbox.csat_survey_enabled,
-        "workingHours": inbox.working_hours.0,
+        "workingHours": raw_hours(inbox),
         "outOfOfficeMessage": inbox.out_of_office_message,
         "utcOffset": chatwarden_core::inboxes::utc_offset(&inbox.timezone, tx.now()),
         "timezone": inbox.timezone,

@@ -2,10 +2,9 @@
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Response};
-use chatwarden_core::accounts::Account;
 use chatwarden_core::error::Error;
 use chatwarden_core::setup;
-use chatwarden_core::visitors::Visitor;
+use chatwarden_core::widget::Greeting;
 use chatwarden_db::Tx;
 use chatwarden_guard::{CspNonce, FrameAncestors, PageKind};
 use http::header::{ACCEPT, LOCATION, ORIGIN, X_FRAME_OPTIONS};
@@ -136,12 +135,13 @@ async fn show_widget(
     let website = params.text("website_token").unwrap_or_default();
     let known = params.present("cw_conversation");
     let settings = app.front_ends().settings().clone();
-    let told = move |tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str| {
+    let told = move |tx: &Tx<'_>, greeting: &Greeting| {
+        let visitor = &greeting.visitor;
         let script = format!(
             "window.chatwootWebChannel = {};\nwindow.chatwootPubsubToken = {};\nwindow.authToken = {};\nwindow.globalConfig = {};",
-            globals::script(&globals::web_channel(tx, visitor, account)),
+            globals::script(&globals::web_channel(tx, greeting)),
             globals::script(&json!(visitor.contact_inbox.pubsub_token)),
-            globals::script(&json!(token)),
+            globals::script(&json!(greeting.token)),
             globals::script(&globals::widget(&settings)),
         );
         (script, visitor.door.channel.settings.0.clone())

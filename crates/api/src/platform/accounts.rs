@@ -6,7 +6,7 @@ use axum::response::Response;
 use chatwarden_core::accounts::features::Features;
 use chatwarden_core::accounts::{self, Account, NewAccount, Status};
 use chatwarden_core::ids::AccountId;
-use chatwarden_core::{Error, platform};
+use chatwarden_core::{Error, platform, values};
 use chatwarden_db::{Json as Stored, Tx};
 use serde_json::{Value, json};
 
@@ -33,25 +33,13 @@ fn status(params: &Params) -> Answer<Option<Status>> {
     params.one_of("status", Status::ALL, Status::name, Status::integer)
 }
 
-/// Whether a value says something, as Ruby's `present?` has it: `"false"` and 0 do.
-fn says_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(flag) => *flag,
-        Value::Number(_) => true,
-        Value::String(text) => !text.trim().is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-    }
-}
-
 /// The flags that were sent: one is on whose value says something, whatever it says.
 fn features(params: &Params) -> Answer<Vec<(String, bool)>> {
     let sent = params.inner("features").unwrap_or_default();
     if let Some(name) = sent.values().keys().find(|name| !Features::is_known(name)) {
         return Err(Error::invalid("features", format!("has no flag '{name}'")).into());
     }
-    Ok(sent.values().iter().map(|(name, value)| (name.clone(), says_something(value))).collect())
+    Ok(sent.values().iter().map(|(name, value)| (name.clone(), values::present(value))).collect())
 }
 
 pub(super) async fn index(

@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use chatwarden_core::Error;
-use chatwarden_core::contacts;
+use chatwarden_core::contacts::{self, Contact};
 use chatwarden_core::inboxes::{self, API};
 use chatwarden_core::visitors::{self, Identity, Manner, Visitor, some_name};
+use chatwarden_core::{Error, storage};
 use serde_json::{Value, json};
 
 use super::{At, at, path};
@@ -29,15 +29,20 @@ fn contact_inbox_json(visitor: &Visitor) -> Value {
 }
 
 /// A visitor: the one with the source id where there is one, else the contact found by identifier, address or
-/// number, else a new one.
+/// number, else a new one. Their picture is fetched where that is who they are.
 pub(super) async fn create(
     _: Anyone,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let identifier = path(&params, "inbox_identifier")?;
-    let source_id = params.present("source_id");
+    let source_id = params.text("source_id");
+    if source_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
+        return Err(Error::invalid("source_id", "can't be blank").into());
+    }
     let mut new = new_contact(&params).tidy();
+    let named = params.text("name").is_some();
+    let avatar_url = params.present("avatar_url");
     let proof = proof(&params);
     app.write(async move |tx| {
         let door = inboxes::door(tx, API, &identifier).await?;
@@ -59,11 +64,14 @@ pub(super) async fn create(
             new.phone_number.as_deref(),
         )
         .await?;
-        let absorbed = known.is_some() && !proved;
+        let is_proved = |contact: &Contact| {
+            proved && proof.identifier.is_some() && proof.identifier == contact.identifier
+        };
+        let absorbed = known.as_ref().is_some_and(|contact| !is_proved(contact));
         let contact = match known {
             Some(contact) => contact,
             None => {
-                if new.name.trim().is_empty() {
+                if !named {
                     new.name = some_name(tx);
                 }
                 contacts::create(tx, scope, new).await?
@@ -74,6 +82,8 @@ pub(super) async fn create(
         if absorbed {
             contacts::sql::absorb(tx, scope, contact.id, Some(contact_inbox.id)).await?;
             contact_inbox.absorbed = true;
+        } else if let Some(url) = avatar_url {
+            storage::offer_avatar(tx, scope, &contact, &url).await?;
         }
         Ok(Json(contact_inbox_json(&Visitor { door, contact_inbox, contact })))
     })

@@ -15,18 +15,18 @@ use crate::conversations::display_id;
 use crate::error::Answer;
 use crate::params::Params;
 
-/// What the visitor may read of the conversation.
+/// What the visitor may read of the conversation: the latest, or what was before a message (`behaviours.md §20`).
 pub(super) async fn index(
     _: Anyone,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
     let (at, id) = (at(&params)?, display_id(&params)?);
-    let (after, before) = (params.integer("after"), params.integer("before"));
+    let before = params.integer("before");
     app.read(async move |tx| {
         let visitor = at.visitor(tx).await?;
         let c = visitor.conversation_of(tx, id).await?;
-        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
+        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, None, before).await?;
         Ok(Json(
             found.iter().map(|sent| message_json(tx, &visitor, c.row.display_id, sent)).collect(),
         ))
@@ -71,6 +71,7 @@ pub(super) async fn update(
     let (at, id) = (at(&params)?, display_id(&params)?);
     let message = MessageId(params.id("message_id")?);
     let answer = visitors::Answer {
+        said: true,
         values: params.get("submitted_values").and_then(visitors::submitted),
         ..visitors::Answer::default()
     };

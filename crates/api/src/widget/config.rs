@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use chatwarden_core::accounts::{Account, features::Features};
+use chatwarden_core::accounts::features::Features;
 use chatwarden_core::inboxes::Inbox;
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::visitors::Visitor;
-use chatwarden_core::widget::{self, languages};
+use chatwarden_core::widget::{self, Greeting, languages};
 use chatwarden_db::Tx;
 use http::StatusCode;
 use http::request::Parts;
@@ -18,8 +17,8 @@ use crate::app::App;
 use crate::error::Answer;
 use crate::params::Params;
 
-/// The page's data for clients without the page; a new visitor is made where none is known. Here alone the
-/// website may be named in the body (`serving-clients.md §3.2`), where its query, by which CORS knows it,
+/// The page's data for clients without the page; a new visitor is made where none is known. Whoever is known is
+/// given another token, so that theirs never ends while they come back. Here alone the website may be named in the body (`serving-clients.md §3.2`), where its query, by which CORS knows it,
 /// names none.
 pub(super) async fn config(
     guest: Guest,
@@ -32,20 +31,13 @@ pub(super) async fn config(
         website_token = params.text("website_token").unwrap_or_default();
     }
     let largest = app.front_ends().settings().maximum_file_upload_size;
-    let answer = move |tx: &Tx<'_>, visitor: &Visitor, account: &Account, token: &str| {
-        config_json(tx, visitor, account, token, largest)
-    };
+    let answer = move |tx: &Tx<'_>, greeting: &Greeting| config_json(tx, greeting, largest);
     Ok(Json(greet(&app, &parts, website_token, auth_token, answer).await??))
 }
 
 /// `largest`: mebibytes that a file may have.
-fn config_json(
-    tx: &Tx<'_>,
-    visitor: &Visitor,
-    account: &Account,
-    token: &str,
-    largest: u64,
-) -> Value {
+fn config_json(tx: &Tx<'_>, greeting: &Greeting, largest: u64) -> Value {
+    let (visitor, account) = (&greeting.visitor, &greeting.account);
     let (inbox, channel) = (&visitor.door.inbox, &visitor.door.channel);
     let setting = |key: &str| channel.settings.0.get(key).cloned().unwrap_or(Value::Null);
     let languages: Vec<Value> = languages::ENABLED
@@ -57,7 +49,7 @@ fn config_json(
         "website_channel_config": {
             "allow_messages_after_resolved": inbox.allow_messages_after_resolved,
             "api_host": chatwarden_core::desk::desk(tx).frontend_url,
-            "auth_token": token,
+            "auth_token": greeting.fresh_token(tx),
             "avatar_url": avatar_url(tx, inbox.avatar.as_ref()),
             "csat_survey_enabled": inbox.csat_survey_enabled,
             "disable_branding": Features::of(account).has("disable_branding"),
@@ -95,7 +87,7 @@ fn config_json(
 
 /// The records of the days that an inbox is attended. They have no rows of their own: their ids are made of
 /// the inbox's.
-fn raw_hours(inbox: &Inbox) -> Value {
+pub(crate) fn raw_hours(inbox: &Inbox) -> Value {
     let mut days = json!(inbox.working_hours.0);
     for (index, day) in days.as_array_mut().into_iter().flatten().enumerate() {
         if let Some(day) = day.as_object_mut() {
@@ -127,6 +119,15 @@ pub(super) async fn inbox_members(guest: Guest, State(app): State<App>) -> Answe
             })
             .collect();
         Ok(Json(json!({"payload": payload})))
+    })
+    .await
+}
+
+/// What the page brings up by itself: nothing yet.
+pub(super) async fn campaigns(guest: Guest, State(app): State<App>) -> Answer<Json<Value>> {
+    app.read(async move |tx| {
+        widget::website(tx, &guest.website_token).await?;
+        Ok(Json(json!([])))
     })
     .await
 }

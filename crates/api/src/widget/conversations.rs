@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::contact::shown;
 use super::messages::said;
-use super::{Guest, identity};
+use super::{Guest, identity, message_in};
 use crate::app::App;
 use crate::contacts::raw_contact_json;
 use crate::error::{Answer, ApiError, done};
@@ -83,24 +83,23 @@ pub(super) async fn create(
     params: Params,
 ) -> Answer<Json<Value>> {
     let contact = params.inner("contact").unwrap_or_default();
-    let message = params.inner("message").unwrap_or_default();
+    let message = guest.needs(&app, "message", message_in(&params)).await?;
     let new = NewConversation {
         additional_attributes: guest.beginning(&message),
         custom_attributes: Value::Object(params.object("custom_attributes").unwrap_or_default()),
         ..NewConversation::default()
     };
-    let given =
-        Identity { identifier: None, additional_attributes: Map::new(), ..identity(&contact) };
+    let given = Identity {
+        identifier: None,
+        avatar_url: None,
+        additional_attributes: Map::new(),
+        ..identity(&contact)
+    };
     let carried = guest.carried(&app, &message).await?;
     let received = carried.received();
     let opened = app.write(async move |tx| {
         let mut visitor = guest.visitor(tx).await?;
-        let mut known = visitor.contact.clone();
         widget::introduce(tx, &mut visitor, given).await?;
-        // A contact that absorbed them is not shown to them: an address is typed, not proved.
-        if visitor.contact.id == known.id {
-            known = visitor.contact.clone();
-        }
         let mut c = visitor.open(tx, new).await?;
         let opened = events::position(tx);
         let attachments = carried.attachments(tx, &visitor.door.scope).await?;
@@ -113,7 +112,8 @@ pub(super) async fn create(
             let messages = json!([message_json(tx, &visitor, c.row.display_id, &sent)]);
             object.insert("messages".to_owned(), messages);
             object.insert("custom_attributes".to_owned(), c.row.custom_attributes.0.clone());
-            object.insert("contact".to_owned(), raw_contact_json(&shown(&visitor, &known)));
+            let contact = raw_contact_json(&shown(&visitor, &visitor.contact));
+            object.insert("contact".to_owned(), contact);
         }
         Ok(Json(out))
     });
@@ -203,7 +203,8 @@ pub(super) async fn set_custom_attributes(
     State(app): State<App>,
     params: Params,
 ) -> Answer<StatusCode> {
-    let attributes = params.object("custom_attributes").unwrap_or_default();
+    let attributes = params.object("custom_attributes");
+    let attributes = guest.needs(&app, "custom_attributes", attributes).await?;
     app.write(async move |tx| {
         let (visitor, mut c) = locked(&guest, tx).await?;
         visitor.set_attributes(tx, &mut c, attributes).await?;
@@ -239,7 +240,7 @@ pub(super) async fn add_label(
         if let Some(title) = title
             && let Some(mut c) = visitor.lock_conversation(tx).await?
         {
-            visitor.add_label(tx, &mut c, &title).await?;
+            visitor.add_labels(tx, &mut c, &[title]).await?;
         }
         Ok(StatusCode::NO_CONTENT)
     })

@@ -11,8 +11,8 @@ use chatwarden_core::visitors::{self, Said};
 use chatwarden_db::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Guest;
 use super::contact::shown;
+use super::{Guest, message_in};
 use crate::app::App;
 use crate::contacts::raw_contact_json;
 use crate::error::Answer;
@@ -58,7 +58,7 @@ pub(super) async fn create(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let message = params.inner("message").unwrap_or_default();
+    let message = guest.needs(&app, "message", message_in(&params)).await?;
     let new = NewConversation {
         additional_attributes: guest.beginning(&message),
         custom_attributes: Value::Object(params.object("custom_attributes").unwrap_or_default()),
@@ -73,10 +73,10 @@ pub(super) async fn create(
             Some(c) => c,
             None => {
                 let mut made = visitor.open(tx, new).await?;
-                made.row.labels.0 = visitor.known_labels(tx, &titles).await?;
                 let (scope, by) = (&visitor.door.scope, visitor.performer());
                 let opened = events::position(tx);
                 conversations::announce_created(tx, scope, &made, &by, opened).await?;
+                visitor.add_labels(tx, &mut made, &titles).await?;
                 made
             }
         };
@@ -103,8 +103,11 @@ pub(super) async fn update(
 ) -> Answer<Json<Value>> {
     let id = MessageId(params.id("message_id")?);
     let contact = params.inner("contact").unwrap_or_default();
-    let message = params.inner("message").unwrap_or_default();
+    let message = message_in(&params);
+    let said = message.is_some();
+    let message = message.unwrap_or_default();
     let answer = visitors::Answer {
+        said,
         values: message.get("submitted_values").and_then(visitors::submitted),
         email: contact.text("email"),
         name: contact.text("name"),

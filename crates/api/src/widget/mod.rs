@@ -7,10 +7,9 @@ mod messages;
 
 use axum::extract::FromRequestParts;
 use chatwarden_core::Error;
-use chatwarden_core::accounts::Account;
 use chatwarden_core::sessions::{AppHeaders, Device};
 use chatwarden_core::visitors::{Identity, Proof, Visitor};
-use chatwarden_core::widget::{self, Claims, claims};
+use chatwarden_core::widget::{self, Claims, Greeting, claims};
 use chatwarden_db::Tx;
 use chatwarden_guard::{ClientIp, Subject};
 use http::HeaderMap;
@@ -25,6 +24,7 @@ use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
 
+pub(crate) use config::raw_hours;
 pub(crate) use contact::shown;
 pub(crate) use conversations::typing_status;
 
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Routes {
     Routes::new("/api/v1/widget")
         .post("/config", config::config)
         .get("/inbox_members", config::inbox_members)
+        .get("/campaigns", config::campaigns)
         .post("/events", config::event)
         .get("/contact", contact::show)
         .patch("/contact", contact::update)
@@ -96,6 +97,17 @@ impl Guest {
         widget::visitor(tx, &self.website_token, self.claims.as_ref()).await
     }
 
+    /// What was sent under a name, which must be there; who is nobody here is told that first.
+    async fn needs<T>(&self, app: &App, name: &str, sent: Option<T>) -> Answer<T> {
+        if let Some(sent) = sent {
+            return Ok(sent);
+        }
+        let guest = self.clone();
+        app.read(async move |tx| guest.visitor(tx).await).await?;
+        let text = format!("param is missing or the value is empty: {name}");
+        Err(ApiError::unprocessable(text))
+    }
+
     /// Keeps the files that come with a message of the visitor.
     async fn carried(&self, app: &App, message: &Params) -> Answer<Carried> {
         let guest = self.clone();
@@ -147,14 +159,14 @@ pub(crate) async fn greet<T: Send + 'static>(
     parts: &Parts,
     website_token: String,
     auth_token: Option<String>,
-    answer: impl Fn(&Tx<'_>, &Visitor, &Account, &str) -> T + Clone + Send + Sync + 'static,
+    answer: impl Fn(&Tx<'_>, &Greeting) -> T + Clone + Send + Sync + 'static,
 ) -> Answer<Result<T, Error>> {
     if let Some(auth_token) = auth_token {
         let (website_token, answer) = (website_token.clone(), answer.clone());
         let known = app
             .read(async move |tx| {
                 let known = widget::known(tx, &website_token, &auth_token).await?;
-                Ok::<_, Error>(known.map(|(v, account)| answer(tx, &v, &account, &auth_token)))
+                Ok::<_, Error>(known.map(|greeting| answer(tx, &greeting)))
             })
             .await;
         if let Some(known) = known.transpose() {
@@ -166,10 +178,15 @@ pub(crate) async fn greet<T: Send + 'static>(
     decide_class(parts, app, "widget-page-inbox", &subject).await?;
     let address = client.map(|client| client.ip.to_string());
     let arrived = app.write(async move |tx| {
-        let (visitor, account, token) = widget::arrive(tx, &website_token, address).await?;
-        Ok::<_, Error>(answer(tx, &visitor, &account, &token))
+        let greeting = widget::arrive(tx, &website_token, address).await?;
+        Ok::<_, Error>(answer(tx, &greeting))
     });
     Ok(arrived.await)
+}
+
+/// The message that was sent; none where something else was.
+fn message_in(params: &Params) -> Option<Params> {
+    params.inner("message").filter(|_| params.get("message").is_none_or(Value::is_object))
 }
 
 /// What a visitor says of themselves.
@@ -179,6 +196,7 @@ pub(crate) fn identity(params: &Params) -> Identity {
         name: params.text("name"),
         email: params.text("email"),
         phone_number: params.text("phone_number"),
+        avatar_url: params.text("avatar_url"),
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
         additional_attributes: params.object("additional_attributes").unwrap_or_default(),
     }

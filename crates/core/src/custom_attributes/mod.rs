@@ -364,7 +364,7 @@ fn forget_field(fields: &mut Vec<Value>, of: &Definition) -> bool {
 }
 
 /// Has a form's fields for an attribute say what its definition says; whether any said something else.
-fn rename_field(fields: &mut Vec<Value>, of: &Definition) -> bool {
+fn rename_field(fields: &mut [Value], of: &Definition) -> bool {
     let said = json!({
         "label": of.attribute_display_name,
         "placeholder": of.attribute_display_name,

@@ -69,7 +69,7 @@ statements! {
             join channels ch on ch.account_id = i.account_id and ch.inbox_id = i.id
          where i.account_id = $1 and i.id = $2";
     /// $1 account, $2 conversation, $3 today, $4 lately: whether the conversation has an outgoing or a
-    /// template message, a template of today, a public answer of lately, and a question for the address
+    /// template message, a template of today, a public answer of lately, and a question for the address, by whomever
     ANSWERED: Answered = "messages.answered",
         "select
             exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)),
@@ -78,7 +78,7 @@ statements! {
             exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)
                 and message_type = 1 and not private and created_at > $4),
             exists (select 1 from messages where account_id = $1 and conversation_id = $2 and message_type in (1, 3)
-                and message_type = 3 and content_type = 3)";
+                and content_type = 3)";
     /// $1 account, $2 conversation
     SURVEYED: (i64,) = "messages.surveyed",
         "select count(*) from messages where account_id = $1 and conversation_id = $2
@@ -191,7 +191,6 @@ pub async fn list_public(
     after: Option<i64>,
     before: Option<i64>,
 ) -> Result<Vec<Sent>, DbError> {
-    let before = before.filter(|_| after.is_none());
     list(tx, scope, conversation, after, before, true).await
 }
 

@@ -18,7 +18,7 @@ pub use carried::{
     Listed, NewAttachment, attach, check, detach, find_signed, of_contact, of_conversation,
 };
 pub use fetch::{Fetched, Unfetched, fetch};
-pub use owner::{Owner, check_avatar, fetch_avatar, new_blob, set_avatar};
+pub use owner::{Owner, check_avatar, fetch_avatar, new_blob, offer_avatar, set_avatar};
 pub use purge::{give_up_detached, give_up_unused};
 pub use url::{
     Reading, Variation, Writing, blob_url, of_reading, of_signed_id, of_signed_variation,

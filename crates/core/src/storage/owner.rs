@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Avatar, Blob, NewBlob, Purpose, Unfetched, announce, fetch, purge::give_up, sql};
+use crate::Store;
+use crate::contacts::{self, Contact};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AgentBotId, ContactId, InboxId, UserId};
 use crate::outside::Outside;
 use crate::scope::Scope;
-use crate::{Store, contacts};
 
 /// The kind of the job that fetches a picture from its address.
 pub const FETCH: &str = "storage.fetch_avatar";
@@ -89,6 +90,18 @@ fn is_avatar(content_type: &str) -> bool {
     matches!(content_type, "image/jpeg" | "image/jpg" | "image/png" | "image/gif" | "image/webp")
 }
 
+/// Somebody's picture; it stays what it is until the transaction ends.
+async fn lock_avatar(tx: &mut WriteTx<'_>, owner: Owner) -> Result<Option<Avatar>> {
+    let (account, id) = (owner.account(), owner.id());
+    let found = match owner {
+        Owner::User(_) => tx.opt(&sql::AVATAR_OF_USER, args![id]).await?,
+        Owner::Contact(..) => tx.opt(&sql::AVATAR_OF_CONTACT, args![account, id]).await?,
+        Owner::Inbox(..) => tx.opt(&sql::AVATAR_OF_INBOX, args![account, id]).await?,
+        Owner::Bot(..) => tx.opt(&sql::AVATAR_OF_BOT, args![id]).await?,
+    };
+    Ok(found.ok_or(Error::NotFound)?.0)
+}
+
 /// Gives somebody a picture, or takes it away; the one they had is given up.
 ///
 /// # Errors
@@ -99,13 +112,7 @@ pub async fn set_avatar(
     blob: Option<&Blob>,
 ) -> Result<Option<Avatar>> {
     let (account, id) = (owner.account(), owner.id());
-    let old = match owner {
-        Owner::User(_) => tx.opt(&sql::AVATAR_OF_USER, args![id]).await?,
-        Owner::Contact(..) => tx.opt(&sql::AVATAR_OF_CONTACT, args![account, id]).await?,
-        Owner::Inbox(..) => tx.opt(&sql::AVATAR_OF_INBOX, args![account, id]).await?,
-        Owner::Bot(..) => tx.opt(&sql::AVATAR_OF_BOT, args![id]).await?,
-    };
-    let (old,) = old.ok_or(Error::NotFound)?;
+    let old = lock_avatar(tx, owner).await?;
     let new = blob.map(|blob| Avatar {
         account_id: blob.account_id,
         blob_id: blob.id,
@@ -139,19 +146,49 @@ pub async fn set_avatar(
 /// # Errors
 /// What the database says.
 pub async fn fetch_avatar(tx: &mut WriteTx<'_>, owner: Owner, url: &str) -> Result<()> {
-    if url.len() > ADDRESS || url::Url::parse(url).is_err() {
+    if let Some(job) = fetching(owner, url, false) {
+        enqueue(tx, &job).await?;
+    }
+    Ok(())
+}
+
+/// The same by an address that a visitor gives for who they are. Nobody vouches for it: it never takes the place of
+/// a picture, is asked once, and no other is until then.
+///
+/// # Errors
+/// What the database says.
+pub async fn offer_avatar(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    contact: &Contact,
+    url: &str,
+) -> Result<()> {
+    if contact.avatar.is_some() {
         return Ok(());
     }
-    let payload = json!({"owner": owner, "url": url});
-    let job = NewJob::new(owner.account().0, FETCH, payload);
-    enqueue(tx, &job).await?;
+    let (account, id) = (scope.account_id(), contact.id);
+    if let Some(job) = fetching(Owner::Contact(account, id), url, true) {
+        enqueue(tx, &job.unique(format!("{FETCH} {account} {id}"))).await?;
+    }
     Ok(())
+}
+
+/// The job that fetches a picture; none for an address that is none.
+fn fetching(owner: Owner, url: &str, offered: bool) -> Option<NewJob> {
+    if url.len() > ADDRESS || url::Url::parse(url).is_err() {
+        return None;
+    }
+    let payload = json!({"owner": owner, "url": url, "offered": offered});
+    Some(NewJob::new(owner.account().0, FETCH, payload))
 }
 
 #[derive(Deserialize)]
 struct Wanted {
     owner: Owner,
     url: String,
+    /// Whether a visitor gave the address.
+    #[serde(default)]
+    offered: bool,
 }
 
 /// Fetches a picture and gives it to its owner.
@@ -159,18 +196,23 @@ struct Wanted {
 /// # Errors
 /// To be tried again where the other server, the disk or the database fails.
 pub async fn run_fetch(store: Store, outside: Outside, job: Job) -> Result<(), JobError> {
-    let Wanted { owner, url } =
+    let Wanted { owner, url, offered } =
         serde_json::from_value(job.payload).map_err(|error| JobError::Fail(error.to_string()))?;
-    let fetched = fetch(&outside, &url, LARGEST, is_avatar).await.map_err(|unfetched| {
-        let text = unfetched.to_string();
-        match unfetched {
-            Unfetched::Server(_) | Unfetched::Disk(_) => JobError::Retry(text),
-            Unfetched::Address | Unfetched::Kind | Unfetched::TooLarge => JobError::Fail(text),
-        }
-    })?;
+    let fetched = match fetch(&outside, &url, LARGEST, is_avatar).await {
+        Ok(fetched) => fetched,
+        Err(fault @ Unfetched::Disk(_)) => return Err(JobError::Retry(fault.to_string())),
+        // Visitors may not fill the list of what failed.
+        Err(_) if offered => return Ok(()),
+        Err(fault @ Unfetched::Server(_)) => return Err(JobError::Retry(fault.to_string())),
+        Err(fault) => return Err(JobError::Fail(fault.to_string())),
+    };
     let incoming = Arc::new(fetched.incoming);
     let facts = incoming.facts(&fetched.filename, Some(&fetched.content_type)).await;
-    check_avatar(&facts, incoming.size()).map_err(|error| JobError::Fail(error.to_string()))?;
+    match check_avatar(&facts, incoming.size()) {
+        Ok(()) => {}
+        Err(_) if offered => return Ok(()),
+        Err(fault) => return Err(JobError::Fail(fault.to_string())),
+    }
     let new = new_blob(fetched.filename, facts, &incoming);
     let again = |error: Error| JobError::Retry(error.to_string());
     let made = store
@@ -184,6 +226,10 @@ pub async fn run_fetch(store: Store, outside: Outside, job: Job) -> Result<(), J
     placed.map_err(|fault| JobError::Retry(fault.to_string()))?;
     let given = store
         .write(async move |tx| {
+            // Somebody may have given a picture meanwhile.
+            if offered && lock_avatar(tx, owner).await?.is_some() {
+                return give_up(tx, blob.account_id, &[blob.id]).await;
+            }
             set_avatar(tx, owner, Some(&blob)).await?;
             tell(tx, owner).await
         })

@@ -19,6 +19,8 @@ const RATED: i64 = 14;
 /// What a visitor answers.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
+    /// Whether the message is spoken of at all; who answers with their address alone need not.
+    pub said: bool,
     /// What was chosen or filled in, as [`submitted`] leaves it.
     pub values: Option<Value>,
     /// The visitor's address, where that was asked for.
@@ -59,11 +61,11 @@ pub fn submitted(sent: &Value) -> Option<Value> {
 
 const FIELDS: [&str; 3] = ["name", "title", "value"];
 
-/// Notes the answer to a message of one of the visitor's conversations. An address also says who the
-/// visitor is: they may turn out to be a contact that is known.
+/// Notes the answer to a message of one of the visitor's conversations. On a website, a question for the address is
+/// answered by that: it also says who the visitor is, who may turn out to be a contact that is known.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address,
+/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address or no answer,
 /// [`Error::Unprocessable`] for a rating that comes too late.
 pub async fn answer(
     tx: &mut WriteTx<'_>,
@@ -76,23 +78,23 @@ pub async fn answer(
     if found.message.private || found.message.message_type == MessageType::Activity {
         return Err(Error::NotFound);
     }
+    let website = visitor.door.inbox.channel_type == WEB_WIDGET;
     let days = |at: Timestamp| at.unix().div_euclid(86_400);
-    if visitor.door.inbox.channel_type != WEB_WIDGET
+    if !website
         && found.message.content_type == ContentType::InputCsat
         && days(tx.now()) - days(found.message.created_at) > RATED
     {
         let fault = format!("You cannot update the CSAT survey after {RATED} days");
         return Err(Error::Unprocessable(fault));
     }
+    let asks_who = website && found.message.content_type == ContentType::InputEmail;
+    let email = answer.email.map(|email| email.trim().to_lowercase());
+    let email = email.filter(|email| !email.is_empty());
     let mut contact = visitor.contact.clone();
-    let mut address = None;
-    if found.message.content_type == ContentType::InputEmail
-        && let Some(email) = answer.email.filter(|email| !email.trim().is_empty())
-    {
-        let email = email.trim().to_lowercase();
+    if asks_who {
         let given = Identity {
-            name: name_for(&visitor.contact, answer.name, Some(&email)),
-            email: Some(email.clone()),
+            name: name_for(&visitor.contact, answer.name, email.as_deref()),
+            email: email.clone(),
             ..Identity::default()
         };
         // The message's conversation among them, which is locked before its contact.
@@ -102,9 +104,11 @@ pub async fn answer(
         if visitor.contact.id == contact.id {
             contact = visitor.contact.clone();
         }
-        address = Some(email);
     }
     let c = sql::lock_of_message(tx, visitor, id).await?.ok_or(Error::NotFound)?;
+    if !asks_who && !answer.said {
+        return Err(Error::invalid("message", "can't be blank"));
+    }
     let mut sent = messages::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
     let before = sent.message.clone();
     let mut note = |key: &str, value: Value| {
@@ -112,19 +116,17 @@ pub async fn answer(
             attributes.insert(key.to_owned(), value);
         }
     };
-    match (address, answer.values) {
-        (Some(email), _) => note("submitted_email", json!(email)),
-        (None, Some(values)) if before.content_type != ContentType::InputEmail => {
-            note("submitted_values", values);
-        }
-        _ => {}
+    if asks_who {
+        note("submitted_email", json!(email));
+    } else if let Some(values) = answer.values {
+        note("submitted_values", values);
     }
     messages::save(tx, &scope, &c, &before, &mut sent, &visitor.performer()).await?;
     Ok(Answered { conversation: c, sent, contact })
 }
 
-/// The name that a visitor gives themselves, or the part of their address before the `@`; it counts while
-/// nothing else is known of them (`widget.md §7.3`).
+/// The name that a visitor gives themselves, or the part of their address before the `@`, in lower case; it counts
+/// while nothing else is known of them (`widget.md §7.3`). A name that was left empty is none, and stands for none.
 pub(crate) fn name_for(
     contact: &Contact,
     name: Option<String>,
@@ -133,8 +135,8 @@ pub(crate) fn name_for(
     if contact.email.is_some() || contact.phone_number.is_some() || contact.identifier.is_some() {
         return None;
     }
-    let local = || email.and_then(|email| email.split('@').next()).map(str::to_owned);
-    name.filter(|name| !name.trim().is_empty()).or_else(local)
+    let local = || email.and_then(|email| email.split('@').next()).map(str::to_lowercase);
+    name.or_else(local)
 }
 
 #[cfg(test)]

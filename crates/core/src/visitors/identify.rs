@@ -8,6 +8,7 @@ use super::Visitor;
 use crate::contacts::{self, Contact, is_contact_email, is_e164};
 use crate::error::Result;
 use crate::ids::ContactId;
+use crate::storage;
 
 /// What a visitor says of themselves. What is blank says nothing.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// E.164.
     pub phone_number: Option<String>,
+    /// Where their picture is.
+    pub avatar_url: Option<String>,
     /// The account's own attributes.
     pub custom_attributes: Map<String, Value>,
     /// City, company, …
@@ -45,12 +48,14 @@ impl Identity {
         self.name = said(self.name);
         self.email = said(self.email).map(|email| email.to_lowercase());
         self.phone_number = said(self.phone_number);
+        self.avatar_url = said(self.avatar_url);
         self
     }
 }
 
 /// Takes over what a visitor says of themselves. A contact of the same identifier, address or number
-/// absorbs the one in hand, unless both have different identifiers: then that attribute stays as it was.
+/// absorbs the one in hand, unless both have different identifiers: then that attribute stays as it was. Their
+/// picture is fetched for the contact they are, not for one that took them in.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] for values that are malformed or another contact's.
@@ -108,7 +113,11 @@ pub async fn identify(
     }
     contacts::deep_merge(&mut contact.additional_attributes.0, &given.additional_attributes);
     contacts::deep_merge(&mut contact.custom_attributes.0, &given.custom_attributes);
-    contacts::save(tx, &visitor.door.scope, &before, contact).await
+    contacts::save(tx, &visitor.door.scope, &before, contact).await?;
+    if let Some(url) = given.avatar_url.filter(|_| visitor.contact_inbox.owns_contact()) {
+        storage::offer_avatar(tx, &visitor.door.scope, &visitor.contact, &url).await?;
+    }
+    Ok(())
 }
 
 /// Whether a contact is known to be somebody else than who is identified.

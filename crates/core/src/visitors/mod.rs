@@ -277,10 +277,7 @@ impl Visitor {
     }
 
     /// Those of the titles that the account has labels of.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn known_labels(&self, tx: &mut Tx<'_>, titles: &[String]) -> Result<Vec<String>> {
+    async fn known_labels(&self, tx: &mut Tx<'_>, titles: &[String]) -> Result<Vec<String>> {
         if titles.is_empty() {
             return Ok(Vec::new());
         }
@@ -289,21 +286,20 @@ impl Visitor {
         Ok(found.into_iter().map(|(title,)| title).collect())
     }
 
-    /// Marks a conversation with one more label, where the account has it.
+    /// Marks a conversation with more labels, those that the account has.
     ///
     /// # Errors
-    /// What the database says.
-    pub async fn add_label(
+    /// [`Error::Invalid`] for too many.
+    pub async fn add_labels(
         &self,
         tx: &mut WriteTx<'_>,
         c: &mut Conversation,
-        title: &str,
+        titles: &[String],
     ) -> Result<()> {
         let mut wanted = c.row.labels.0.clone();
-        if wanted.iter().any(|label| label == title) {
-            return Ok(());
-        }
-        wanted.extend(self.known_labels(tx, &[title.to_owned()]).await?);
+        let new: Vec<String> =
+            titles.iter().filter(|title| !wanted.contains(title)).cloned().collect();
+        wanted.extend(self.known_labels(tx, &new).await?);
         // Nobody of the account acted: the conversation says nothing of it (`behaviours.md §10`).
         labels::tag_conversation(tx, &self.door.scope, c, wanted, &Performer::System).await
     }

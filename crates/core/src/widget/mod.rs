@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{self, features::Features};
+use crate::agent_bots::AgentBot;
 use crate::contacts::{self, NewContact};
 use crate::desk::{Desk, desk};
 use crate::error::{Error, Result};
@@ -86,6 +87,36 @@ pub async fn visitor(
     Visitor::find(tx, door, &claims.source_id).await
 }
 
+/// A visitor of a page, and what the page is told besides.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The visitor.
+    pub visitor: Visitor,
+    /// The website's account.
+    pub account: accounts::Account,
+    /// The bot that serves the website.
+    pub bot: Option<AgentBot>,
+    /// The visitor's token.
+    pub token: String,
+}
+
+impl Greeting {
+    async fn of(
+        tx: &mut Tx<'_>,
+        visitor: Visitor,
+        account: accounts::Account,
+        token: String,
+    ) -> Result<Self> {
+        let bot = inboxes::bot(tx, &visitor.door.scope, visitor.door.inbox.id).await?;
+        Ok(Self { visitor, account, bot, token })
+    }
+
+    /// Another token for the visitor, good from now on.
+    pub fn fresh_token(&self, tx: &Tx<'_>) -> String {
+        token(tx, self.visitor.door.inbox.id, &self.visitor.contact_inbox.source_id)
+    }
+}
+
 /// The visitor of a page whom the token stands for; none where it stands for nobody.
 ///
 /// # Errors
@@ -94,11 +125,11 @@ pub async fn known(
     tx: &mut Tx<'_>,
     website_token: &str,
     auth_token: &str,
-) -> Result<Option<(Visitor, accounts::Account)>> {
+) -> Result<Option<Greeting>> {
     let (door, account) = website(tx, website_token).await?;
     let Some(claims) = claims(&desk(tx), tx.now(), auth_token) else { return Ok(None) };
     match Visitor::find(tx, door, &claims.source_id).await {
-        Ok(visitor) => Ok(Some((visitor, account))),
+        Ok(visitor) => Ok(Some(Greeting::of(tx, visitor, account, auth_token.to_owned()).await?)),
         Err(Error::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
@@ -112,11 +143,11 @@ pub async fn arrive(
     tx: &mut WriteTx<'_>,
     website_token: &str,
     address: Option<String>,
-) -> Result<(Visitor, accounts::Account, String)> {
+) -> Result<Greeting> {
     let (door, account) = website(tx, website_token).await?;
     let address = address.filter(|_| Features::of(&account).has("ip_lookup"));
     let (visitor, token) = newcomer(tx, door, address).await?;
-    Ok((visitor, account, token))
+    Greeting::of(tx, visitor, account, token).await
 }
 
 /// A visitor who was never here, and their token.
