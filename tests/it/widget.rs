@@ -559,10 +559,12 @@ async fn labels_and_attributes_wait_for_the_conversation_and_labels_must_exist()
     let number = other.post("messages", alone).await.ok()["conversation_id"].clone();
     let unmarked = site.admin.get(&format!("/conversations/{number}")).await.ok();
     assert_eq!(unmarked["labels"], json!([]), "a text is no list");
+    let stream = format!("inbox_{}", site.inbox["id"]);
+    let before = site.told(&stream).await.len();
     let first = json!({"message": {"content": "Hello"}, "labels": ["vip", "fresh"],
         "custom_attributes": {"order": "A-17"}});
     let number = visitor.post("messages", first).await.ok()["conversation_id"].clone();
-    let told = site.told(&format!("inbox_{}", site.inbox["id"])).await;
+    let told = site.told(&stream).await.split_off(before);
     let told: Vec<(&str, &Value)> = told
         .iter()
         .map(|told| (told["event"].as_str().unwrap(), &told["data"]["labels"]))

@@ -18,8 +18,8 @@ use crate::error::Answer;
 use crate::params::Params;
 
 /// The page's data for clients without the page; a new visitor is made where none is known. Whoever is known is
-/// given another token, so that theirs never ends while they come back. Here alone the website may be named in the body (`serving-clients.md §3.2`), where its query, by which CORS knows it,
-/// names none.
+/// given another token, so that theirs never ends while they come back. Here alone the website may be named in the
+/// body (`serving-clients.md §3.2`), where its query, by which CORS knows it, names none.
 pub(super) async fn config(
     guest: Guest,
     State(app): State<App>,
