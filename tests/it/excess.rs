@@ -96,7 +96,7 @@ async fn labels_are_counted_as_they_are_sent_and_as_they_are_borne() {
     let id = made["payload"]["contact"]["id"].clone();
     let path = format!("/contacts/{id}/labels");
     for (sent, status) in [("vip,".repeat(999), 200), ("vip,".repeat(1000), 422)] {
-        admin.post(&path, json!({"labels": sent})).await.status(status);
+        admin.post(&path, json!({"labels": [sent]})).await.status(status);
     }
     let titles = |from: usize| (from..from + 60).map(|n| n.to_string()).collect::<Vec<String>>();
     admin.post(&path, json!({"labels": titles(0)})).await.ok();

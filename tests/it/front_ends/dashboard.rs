@@ -429,6 +429,8 @@ async fn live_reports_count_what_is_open() {
     let account = admin.account.expect("an account");
     let agent = app.member(account, "Grace", "agent").await;
     let team = admin.post("/teams", json!({"name": "night"})).await.ok()["id"].clone();
+    let members = json!({"user_ids": [admin.id]});
+    admin.post(&format!("/teams/{team}/team_members"), members).await.ok();
     let inbox =
         admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
     let contact = json!({"name": "Vera", "inbox_id": inbox["id"]});
