@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::actors::{Admin, Agent};
 use crate::app::App;
 use crate::conversations::agent_json;
-use crate::error::{Answer, ApiError, done};
+use crate::error::{Answer, ApiError, done, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -103,11 +103,7 @@ async fn update(
     let id = UserId(params.id("id")?);
     let change = terms_and_name(&params);
     app.write(async move |tx| {
-        if change.is_err() {
-            // What was sent is told of only where there is somebody to change.
-            agents::find(tx, &scope, id).await?;
-        }
-        let (name, terms) = change?;
+        let (name, terms) = sent_to(change, agents::find(tx, &scope, id)).await?;
         let member = agents::update(tx, &scope, id, name, terms).await?;
         Ok(Json(agent_json(tx, &member)))
     })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::actors::Agent;
 use crate::app::App;
-use crate::error::{Answer, done};
+use crate::error::{Answer, done, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -79,11 +79,8 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        if draft.is_err() {
-            // What was sent is told of only where there is something to change.
-            canned_responses::lock(tx, &scope, id).await?;
-        }
-        let changed = canned_responses::update(tx, &scope, id, draft?).await?;
+        let draft = sent_to(draft, canned_responses::lock(tx, &scope, id)).await?;
+        let changed = canned_responses::update(tx, &scope, id, draft).await?;
         Ok(Json(canned_response_json(&changed)))
     })
     .await

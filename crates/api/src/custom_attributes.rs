@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::actors::{Admin, Agent};
 use crate::app::App;
-use crate::error::{Answer, ApiError};
+use crate::error::{Answer, ApiError, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -150,11 +150,8 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        if draft.is_err() {
-            // What was sent is told of only where there is something to change.
-            custom_attributes::find(tx, &scope, id).await?;
-        }
-        let changed = custom_attributes::update(tx, &scope, id, draft?).await?;
+        let draft = sent_to(draft, custom_attributes::find(tx, &scope, id)).await?;
+        let changed = custom_attributes::update(tx, &scope, id, draft).await?;
         Ok(Json(definition_json(&changed)))
     })
     .await

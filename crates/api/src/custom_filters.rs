@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::actors::Agent;
 use crate::app::App;
-use crate::error::{Answer, ApiError};
+use crate::error::{Answer, ApiError, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -120,11 +120,8 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        if draft.is_err() {
-            // What was sent is told of only where there is something to change.
-            custom_filters::find(tx, &scope, id).await?;
-        }
-        let changed = custom_filters::update(tx, &scope, id, draft?).await?;
+        let draft = sent_to(draft, custom_filters::find(tx, &scope, id)).await?;
+        let changed = custom_filters::update(tx, &scope, id, draft).await?;
         Ok(Json(filter_json(&changed)))
     })
     .await

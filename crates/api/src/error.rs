@@ -24,6 +24,23 @@ pub struct ApiError {
 /// What handlers give back.
 pub type Answer<T = Response> = Result<T, ApiError>;
 
+/// What was sent, once it is known what it was sent to: a fault in it is told only where there is that record.
+///
+/// # Errors
+/// That of `found`, where there is nothing; the fault.
+pub(crate) async fn sent_to<T, F, E>(
+    sent: Answer<T>,
+    found: impl Future<Output = Result<F, E>>,
+) -> Answer<T>
+where
+    ApiError: From<E>,
+{
+    if sent.is_err() {
+        found.await?;
+    }
+    sent
+}
+
 /// 200 without a body, as clients of JSON expect it (`resources.md §0`, head responses).
 pub(crate) fn done() -> Response {
     let json = HeaderValue::from_static("application/json; charset=utf-8");
@@ -41,6 +58,11 @@ pub(crate) struct MissingRecord;
 impl ApiError {
     const fn of(status: StatusCode, body: Option<Value>, class: &'static str) -> Self {
         Self { status, body, class, retry_after: None, ready: None }
+    }
+
+    /// 422 for a parameter that must be there.
+    pub(crate) fn missing(name: &str) -> Self {
+        Self::unprocessable(format!("param is missing or the value is empty: {name}"))
     }
 
     /// The refusal of a rate limit, which says itself when to come again.

@@ -11,7 +11,7 @@ use crate::actors::{Admin, Agent, AgentOrBot};
 use crate::app::App;
 use crate::contacts::contact_id;
 use crate::conversations::{self, display_id};
-use crate::error::{Answer, done};
+use crate::error::{Answer, done, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -96,11 +96,8 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        if draft.is_err() {
-            // What was sent is told of only where there is something to change.
-            labels::find(tx, &scope, id).await?;
-        }
-        let changed = labels::update(tx, &scope, id, draft?).await?;
+        let draft = sent_to(draft, labels::find(tx, &scope, id)).await?;
+        let changed = labels::update(tx, &scope, id, draft).await?;
         Ok(Json(label_json(&changed)))
     })
     .await

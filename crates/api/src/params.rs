@@ -193,7 +193,7 @@ impl Params {
     /// Whether a key was sent with a single value, null among them. A list or an object where one value belongs is
     /// dropped, as strong parameters drop it: the key is as if it had not been sent.
     pub fn has(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !value.is_array() && !value.is_object())
+        self.get(key).is_some_and(values::is_scalar)
     }
 
     /// The value as it was sent.
@@ -261,9 +261,7 @@ impl Params {
     pub fn require(&self, name: &str) -> Result<Self, ApiError> {
         self.inner(name)
             .filter(|inner| !inner.values.is_empty() || !inner.files.is_empty())
-            .ok_or_else(|| {
-                ApiError::unprocessable(format!("param is missing or the value is empty: {name}"))
-            })
+            .ok_or_else(|| ApiError::missing(name))
     }
 
     /// The parameters of a record: those under its name, or where the body is JSON its columns at
@@ -364,13 +362,9 @@ impl Params {
     /// # Errors
     /// 422.
     pub fn ids(&self, key: &str) -> Answer<Vec<i64>> {
-        self.integers(key).ok_or_else(|| {
-            ApiError::unprocessable(match self.get(key) {
-                None | Some(Value::Null) => {
-                    format!("param is missing or the value is empty: {key}")
-                }
-                Some(_) => format!("{key} must be a list of ids"),
-            })
+        self.integers(key).ok_or_else(|| match self.get(key) {
+            None | Some(Value::Null) => ApiError::missing(key),
+            Some(_) => ApiError::unprocessable(format!("{key} must be a list of ids")),
         })
     }
 

@@ -3,16 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use chatwarden_core::Scope;
 use chatwarden_core::ids::TeamId;
 use chatwarden_core::teams::{self, Draft, Found, Team};
-use chatwarden_db::Tx;
 use serde_json::{Value, json};
 
 use crate::actors::{Admin, Agent};
 use crate::app::App;
 use crate::conversations::agent_json;
-use crate::error::{Answer, ApiError, done};
+use crate::error::{Answer, ApiError, done, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -126,11 +124,8 @@ async fn update(
 ) -> Answer<Json<Value>> {
     let (id, draft) = (id(&params)?, draft(&params));
     app.write(async move |tx| {
-        if draft.is_err() {
-            // What was sent is told of only where there is something to change.
-            teams::find(tx, &scope, id).await?;
-        }
-        let changed = teams::update(tx, &scope, id, draft?).await?;
+        let draft = sent_to(draft, teams::find(tx, &scope, id)).await?;
+        let changed = teams::update(tx, &scope, id, draft).await?;
         Ok(Json(found_json(&changed)))
     })
     .await
@@ -159,19 +154,6 @@ async fn members(
     .await
 }
 
-/// The users that were named; whether they can be read is told of only where there is such a team.
-async fn named(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    team: TeamId,
-    users: Answer<Vec<i64>>,
-) -> Answer<Vec<i64>> {
-    if users.is_err() {
-        teams::get(tx, scope, team).await?.ok_or_else(ApiError::not_found)?;
-    }
-    users
-}
-
 /// Takes members in; those who were not there yet are given back.
 async fn add_members(
     Admin(scope, _): Admin,
@@ -180,7 +162,7 @@ async fn add_members(
 ) -> Answer<Json<Value>> {
     let (id, users) = (id(&params)?, users(&params));
     app.write(async move |tx| {
-        let users = named(tx, &scope, id, users).await?;
+        let users = sent_to(users, teams::find(tx, &scope, id)).await?;
         let added = teams::add_members(tx, &scope, id, &users).await?;
         Ok(Json(added.iter().map(|member| agent_json(tx, member)).collect()))
     })
@@ -195,7 +177,7 @@ async fn set_members(
 ) -> Answer<Json<Value>> {
     let (id, users) = (id(&params)?, users(&params));
     app.write(async move |tx| {
-        let users = named(tx, &scope, id, users).await?;
+        let users = sent_to(users, teams::find(tx, &scope, id)).await?;
         let all = teams::set_members(tx, &scope, id, &users).await?;
         Ok(Json(all.iter().map(|member| agent_json(tx, member)).collect()))
     })
@@ -209,7 +191,7 @@ async fn remove_members(
 ) -> Answer<Response> {
     let (id, users) = (id(&params)?, users(&params));
     app.write(async move |tx| {
-        let users = named(tx, &scope, id, users).await?;
+        let users = sent_to(users, teams::find(tx, &scope, id)).await?;
         Ok::<_, ApiError>(teams::remove_members(tx, &scope, id, &users).await?)
     })
     .await?;

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use chatwarden::allocator::AllocatorStats;
+    use chatwarden::allocator::{self, AllocatorStats};
+    use tikv_jemalloc_ctl::background_thread;
 
     #[test]
     fn an_allocation_shows() {
@@ -24,5 +25,11 @@ mod tests {
         let after = AllocatorStats::now().expect("statistics");
         assert!(after.allocated >= before.allocated + block.len() / 2, "{before:?} {after:?}");
         assert!(after.resident > 0 && after.metadata > 0);
+    }
+
+    #[test]
+    fn memory_is_given_back_by_a_thread_of_the_allocator() {
+        allocator::give_back_in_background().expect("a thread of the allocator");
+        assert!(background_thread::read().expect("whether there is one"));
     }
 }

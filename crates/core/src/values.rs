@@ -14,7 +14,7 @@ pub fn text(value: &Value) -> Option<String> {
 }
 
 /// Whether a value is neither a list nor an object.
-pub(crate) fn is_scalar(value: &Value) -> bool {
+pub fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Array(_) | Value::Object(_))
 }
 

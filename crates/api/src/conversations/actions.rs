@@ -326,9 +326,7 @@ pub(super) async fn custom_attributes(
     let attributes = params.object("custom_attributes");
     app.write(async move |tx| {
         let mut c = lock(tx, &who, id).await?;
-        let attributes = attributes.ok_or_else(|| {
-            ApiError::unprocessable("param is missing or the value is empty: custom_attributes")
-        })?;
+        let attributes = attributes.ok_or_else(|| ApiError::missing("custom_attributes"))?;
         let by = who.performer(tx);
         let scope = who.tenant();
         conversations::set_custom_attributes(tx, scope, &mut c, attributes, &by).await?;

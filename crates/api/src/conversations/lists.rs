@@ -70,9 +70,7 @@ fn within(params: &Params) -> Option<i64> {
 /// The conditions of a filter. An empty list finds everything; it must be said.
 pub(crate) fn conditions(params: &Params) -> Answer<Vec<Value>> {
     match params.get("payload") {
-        None | Some(Value::Null) => {
-            Err(ApiError::unprocessable("param is missing or the value is empty: payload"))
-        }
+        None | Some(Value::Null) => Err(ApiError::missing("payload")),
         Some(_) => params
             .list("payload")
             .ok_or_else(|| ApiError::unprocessable("payload must be a list of conditions")),

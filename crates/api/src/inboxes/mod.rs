@@ -22,7 +22,7 @@ use crate::agent_bots::{Viewer, bots_json, slim_bot_json};
 use crate::app::App;
 use crate::avatars::Picture;
 use crate::conversations::agent_json;
-use crate::error::{Answer, ApiError, done};
+use crate::error::{Answer, ApiError, done, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -404,11 +404,9 @@ async fn user_ids(
     id: InboxId,
     params: &Params,
 ) -> Answer<Vec<UserId>> {
-    let named = params.ids("user_ids");
-    if named.is_err() {
-        inboxes::sql::get(tx, scope, id).await?.ok_or_else(ApiError::not_found)?;
-    }
-    Ok(named?.into_iter().map(UserId).collect())
+    let found = async { inboxes::sql::get(tx, scope, id).await?.ok_or(Error::NotFound) };
+    let users = sent_to(params.ids("user_ids"), found).await?;
+    Ok(users.into_iter().map(UserId).collect())
 }
 
 /// Makes users members of an inbox.

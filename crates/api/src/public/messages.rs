@@ -26,7 +26,7 @@ pub(super) async fn index(
     app.read(async move |tx| {
         let visitor = at.visitor(tx).await?;
         let c = visitor.conversation_of(tx, id).await?;
-        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, None, before).await?;
+        let found = messages::list(tx, &visitor.door.scope, c.row.id, None, before, true).await?;
         Ok(Json(
             found.iter().map(|sent| message_json(tx, &visitor, c.row.display_id, sent)).collect(),
         ))

@@ -31,7 +31,7 @@ pub(super) async fn index(
         let Some(c) = visitor.conversation(tx).await? else {
             return Ok(Json(json!({"payload": []})));
         };
-        let found = messages::list_public(tx, &visitor.door.scope, c.row.id, after, before).await?;
+        let found = messages::list(tx, &visitor.door.scope, c.row.id, after, before, true).await?;
         let payload: Vec<Value> =
             found.iter().map(|sent| message_json(tx, &visitor, c.row.display_id, sent)).collect();
         let seen = c.row.contact_last_seen_at.map_or(0, Timestamp::unix);

@@ -104,8 +104,7 @@ impl Guest {
         }
         let guest = self.clone();
         app.read(async move |tx| guest.visitor(tx).await).await?;
-        let text = format!("param is missing or the value is empty: {name}");
-        Err(ApiError::unprocessable(text))
+        Err(ApiError::missing(name))
     }
 
     /// Keeps the files that come with a message of the visitor.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::Invalid;
+use crate::values::is_scalar;
 
 /// What a setting holds; null is always allowed.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +33,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Puts those of `sent` that are settings into `settings`, as they are; lists and objects are dropped.
 pub fn merge(settings: &mut Map<String, Value>, sent: &Map<String, Value>) {
     for (name, _) in SETTABLE {
-        let single = sent.get(name).filter(|value| !value.is_array() && !value.is_object());
-        if let Some(value) = single {
+        if let Some(value) = sent.get(name).filter(|value| is_scalar(value)) {
             settings.insert(name.to_owned(), value.clone());
         }
     }

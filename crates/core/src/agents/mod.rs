@@ -8,7 +8,7 @@ use chatwarden_db::{Timestamp, Tx, WriteTx, args};
 
 use crate::accounts::{self, Account};
 use crate::conversations::{self, Holder};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TAKEN};
 use crate::events;
 use crate::ids::{AccountId, AccountUserId, UserId};
 use crate::notification_settings;
@@ -109,7 +109,7 @@ async fn join_all(
         .await
         .map_err(|error| {
             if error.broke("account_users_account_id_user_id_key") {
-                Error::invalid("user_id", "has already been taken")
+                Error::invalid("user_id", TAKEN)
             } else if error.broke("foreign_key") {
                 Error::invalid("user", "must exist")
             } else {

@@ -8,7 +8,7 @@ pub use engine::{HOURLY, JOB, SWEEP, jobs_for, run, sweep};
 
 use chatwarden_db::{OnConflict as _, Timestamp, Tx, WriteTx, args};
 
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::{AssignmentPolicyId, InboxId};
 use crate::inboxes::{self, InboxWithChannel};
 use crate::scope::{Admin, Scope};
@@ -118,7 +118,7 @@ impl Draft {
 }
 
 fn taken() -> Error {
-    Error::invalid("name", "has already been taken")
+    Error::invalid("name", TAKEN)
 }
 
 /// The policies of the account, oldest first.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Contact, ContactInbox, announce, sql};
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::{ContactId, InboxId};
 use crate::inboxes::Inbox;
 use crate::scope::Scope;
@@ -157,7 +157,6 @@ impl<'a> Fields<'a> {
 
     /// All faults, in Chatwoot's order; the address, the identifier and the number may be another contact's.
     fn faults(self, others: (bool, bool, bool)) -> Invalid {
-        const TAKEN: &str = "has already been taken";
         let mut invalid = Invalid::default();
         if others.0 {
             invalid.add("email", TAKEN);
@@ -249,7 +248,7 @@ pub fn default_source_id(channel_type: &str, contact: &Contact) -> Result<String
 pub(crate) fn taken(error: DbError) -> Error {
     for field in ["email", "phone_number", "identifier"] {
         if error.broke(&format!("contacts_account_id_{field}_key")) {
-            return Error::invalid(field, "has already been taken");
+            return Error::invalid(field, TAKEN);
         }
     }
     error.into()
@@ -311,13 +310,13 @@ pub async fn contact_inbox(
             // It may have gone into the one whose the source id is now.
             Err(Error::NotFound)
         } else {
-            Err(Error::invalid("source_id", "has already been taken"))
+            Err(Error::invalid("source_id", TAKEN))
         };
     }
     sql::insert_contact_inbox(tx, scope, contact, inbox, &source_id)
         .await
         .on_conflict("contact_inboxes_account_id_inbox_id_source_id_key", || {
-            Error::invalid("source_id", "has already been taken")
+            Error::invalid("source_id", TAKEN)
         })?
         .ok_or(Error::NotFound)
 }

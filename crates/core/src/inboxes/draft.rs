@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Channel, EMAIL, Inbox, InboxWithChannel, SenderName, changed, channel, doors, hours, sql,
 };
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::ids::{ChannelId, InboxId};
 use crate::scope::{Admin, Scope};
 use crate::storage;
@@ -152,7 +152,7 @@ fn check(inbox: &Inbox) -> Result<()> {
 
 fn taken(channel_type: &str) -> Error {
     let field = if channel_type == EMAIL { "email" } else { "phone_number" };
-    Error::invalid(field, "has already been taken")
+    Error::invalid(field, TAKEN)
 }
 
 /// Adds an inbox with its channel.

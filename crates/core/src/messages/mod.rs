@@ -12,7 +12,7 @@ mod variables;
 
 pub use create::{NewMessage, Sender, activity, create};
 pub use push::{MessagePush, SenderPush};
-pub use sql::{by_ids, get, list, list_public, public_of};
+pub use sql::{by_ids, get, list, public_of};
 pub use templates::survey;
 pub use update::{delete, mark_read, retry, save, set_status, translated};
 pub(crate) use variables::capitalised;

@@ -183,17 +183,6 @@ pub async fn list(
     tx.all(&BETWEEN, args![account, conversation, from, before, limit, shared]).await
 }
 
-/// The same for the contact: no private notes, no activities (`widget.md §7.4`).
-pub async fn list_public(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    conversation: ConversationId,
-    after: Option<i64>,
-    before: Option<i64>,
-) -> Result<Vec<Sent>, DbError> {
-    list(tx, scope, conversation, after, before, true).await
-}
-
 /// A message that another refers to: its id and its channel's.
 pub async fn reference(
     tx: &mut Tx<'_>,

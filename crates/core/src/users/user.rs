@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{address, sql};
 use crate::conversations::{self, Holder};
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Invalid, Result, TAKEN};
 use crate::events;
 use crate::ids::{SessionId, UserId};
 use crate::passwords::Hashed;
@@ -101,7 +101,7 @@ impl NewUser {
 }
 
 fn taken() -> Error {
-    Error::invalid("email", "has already been taken")
+    Error::invalid("email", TAKEN)
 }
 
 /// A person as `users.insert` reads them.
