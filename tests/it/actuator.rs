@@ -311,7 +311,11 @@ async fn the_database_tells_how_it_stands() {
     let app = App::empty().await;
     let standing = app.db().standing().await.expect("it answers");
     assert!(!standing.version.is_empty() && !standing.read_only && !standing.replica);
-    assert!(app.db().size().await.expect("bytes") > 100_000);
+    let load = app.db().load().await.expect("what it carries");
+    assert!(load.bytes > 100_000, "{load:?}");
+    let of_postgres = app.db().engine() == chatwarden_db::Engine::Postgres;
+    assert_eq!(load.deadlocks.is_some() && load.locks_waiting.is_some(), of_postgres, "{load:?}");
+    assert_eq!(load.oldest_transaction.is_some(), of_postgres, "{load:?}");
     // The test's own clock stands still, long ago.
     let real = chatwarden_telemetry::clock::SystemClock::shared().wall();
     let real = real.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros();

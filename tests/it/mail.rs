@@ -34,7 +34,8 @@ fn letter() -> Letter {
     }
 }
 
-async fn start() -> (App, Actor, MailServer) {
+/// A server that hands its letters to a mail server of the test.
+pub(crate) async fn start() -> (App, Actor, MailServer) {
     let server = MailServer::start().await;
     let (app, admin) = App::start_with_mail(Mailer::new(settings(&server))).await;
     (app, admin, server)

@@ -1,8 +1,9 @@
 //! Meters: what the server counts is what it did (operations.md §11.1, I7).
 
 use std::process::Command;
+use std::time::Duration;
 
-use chatwarden_testkit::{Actor, App};
+use chatwarden_testkit::Actor;
 use serde_json::{Value, json};
 
 /// A number of a meter; zero while it has no series that fits.
@@ -22,17 +23,20 @@ fn counters_equal_the_ledger() {
     let this = std::env::current_exe().expect("this program");
     let ledger = ["--exact", "metrics::ledger", "--ignored", "--nocapture"];
     let output = Command::new(this).args(ledger).output().expect("it runs again");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let [said, complained] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{complained}");
 }
 
 #[tokio::test]
 #[ignore = "run by counters_equal_the_ledger, in a process of its own"]
 async fn ledger() {
-    let (app, admin) = App::start().await;
+    let (app, admin, server) = crate::mail::start().await;
     let operator = app.operator();
     let inbox = admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await;
-    let inbox = inbox.ok()["id"].clone();
+    let inbox = inbox.ok();
+    let door =
+        format!("/public/api/v1/inboxes/{}", inbox["inbox_identifier"].as_str().expect("it"));
+    let inbox = inbox["id"].clone();
     let new = json!({"name": "Vera", "inbox_id": inbox});
     let contact = admin.post("/contacts", new).await.ok()["payload"].clone();
 
@@ -66,7 +70,23 @@ async fn ledger() {
         }
     }
     app.settle().await;
+    // The letter of it is taken on the second try.
+    let agent = app.member(admin.account.expect("an account"), "Grace", "agent").await;
+    let members = json!({"inbox_id": inbox, "user_ids": [agent.id]});
+    admin.post("/inbox_members", members).await.ok();
+    server.refuse("RCPT", "451 come again");
+    admin.post("/conversations/2/assignments", json!({"assignee_id": agent.id})).await.ok();
+    // "Assigned to Grace by Ada"
+    noted += 1;
+    app.settle().await;
+    app.advance(Duration::from_secs(600));
+    app.settle().await;
+    assert_eq!(server.received().len(), 1);
     app.anyone().get("/health").await.ok();
+    // Looked for once, and found again.
+    for _ in 0..2 {
+        app.anyone().get(&door).await.ok();
+    }
     app.anyone().get("/no/such/route").await.status(404);
     for password in ["Passw0rd!23", "wrong"] {
         let body = json!({"email": admin.email, "password": password});
@@ -76,7 +96,16 @@ async fn ledger() {
     let sent = "uri:/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages";
     for (name, tags, statistic, expected) in [
         ("chatwoot.tenants.total", &[][..], "COUNT", 1),
-        ("chatwoot.users.total", &[], "COUNT", 1),
+        ("chatwoot.users.total", &[], "COUNT", 2),
+        (
+            "chatwoot.notifications.sent",
+            &["type:conversation_assignment", "channel:ws"],
+            "COUNT",
+            1,
+        ),
+        ("chatwoot.notifications.sent", &["channel:email", "status:failure"], "COUNT", 1),
+        ("chatwoot.notifications.sent", &["channel:email", "status:success"], "COUNT", 1),
+        ("chatwoot.notifications.delivery.time", &["channel:email"], "MAX", 600),
         ("chatwoot.conversations.total", &["channel:Channel::Api"], "COUNT", opened),
         ("chatwoot.conversations.resolved", &[], "COUNT", resolved),
         ("chatwoot.messages.total", &["direction:outgoing"], "COUNT", said),
@@ -88,10 +117,18 @@ async fn ledger() {
         ("http.server.requests", &["uri:NOT_FOUND"], "COUNT", 1),
         ("chatwoot.auth.attempts", &["method:password"], "COUNT", 2),
         ("chatwoot.auth.failures", &["reason:bad_secret"], "COUNT", 1),
+        ("chatwoot.cache.misses", &["cache:inboxes"], "COUNT", 1),
+        ("chatwoot.cache.hits", &["cache:inboxes"], "COUNT", 1),
+        ("chatwoot.cache.size", &["cache:inboxes"], "VALUE", 1),
         ("db.query", &["query:messages.insert"], "COUNT", said + noted),
     ] {
         let found = read(&operator, name, tags, statistic).await;
         assert_eq!(found, f64::from(expected), "{name} {tags:?}");
+    }
+
+    // Each transaction had a connection or a thread.
+    for name in ["db.pool.acquire", "db.pool.usage"] {
+        assert!(read(&operator, name, &["pool:rw"], "COUNT").await > 10.0, "{name}");
     }
 
     // The formats are fed by the same registry: they don't disagree.

@@ -8,8 +8,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use chatwarden_core::events::Performer;
 use chatwarden_core::ids::DisplayId;
+use chatwarden_core::installation::census;
 use chatwarden_core::messages::{MessageType, NewMessage, Sender};
-use chatwarden_core::storage::NewAttachment;
+use chatwarden_core::storage::{NewAttachment, Purpose};
 use chatwarden_core::{conversations, messages, storage};
 use chatwarden_testkit::{Actor, App, FILE_LIMIT, Reply};
 use http::Method;
@@ -357,6 +358,11 @@ async fn a_message_carries_files() {
     assert_eq!(listed["payload"][1]["sender"]["name"], "Ada");
     let second = admin.get(&format!("/conversations/{number}/attachments?page=2")).await.ok();
     assert_eq!(second["payload"], json!([]));
+
+    // What the installation's gauge of stored bytes is made of.
+    let census = app.db().read(async |tx| census::take(tx).await).await.expect("a census");
+    let bytes = 8 + i64::try_from(PNG.len()).expect("a small picture");
+    assert_eq!(census.files, Some(vec![(Purpose::Attachment, bytes)]));
 }
 
 #[tokio::test]

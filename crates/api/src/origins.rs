@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chatwarden_core::Error;
 use chatwarden_core::inboxes::{WEB_WIDGET, door};
+use chatwarden_core::meters::CacheMeters;
 use chatwarden_guard::cors::{OriginLookup, OriginPattern};
 use chatwarden_guard::headers::parse_ancestor;
 use futures::FutureExt as _;
@@ -18,6 +19,7 @@ use crate::app::App;
 const BELIEVED: Duration = Duration::from_secs(60);
 /// Websites whose lists are kept. Tokens that nobody has count, too.
 const KEPT: u64 = 10_000;
+const METERS: CacheMeters = CacheMeters("origins");
 
 /// The sites that inboxes name.
 #[derive(Clone)]
@@ -35,7 +37,12 @@ impl std::fmt::Debug for ListedOrigins {
 impl ListedOrigins {
     /// Those in the database of `app`.
     pub fn new(app: App) -> Self {
-        Self { app, known: Cache::builder().max_capacity(KEPT).time_to_live(BELIEVED).build() }
+        let known = Cache::builder()
+            .max_capacity(KEPT)
+            .time_to_live(BELIEVED)
+            .eviction_listener(|_, _, cause| METERS.left(cause))
+            .build();
+        Self { app, known }
     }
 }
 
@@ -61,7 +68,10 @@ async fn listed(app: App, token: String) -> Option<Arc<[OriginPattern]>> {
         })
         .await;
     match found {
-        Ok(list) => Some(list),
+        Ok(list) => {
+            METERS.entered();
+            Some(list)
+        }
         Err(error) => {
             tracing::warn!(%error, "the sites of a website's widget can't be looked up");
             None
@@ -76,8 +86,9 @@ fn names(list: &[OriginPattern], origin: &str) -> bool {
 impl OriginLookup for ListedOrigins {
     fn known(&self, website: &str, origin: &str) -> Option<bool> {
         // What is there is given at once.
-        let list = self.known.get(website).now_or_never()??;
-        Some(names(&list, origin))
+        let list = self.known.get(website).now_or_never().flatten();
+        METERS.looked(list.is_some());
+        Some(names(&list?, origin))
     }
 
     fn allows(&self, website: String, origin: String) -> BoxFuture<'static, bool> {

@@ -1,6 +1,7 @@
 //! Handles of the meters a frame touches: looked up once, not for each frame.
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
+use tokio::time::Instant;
 
 pub(crate) struct Meters {
     pub frames_in: Counter,
@@ -57,4 +58,9 @@ pub(crate) fn closed(code: u16) {
         _ => "other",
     };
     counter!("chatwoot.websocket.closed", "code" => code).increment(1);
+}
+
+/// Tells how long Redis took for a command, or for a pipeline of them, and what came of it: `ok`, `timeout`, `error`.
+pub(crate) fn asked_redis(command: &'static str, since: Instant, outcome: &'static str) {
+    histogram!("redis.command", "command" => command, "outcome" => outcome).record(since.elapsed());
 }

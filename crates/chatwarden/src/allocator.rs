@@ -17,7 +17,12 @@ pub struct AllocatorStats {
     pub retained: usize,
     /// For its own books.
     pub metadata: usize,
+    /// How often it gave unused pages back, since the start.
+    pub purges: u64,
 }
+
+/// How often pages were given back, over all arenas (the number is the library's for "all").
+const PURGES: [&str; 2] = ["stats.arenas.4096.dirty_npurge\0", "stats.arenas.4096.muzzy_npurge\0"];
 
 impl AllocatorStats {
     /// The state of now. Costs a walk over the arenas: every few seconds, not every request.
@@ -34,6 +39,10 @@ impl AllocatorStats {
             mapped: stats::mapped::read()?,
             retained: stats::retained::read()?,
             metadata: stats::metadata::read()?,
+            purges: PURGES.iter().try_fold(0, |sum, name| {
+                let times: u64 = name.name().read()?;
+                Ok::<_, tikv_jemalloc_ctl::Error>(sum + times)
+            })?,
         })
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use chatwarden_core::installation::census::{self, Census};
 use chatwarden_core::{accounts, conversations, users};
-use chatwarden_db::{Db, DbError};
+use chatwarden_db::{Db, DbError, Load};
 use chatwarden_telemetry::meters::Tenants;
-use metrics::gauge;
+use metrics::{counter, gauge};
 
 use crate::node::Node;
 
@@ -31,8 +31,8 @@ pub async fn count(node: Arc<Node>) {
         if node.worker.leads() {
             let began = Instant::now();
             match counted(&db).await {
-                Ok((census, bytes)) => {
-                    show(&census, bytes);
+                Ok((census, load)) => {
+                    show(&census, load);
                     shown = true;
                 }
                 Err(error) => tracing::warn!(%error, "what there is can't be counted"),
@@ -62,8 +62,8 @@ pub async fn sort(db: Db, tenants: Tenants) {
     }
 }
 
-async fn counted(db: &Db) -> Result<(Census, i64), DbError> {
-    Ok((db.read(async |tx| census::take(tx).await).await?, db.size().await?))
+async fn counted(db: &Db) -> Result<(Census, Load), DbError> {
+    Ok((db.read(async |tx| census::take(tx).await).await?, db.load().await?))
 }
 
 fn exact(n: usize) -> i64 {
@@ -77,7 +77,12 @@ fn set(name: &'static str, label: &'static str, value: &'static str, n: Option<i
     if label.is_empty() { gauge!(name).set(n) } else { gauge!(name, label => value).set(n) }
 }
 
-fn show(census: &Census, bytes: i64) {
+fn show(census: &Census, load: Load) {
+    if let Some(deadlocks) = load.deadlocks {
+        counter!("db.deadlocks").absolute(deadlocks);
+    }
+    gauge!("db.oldest.transaction")
+        .set(load.oldest_transaction.map_or(f64::NAN, |age| age.as_secs_f64()));
     set_all(|name, label, value| {
         let of_status =
             |wanted: &str| census.conversations.iter().find(|(status, ..)| status.name() == wanted);
@@ -100,7 +105,12 @@ fn show(census: &Census, bytes: i64) {
             ("chatwoot.contacts.current", _) => census.contacts,
             ("chatwoot.messages.current", _) => census.messages,
             ("chatwoot.sessions.active", _) => Some(census.sessions),
-            ("db.size", _) => Some(bytes),
+            ("chatwoot.storage.bytes", _) => census.files.as_ref().map(|files| {
+                let of_kind = files.iter().filter(|it| it.0.is_avatar() == (value == "avatar"));
+                of_kind.map(|(_, bytes)| bytes).sum()
+            }),
+            ("db.size", _) => Some(load.bytes),
+            ("db.locks.waiting", _) => load.locks_waiting,
             _ => None,
         }
     });
@@ -110,6 +120,7 @@ fn withdraw() {
     set_all(|_, _, _| None);
     set("chatwoot.users.online", "kind", "agent", None);
     set("chatwoot.users.online", "kind", "contact", None);
+    gauge!("db.oldest.transaction").set(f64::NAN);
 }
 
 /// Sets each gauge of the census to what `of` says of its name, its label and that label's value.
@@ -124,6 +135,9 @@ fn set_all(of: impl Fn(&'static str, &'static str, &'static str) -> Option<i64>)
     for status in conversations::Status::ALL {
         gauge("chatwoot.conversations.current", "status", status.name());
     }
+    for kind in ["attachment", "avatar"] {
+        gauge("chatwoot.storage.bytes", "kind", kind);
+    }
     for name in [
         "chatwoot.conversations.active",
         "chatwoot.conversations.unassigned",
@@ -131,6 +145,7 @@ fn set_all(of: impl Fn(&'static str, &'static str, &'static str) -> Option<i64>)
         "chatwoot.messages.current",
         "chatwoot.sessions.active",
         "db.size",
+        "db.locks.waiting",
     ] {
         gauge(name, "", "");
     }

@@ -8,7 +8,7 @@ use chatwarden_telemetry::clock::{SharedClock, SystemClock};
 use chatwarden_telemetry::meters::catalogue::UNMEASURED;
 use chatwarden_telemetry::system::Sampler;
 use chrono::{DateTime, SecondsFormat, Utc};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use serde_json::{Map, Value, json};
 
 use crate::allocator::AllocatorStats;
@@ -82,6 +82,7 @@ fn allocator() {
     ] {
         gauge!("memory.allocator", "state" => state).set(bytes as f64);
     }
+    counter!("allocator.purge").absolute(stats.purges);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]

@@ -30,7 +30,7 @@ mod letters;
 pub mod mail;
 pub mod markdown;
 pub mod messages;
-mod meters;
+pub mod meters;
 pub mod notes;
 pub mod notification_settings;
 pub mod notification_subscriptions;

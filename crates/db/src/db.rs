@@ -116,10 +116,15 @@ crate::statements! {
         postgres: "select current_setting('server_version'), pg_is_in_recovery(), \
                    current_setting('transaction_read_only') = 'on'";
 
-    /// The bytes that the database takes on its disk.
-    SIZE: (i64,) = "db.size",
-        sqlite: "select pages.page_count * sizes.page_size from pragma_page_count() pages, pragma_page_size() sizes",
-        postgres: "select pg_database_size(current_database())";
+    /// See [`Load`]; SQLite has one who writes at a time, and nobody waits for locks.
+    LOAD: (i64, Option<i64>, Option<i64>, Option<i64>) = "db.load",
+        sqlite: "select pages.page_count * sizes.page_size, cast(null as bigint), cast(null as bigint), cast(null as bigint)
+                 from pragma_page_count() pages, pragma_page_size() sizes",
+        postgres: "select pg_database_size(current_database()),
+                          (select deadlocks from pg_stat_database where datname = current_database()),
+                          (select count(*) from pg_locks where not granted),
+                          (select (extract(epoch from clock_timestamp() - min(xact_start)) * 1000000)::bigint
+                           from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid())";
 
     /// What time the database takes it to be, in microseconds since the epoch.
     CLOCK: (i64,) = "db.clock",
@@ -140,6 +145,19 @@ pub struct Standing {
     pub waited: Duration,
     /// How long the answer took from there.
     pub took: Duration,
+}
+
+/// What the database has to carry (operations.md §2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// The bytes that it takes on its disk; SQLite's log not among them.
+    pub bytes: i64,
+    /// Deadlocks since its statistics began; PostgreSQL's alone, as what follows.
+    pub deadlocks: Option<u64>,
+    /// Locks that somebody waits for.
+    pub locks_waiting: Option<i64>,
+    /// The age of the oldest open transaction, of those that our role may see; none is open: zero.
+    pub oldest_transaction: Option<Duration>,
 }
 
 /// A handle to the database; clones share it.
@@ -195,8 +213,8 @@ impl Db {
         &self.0.ambient
     }
 
-    fn setting(&self) -> Setting {
-        Setting { ambient: self.0.ambient.clone(), slow: self.0.slow }
+    fn setting(&self, since: Instant) -> Setting {
+        Setting { ambient: self.0.ambient.clone(), slow: self.0.slow, since }
     }
 
     /// Runs a reading transaction.
@@ -211,12 +229,13 @@ impl Db {
     {
         let began = Instant::now();
         let (outcome, used) = match &self.0.backend {
-            Backend::Sqlite { threads, .. } => threads.read(self.setting(), body).await,
+            Backend::Sqlite { threads, .. } => threads.read(self.setting(began), body).await,
             Backend::Postgres { pool, prepare } => {
                 let mut session = Session::lease(pool, *prepare).await?;
+                let queued = began.elapsed();
                 let mut tx = Tx::new(Conn::Postgres(&mut session), &self.0.ambient, self.0.slow);
                 let outcome = unpanicked(body(&mut tx)).await;
-                (outcome, tx.usage())
+                (outcome, tx.usage().after(queued))
             }
         };
         record("read", &outcome, used, began);
@@ -236,9 +255,10 @@ impl Db {
     {
         let began = Instant::now();
         let (outcome, used) = match &self.0.backend {
-            Backend::Sqlite { threads, .. } => threads.write(self.setting(), body).await,
+            Backend::Sqlite { threads, .. } => threads.write(self.setting(began), body).await,
             Backend::Postgres { pool, prepare } => {
                 let mut session = Session::lease(pool, *prepare).await?;
+                let queued = began.elapsed();
                 session.begin().await?;
                 let mut tx = WriteTx::new(Tx::new(
                     Conn::Postgres(&mut session),
@@ -248,6 +268,7 @@ impl Db {
                 // A panic drops the session, and with it the connection and its transaction.
                 let outcome = unpanicked(body(&mut tx)).await;
                 let (used, failed, after_commit) = tx.finish();
+                let used = used.after(queued);
                 let outcome = match (outcome, failed) {
                     (Ok(_), Some(statement)) => {
                         Err(DbError::bug("the closure went on after a failed statement")
@@ -359,12 +380,20 @@ impl Db {
         Ok(standing)
     }
 
-    /// The bytes that the database takes on its disk; SQLite's log not among them.
+    /// What it has to carry.
     ///
     /// # Errors
     /// Why it does not answer.
-    pub async fn size(&self) -> Result<i64, DbError> {
-        self.read(async |tx| tx.one(&SIZE, []).await).await.map(|(bytes,)| bytes)
+    pub async fn load(&self) -> Result<Load, DbError> {
+        let (bytes, deadlocks, locks_waiting, oldest) =
+            self.read(async |tx| tx.one(&LOAD, []).await).await?;
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        let oldest = match self.engine() {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Duration::from_micros(oldest.map_or(0, count))),
+        };
+        let deadlocks = deadlocks.map(count);
+        Ok(Load { bytes, deadlocks, locks_waiting, oldest_transaction: oldest })
     }
 
     /// By how much the database's clock is ahead of this machine's, in microseconds, and how wrong that may be: it

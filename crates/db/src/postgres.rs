@@ -4,12 +4,12 @@ use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+    Hook, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, RowStream};
 
-use crate::{DbError, PostgresOptions, Value, tls};
+use crate::{DbError, PostgresOptions, Value, pool, tls};
 
 /// A leased connection. Dropped in the middle of a transaction, it is closed instead of returned:
 /// nobody knows what it was about to do.
@@ -17,6 +17,7 @@ pub(crate) struct Session {
     client: Option<Object>,
     prepare: bool,
     state: State,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,7 @@ impl Drop for Session {
         {
             drop(Object::take(client));
         }
+        pool::used(self.since.elapsed());
     }
 }
 
@@ -46,13 +48,13 @@ impl Session {
             PoolError::Backend(e) => DbError::from(e),
             other => {
                 if matches!(other, PoolError::Timeout(_)) {
-                    metrics::counter!("db.pool.timeouts", "pool" => "rw").increment(1);
+                    pool::timed_out();
                 }
                 DbError::unavailable(other.to_string())
             }
         })?;
-        metrics::histogram!("db.pool.acquire", "pool" => "rw").record(began.elapsed());
-        Ok(Self { client: Some(client), prepare, state: State::Idle })
+        pool::acquired(began.elapsed());
+        Ok(Self { client: Some(client), prepare, state: State::Idle, since: Instant::now() })
     }
 
     /// The connection itself, for migrations and checks.
@@ -163,6 +165,10 @@ pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool, DbError> {
         .create_timeout(Some(Duration::from_secs(3)))
         .recycle_timeout(Some(Duration::from_secs(2)))
         .runtime(Runtime::Tokio1)
+        .post_create(Hook::sync_fn(|_, _| {
+            pool::created();
+            Ok(())
+        }))
         .build()
         .map_err(|e| DbError::bug(e.to_string()))
 }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoints::{self, Checkpoints};
 use crate::tx::{Conn, call_back};
-use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx};
+use crate::{Ambient, DbError, SqliteOptions, Tx, Usage, WriteTx, pool};
 
 /// At most this many closures are committed together.
 const GROUP: usize = 32;
@@ -86,15 +86,19 @@ impl Busy {
     /// One more, until what comes back is dropped.
     fn work(&self) -> Working<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Working(self)
+        Working { busy: self, since: Instant::now() }
     }
 }
 
-struct Working<'a>(&'a Busy);
+struct Working<'a> {
+    busy: &'a Busy,
+    since: Instant,
+}
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.busy.0.fetch_sub(1, Ordering::Relaxed);
+        pool::used(self.since.elapsed());
     }
 }
 
@@ -137,6 +141,8 @@ type Answer<R, E> = oneshot::Sender<(Result<R, E>, Usage)>;
 pub(crate) struct Setting {
     pub(crate) ambient: Ambient,
     pub(crate) slow: Duration,
+    /// When it was asked for.
+    pub(crate) since: Instant,
 }
 
 struct Write<F, R, E> {
@@ -188,6 +194,8 @@ where
         if !ticket.start() {
             return Box::new(|_| ());
         }
+        let queued = setting.since.elapsed();
+        pool::acquired(queued);
         if let Err(error) = control(conn, "savepoint one") {
             let _ = answer.send((Err(error.into()), Usage::default()));
             return Box::new(|_| ());
@@ -196,6 +204,7 @@ where
         let outcome = catch_unwind(AssertUnwindSafe(|| poll_once(body(&mut tx))))
             .unwrap_or_else(|payload| Err(panicked(&*payload).into()));
         let (usage, failed, after_commit) = tx.finish();
+        let usage = usage.after(queued);
         let outcome = match (outcome, failed) {
             (Ok(_), Some(statement)) => {
                 Err(DbError::bug("the closure went on after a failed statement")
@@ -238,6 +247,8 @@ where
         if !ticket.start() {
             return Box::new(|_| ());
         }
+        let queued = setting.since.elapsed();
+        pool::acquired(queued);
         if let Err(error) = control(conn, "begin") {
             let _ = answer.send((Err(error.into()), Usage::default()));
             return Box::new(|_| ());
@@ -245,7 +256,7 @@ where
         let mut tx = Tx::new(Conn::Sqlite(conn), &setting.ambient, setting.slow);
         let outcome = catch_unwind(AssertUnwindSafe(|| poll_once(body(&mut tx))))
             .unwrap_or_else(|payload| Err(panicked(&*payload).into()));
-        let usage = tx.usage();
+        let usage = tx.usage().after(queued);
         let ended = control(conn, "commit");
         let _ =
             answer.send((outcome.and_then(|value| ended.map(|()| value).map_err(E::from)), usage));
@@ -333,7 +344,10 @@ impl Sqlite {
                 self.0.give_up();
             }
         }
-        let busy = || DbError::unavailable("the database's queue is full");
+        let busy = || {
+            pool::timed_out();
+            DbError::unavailable("the database's queue is full")
+        };
         let lost = || DbError::bug("the database's thread is gone");
         let Some(queue) = queue.sender() else { return (Err(lost().into()), Usage::default()) };
         let give_up = GiveUp(ticket);

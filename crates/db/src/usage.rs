@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Statements, rows and time of one request or job.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,15 @@ pub struct Usage {
     pub rows: u64,
     /// Time in the database, microseconds (waiting in its queue included).
     pub micros: u64,
+    /// How much of it was waiting for a connection or a thread, microseconds.
+    pub queued: u64,
+}
+
+impl Usage {
+    /// This, by a transaction that waited so long for its connection or its thread.
+    pub(crate) fn after(self, queued: Duration) -> Self {
+        Self { queued: u64::try_from(queued.as_micros()).unwrap_or(u64::MAX), ..self }
+    }
 }
 
 /// Collects the usage of everything that runs within [`usage_scope`].
@@ -23,6 +33,7 @@ struct Counters {
     statements: AtomicU64,
     rows: AtomicU64,
     micros: AtomicU64,
+    queued: AtomicU64,
 }
 
 /// A scope and those around it.
@@ -43,6 +54,7 @@ impl UsageScope {
             statements: self.0.statements.load(Relaxed),
             rows: self.0.rows.load(Relaxed),
             micros: self.0.micros.load(Relaxed),
+            queued: self.0.queued.load(Relaxed),
         }
     }
 }
@@ -60,6 +72,7 @@ pub(crate) fn record(usage: Usage) {
             counters.statements.fetch_add(usage.statements, Relaxed);
             counters.rows.fetch_add(usage.rows, Relaxed);
             counters.micros.fetch_add(usage.micros, Relaxed);
+            counters.queued.fetch_add(usage.queued, Relaxed);
         }
     });
 }

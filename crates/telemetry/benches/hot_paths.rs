@@ -64,7 +64,12 @@ fn write_a_request_line(bencher: Bencher) {
         duration: Duration::from_micros(12_345),
         actor: Some(Actor { kind: "agent", id: Some(42) }),
         account: Some(7),
-        database: DatabaseUse { statements: 4, rows: 25, time: Duration::from_micros(900) },
+        database: DatabaseUse {
+            statements: 4,
+            rows: 25,
+            time: Duration::from_micros(900),
+            queued: Duration::from_micros(40),
+        },
         request_id: "0190a6e4-7b1c-7000-8000-123456789012",
         trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         client_address: Some("192.0.2.0"),

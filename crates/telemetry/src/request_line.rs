@@ -36,6 +36,8 @@ pub struct DatabaseUse {
     pub rows: u64,
     /// Time they took together.
     pub time: Duration,
+    /// How much of it was waiting for a connection or a thread.
+    pub queued: Duration,
 }
 
 /// A request that has been answered. What is absent is left out of the line.
@@ -71,6 +73,10 @@ pub struct RequestLine<'a> {
     pub correlation_id: Option<&'a str>,
     /// The trace it belongs to, as 32 hexadecimal digits.
     pub trace_id: Option<&'a str>,
+    /// The request's span in it, as 16 hexadecimal digits.
+    pub span_id: Option<&'a str>,
+    /// The flags of its `traceparent`, as 2 hexadecimal digits: `01` where spans are recorded.
+    pub trace_flags: Option<&'static str>,
     /// The client's address as [`IpPrivacy::shown`] gives it.
     pub client_address: Option<&'a str>,
     /// The `User-Agent` header.
@@ -105,11 +111,14 @@ impl RequestLine<'_> {
                     db.calls = self.database.statements,
                     db.rows = self.database.rows,
                     db.ms = milliseconds(self.database.time),
+                    queue.ms = milliseconds(self.database.queued),
                     http.request.body.size = self.request_bytes,
                     http.response.body.size = self.response_bytes,
                     request.id = self.request_id,
                     correlation.id = self.correlation_id,
                     trace_id = self.trace_id,
+                    span_id = self.span_id,
+                    trace_flags = self.trace_flags,
                     client.address = self.client_address,
                     user_agent.original = self.user_agent.map(shortened),
                     error.type = self.error,
@@ -284,12 +293,19 @@ mod tests {
             auth_kind: Some("token"),
             account: Some(7),
             rate_class: Some("api-token"),
-            database: DatabaseUse { statements: 3, rows: 20, time: Duration::from_micros(1500) },
+            database: DatabaseUse {
+                statements: 3,
+                rows: 20,
+                time: Duration::from_micros(1500),
+                queued: Duration::from_micros(250),
+            },
             request_bytes: 0,
             response_bytes: 512,
             request_id: "r",
             correlation_id: Some("c"),
             trace_id: Some("t"),
+            span_id: Some("s"),
+            trace_flags: Some("00"),
             client_address: Some("192.0.2.0"),
             user_agent: Some(LONG_AGENT),
             error: Some("not_found"),
@@ -304,6 +320,7 @@ mod tests {
         assert_eq!(fields["message"], "GET /api/v1/accounts/{account_id}/labels 200 in 12 ms");
         assert_eq!(fields["duration_ms"], "12.346");
         assert_eq!(fields["db.ms"], "1.5");
+        assert_eq!(fields["queue.ms"], "0.25");
         assert_eq!(fields["tenant.id"], "7");
         assert_eq!(fields["user.id"], "42");
         assert_eq!(fields["slow"], "false");
@@ -336,7 +353,7 @@ mod tests {
     fn every_field_is_documented() {
         let document = include_str!("../../../docs/reference/request-log.md");
         let (_, fields) = emitted(&full());
-        assert_eq!(fields.len(), 24);
+        assert_eq!(fields.len(), 27);
         for field in fields.keys().filter(|field| **field != "message") {
             assert!(document.contains(&format!("| `{field}` |")), "{field} is undocumented");
         }

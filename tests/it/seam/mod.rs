@@ -44,6 +44,11 @@ statements! {
     WHOLE: (i64, String) = "seam.whole", "select * from things where id = $1";
 }
 
+/// How long a transaction waits for its turn.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Of a database on PostgreSQL.
+const CONNECTIONS: usize = 3;
+
 /// A database with an empty table, and what keeps it there.
 struct Place {
     db: Db,
@@ -52,23 +57,24 @@ struct Place {
 }
 
 async fn place_on(engine: Engine) -> Place {
-    place_with(engine, Duration::from_secs(14)).await
+    place_with(engine, Duration::from_secs(14), QUEUE_TIMEOUT).await
 }
 
-async fn place_with(engine: Engine, statement_timeout: Duration) -> Place {
+/// Statements have so long, and so has who waits for their turn.
+async fn place_with(engine: Engine, statement_timeout: Duration, queue_timeout: Duration) -> Place {
     let folder = tempfile::tempdir().expect("a folder");
     let (options, database) = match engine {
         Engine::Sqlite => {
             let mut options = SqliteOptions::new(folder.path().join("seam.sqlite3"));
-            options.queue_timeout = Duration::from_millis(200);
+            options.queue_timeout = queue_timeout;
             options.statement_timeout = statement_timeout;
             (Options::Sqlite(options), None)
         }
         Engine::Postgres => {
             let database = Postgres::shared().expect("a server").database().expect("a database");
             let mut options = PostgresOptions::new(database.url());
-            options.connections = 3;
-            options.queue_timeout = Duration::from_millis(200);
+            options.connections = CONNECTIONS;
+            options.queue_timeout = queue_timeout;
             options.statement_timeout = statement_timeout;
             (Options::Postgres(options), Some(database))
         }

@@ -1,11 +1,11 @@
 //! Who waits, for how long, and what becomes of whoever does not: full queues, callers that go away, statements
 //! that take too long, databases that are closed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatwarden_db::{
     Ambient, Db, DbError, Engine, ErrorKind, Options, PostgresOptions, SqliteOptions, Statement,
-    Tx, WriteTx, args,
+    Tx, UsageScope, WriteTx, args, usage_scope,
 };
 use chatwarden_testkit::services::Postgres;
 use tokio::sync::oneshot;
@@ -36,6 +36,62 @@ async fn a_full_queue_refuses_in_time() {
     held.expect("the holder ends");
     assert_eq!(rows(&place.db).await, [], "what was refused does not run later");
     add(&place.db, 2).await.expect("the writer goes on");
+}
+
+#[tokio::test]
+async fn who_waited_for_the_writer_or_a_connection_is_told_how_long() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let patient = Duration::from_secs(30);
+        let place = place_with(engine, Duration::from_secs(14), patient).await;
+        let scope = UsageScope::default();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (kept, mut lasts) = (held, Vec::new());
+        let holders: Vec<_> = match engine {
+            // The writer's thread.
+            Engine::Sqlite => {
+                let holding = place.db.write(async move |_| {
+                    let _ = kept.recv();
+                    Ok::<_, DbError>(())
+                });
+                vec![Box::pin(holding) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>]
+            }
+            // All connections.
+            Engine::Postgres => (0..super::CONNECTIONS)
+                .map(|_| {
+                    let (last, ends) = oneshot::channel::<()>();
+                    lasts.push(last);
+                    let db = place.db.clone();
+                    Box::pin(async move {
+                        db.write(async move |_| {
+                            let _ = ends.await;
+                            Ok::<_, DbError>(())
+                        })
+                        .await
+                    }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+                })
+                .collect(),
+        };
+        let waiting = async {
+            let mut waiting = Box::pin(usage_scope(scope.clone(), add(&place.db, 1)));
+            let mut since = None;
+            // Until it stands in line behind those who hold them all.
+            while since.is_none() {
+                assert!(futures::poll!(&mut waiting).is_pending(), "it can't have its turn");
+                if place.db.pressure().waiting > 0 {
+                    since = Some(Instant::now());
+                }
+                tokio::task::yield_now().await;
+            }
+            let held = since.expect("it waits").elapsed();
+            drop((hold, lasts));
+            waiting.await.expect("its turn came");
+            held
+        };
+        let (_, held) = tokio::join!(futures::future::join_all(holders), waiting);
+        let used = scope.usage();
+        assert!(u128::from(used.queued) >= held.as_micros().max(1), "{engine:?}: {used:?}");
+        assert!(used.queued <= used.micros, "{engine:?}: {used:?}");
+    }
 }
 
 #[tokio::test]
@@ -116,7 +172,7 @@ async fn closing_lets_queued_reads_run() {
 
 /// A database of either engine on which statements have little time.
 async fn hasty(engine: Engine) -> Place {
-    place_with(engine, Duration::from_millis(100)).await
+    place_with(engine, Duration::from_millis(100), super::QUEUE_TIMEOUT).await
 }
 
 #[tokio::test]

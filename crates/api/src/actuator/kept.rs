@@ -5,14 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chatwarden_core::meters::CacheMeters;
 use http::request::Parts;
-use metrics::counter;
 use moka::sync::Cache;
 
 /// How many answers are kept: one of each endpoint, and of meters that are asked for one by one.
 const AT_MOST: u64 = 64;
-/// What meters call this cache.
-const NAME: &str = "actuator";
+const METERS: CacheMeters = CacheMeters("actuator");
 
 /// The answers that are kept.
 pub(crate) struct Kept(Option<Cache<String, Arc<str>>>);
@@ -26,20 +25,20 @@ impl fmt::Debug for Kept {
 impl Kept {
     /// Keeps answers for so long; not at all for no time.
     pub(crate) fn new(lasts: Duration) -> Self {
-        let cache = || Cache::builder().max_capacity(AT_MOST).time_to_live(lasts).build();
+        let cache = || {
+            Cache::builder()
+                .max_capacity(AT_MOST)
+                .time_to_live(lasts)
+                .eviction_listener(|_, _, cause| METERS.left(cause))
+                .build()
+        };
         Self((!lasts.is_zero()).then(cache))
     }
 
     /// The answer that was made a moment ago.
     pub(super) fn find(&self, key: &str) -> Option<Arc<str>> {
         let found = self.0.as_ref()?.get(key);
-        if found.is_some() {
-            counter!("chatwoot.cache.hits", "cache" => NAME).increment(1);
-            counter!("cache.gets", "cache" => NAME, "result" => "hit").increment(1);
-        } else {
-            counter!("chatwoot.cache.misses", "cache" => NAME).increment(1);
-            counter!("cache.gets", "cache" => NAME, "result" => "miss").increment(1);
-        }
+        METERS.looked(found.is_some());
         found
     }
 
@@ -48,6 +47,7 @@ impl Kept {
         let text: Arc<str> = text.into();
         if let Some(cache) = &self.0 {
             cache.insert(key, text.clone());
+            METERS.entered();
         }
         text
     }

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
@@ -93,6 +93,7 @@ where
             "request",
             request.id = exchange.ids.as_ref().map(|ids| &*ids.id),
             trace_id = exchange.trace.as_deref(),
+            span_id = exchange.span.as_deref(),
             tenant.id = Empty,
         );
         exchange.context.set_span(span.clone());
@@ -135,6 +136,7 @@ struct Exchange {
     uri: Uri,
     ids: Option<RequestId>,
     trace: Option<String>,
+    span: Option<String>,
     client: Option<IpAddr>,
     agent: Option<HeaderValue>,
     declared: Option<u64>,
@@ -163,6 +165,7 @@ impl Exchange {
             method: request.method().clone(),
             uri: request.uri().clone(),
             trace: ids.as_ref().map(|ids| format!("{:032x}", ids.trace.trace_id)),
+            span: ids.as_ref().map(|ids| format!("{:016x}", ids.trace.span_id)),
             ids,
             client,
             agent: header(USER_AGENT).cloned(),
@@ -225,13 +228,16 @@ impl Exchange {
             database: DatabaseUse {
                 statements: used.statements,
                 rows: used.rows,
-                time: std::time::Duration::from_micros(used.micros),
+                time: Duration::from_micros(used.micros),
+                queued: Duration::from_micros(used.queued),
             },
             request_bytes: self.declared.unwrap_or_else(|| self.received.load(Ordering::Relaxed)),
             response_bytes: self.sent,
             request_id: self.ids.as_ref().map_or("", |ids| &ids.id),
             correlation_id: self.ids.as_ref().map(|ids| &*ids.correlation),
             trace_id: self.trace.as_deref(),
+            span_id: self.span.as_deref(),
+            trace_flags: self.ids.as_ref().map(|ids| if ids.trace.sampled { "01" } else { "00" }),
             client_address: address.as_deref(),
             user_agent: self.agent.as_ref().and_then(|agent| agent.to_str().ok()),
             error: if self.status.is_none() { Some("client_gone") } else { self.error },

@@ -10,11 +10,13 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Bus, BusState, Link};
 use crate::hub::Clock;
+use crate::meters;
 use crate::publication::{Publication, Signal};
 
 /// Signals waiting to be sent; more are dropped and made up for with [`Signal::CatchUp`].
@@ -207,12 +209,16 @@ struct LinkTask {
 impl LinkTask {
     async fn run(mut self) {
         let mut silent = false;
+        let mut was_up = false;
         loop {
             // Of a connection before this one.
             let _stale = self.shared.lost.notified().now_or_never();
             match self.manager.subscribe(&self.channel).await {
                 Ok(()) => {
                     silent = false;
+                    if std::mem::replace(&mut was_up, true) {
+                        counter!("redis.reconnects").increment(1);
+                    }
                     self.shared.up();
                     tracing::info!("cable bus connected");
                     let error = self.talk().await;
@@ -244,7 +250,7 @@ impl LinkTask {
                         return (redis::ErrorKind::Io, "connection ended").into();
                     }
                     _ = heartbeat.tick() => {
-                        redis::cmd("PING").exec_async(&mut self.manager).await
+                        timed("PING", redis::cmd("PING").exec_async(&mut self.manager)).await
                     }
                 }
             } else {
@@ -252,7 +258,7 @@ impl LinkTask {
                 for signal in &batch {
                     pipe.publish(&self.channel, signal).ignore();
                 }
-                pipe.exec_async(&mut self.manager).await
+                timed("PUBLISH", pipe.exec_async(&mut self.manager)).await
             };
             let signals = batch.len() as u64;
             batch.clear();
@@ -283,6 +289,22 @@ impl LinkTask {
             }
         }
     }
+}
+
+/// What Redis answers, its time told to the meters.
+async fn timed(
+    command: &'static str,
+    asked: impl Future<Output = redis::RedisResult<()>>,
+) -> redis::RedisResult<()> {
+    let began = Instant::now();
+    let answer = asked.await;
+    let outcome = match &answer {
+        Ok(()) => "ok",
+        Err(error) if error.is_timeout() => "timeout",
+        Err(_) => "error",
+    };
+    meters::asked_redis(command, began, outcome);
+    answer
 }
 
 fn count(direction: &'static str, outcome: &'static str, signals: u64) {

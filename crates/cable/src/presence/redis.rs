@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Presence;
 use crate::bus::{BusError, client};
+use crate::meters;
 
 /// What a request may lose to a Redis that does not answer.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -54,12 +55,21 @@ impl RedisPresence {
     async fn ask<T: redis::FromRedisValue>(
         &self,
         op: &'static str,
+        command: &'static str,
         pipe: redis::Pipeline,
     ) -> Option<T> {
         let paused = self.paused_until.lock().is_some_and(|until| until > Instant::now());
         if !paused {
             let mut manager = self.manager.clone();
-            match tokio::time::timeout(TIMEOUT, pipe.query_async(&mut manager)).await {
+            let began = Instant::now();
+            let answer = tokio::time::timeout(TIMEOUT, pipe.query_async(&mut manager)).await;
+            let outcome = match &answer {
+                Ok(Ok(_)) => "ok",
+                Ok(Err(_)) => "error",
+                Err(_) => "timeout",
+            };
+            meters::asked_redis(command, began, outcome);
+            match answer {
                 Ok(Ok(answer)) => return Some(answer),
                 Ok(Err(error)) => tracing::warn!(%error, op, "presence: redis failed"),
                 Err(_) => tracing::warn!(op, "presence: redis did not answer in time"),
@@ -78,7 +88,7 @@ impl Presence for RedisPresence {
         let mut pipe = redis::pipe();
         pipe.cmd("ZADD").arg(&key).arg("GT").arg(now_ms).arg(member).ignore();
         pipe.pexpire(&key, self.retention).ignore();
-        self.ask::<()>("touch", pipe).await;
+        self.ask::<()>("touch", "ZADD", pipe).await;
     }
 
     async fn seen(&self, groups: &[(&str, i64)], now_ms: i64) -> Option<Vec<Vec<(String, i64)>>> {
@@ -89,6 +99,6 @@ impl Presence for RedisPresence {
             pipe.zrembyscore(&key, "-inf", format!("({oldest}")).ignore();
             pipe.zrangebyscore_withscores(&key, *since_ms, "+inf");
         }
-        self.ask("present", pipe).await
+        self.ask("present", "ZRANGEBYSCORE", pipe).await
     }
 }

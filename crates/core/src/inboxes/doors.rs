@@ -11,20 +11,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chatwarden_db::{Timestamp, WriteTx};
-use metrics::counter;
-use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::Door;
 use crate::desk::desk;
+use crate::meters::CacheMeters;
 
 /// How long a door is shown, in microseconds.
 const LASTS: i64 = 2_000_000;
 /// How many are kept, and for how long at most.
 const AT_MOST: u64 = 10_000;
 const AT_LONGEST: Duration = Duration::from_secs(60);
-/// What meters call this cache.
-const NAME: &str = "inboxes";
+const METERS: CacheMeters = CacheMeters("inboxes");
 
 /// The doors that a node keeps. Clones share them.
 #[derive(Clone)]
@@ -55,11 +53,7 @@ impl Default for Doors {
         let found = Cache::builder()
             .max_capacity(AT_MOST)
             .time_to_live(AT_LONGEST)
-            .eviction_listener(|_, _, cause: RemovalCause| {
-                if cause.was_evicted() {
-                    counter!("cache.evictions", "cache" => NAME).increment(1);
-                }
-            })
+            .eviction_listener(|_, _, cause| METERS.left(cause))
             .build();
         Self(Arc::new(Kept { found, changes: AtomicU64::new(0) }))
     }
@@ -80,13 +74,7 @@ impl Doors {
         let found = self.0.found.get(&key(channel_type, token)).filter(|found| {
             found.changes == self.changes() && now < found.since.plus_micros(LASTS)
         });
-        if found.is_some() {
-            counter!("chatwoot.cache.hits", "cache" => NAME).increment(1);
-            counter!("cache.gets", "cache" => NAME, "result" => "hit").increment(1);
-        } else {
-            counter!("chatwoot.cache.misses", "cache" => NAME).increment(1);
-            counter!("cache.gets", "cache" => NAME, "result" => "miss").increment(1);
-        }
+        METERS.looked(found.is_some());
         found.map(|found| found.door.clone())
     }
 
@@ -94,6 +82,7 @@ impl Doors {
     pub(super) fn keep(&self, now: Timestamp, token: &str, changes: u64, door: &Door) {
         let key = key(&door.channel.channel_type, token);
         self.0.found.insert(key, Arc::new(Found { door: door.clone(), since: now, changes }));
+        METERS.entered();
     }
 }
 

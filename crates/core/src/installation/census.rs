@@ -5,6 +5,7 @@ use chatwarden_db::{DbError, Tx, args, statements};
 use crate::accounts::Status as Standing;
 use crate::conversations::Status;
 use crate::ids::AccountId;
+use crate::storage::Purpose;
 use crate::users::Role;
 
 /// Rows of tables that grow without end are counted up to here: what is more is not told.
@@ -25,6 +26,8 @@ pub struct Census {
     pub contacts: Option<i64>,
     /// Messages, unless there are too many to count.
     pub messages: Option<i64>,
+    /// Bytes of stored files by what they are for, unless there are too many files to add up.
+    pub files: Option<Vec<(Purpose, i64)>>,
 }
 
 /// All kept counts of conversations.
@@ -52,6 +55,11 @@ statements! {
     /// $1 at most: of all accounts, for the installation's gauges
     MESSAGES: (i64,) = "installation.messages",
         "select count(*) from (select 1 from messages limit $1) m";
+    /// $1 at most: of all accounts, for the installation's gauges; what each is for, how many, and their bytes
+    FILES: (Purpose, i64, i64) = "installation.files",
+        "select f.purpose, count(*), cast(sum(f.byte_size) as bigint)
+         from (select purpose, byte_size from blobs where stored_at is not null and purged_at is null limit $1) f
+         group by f.purpose";
     /// $1 at most: the accounts with the most conversations
     LARGEST: (AccountId, i64) = "installation.largest_accounts", (concat!(
         "select k.account_id, cast(sum(k.n) as bigint) from ", kept!(),
@@ -65,6 +73,8 @@ statements! {
 pub async fn take(tx: &mut Tx<'_>) -> Result<Census, DbError> {
     let now = tx.now();
     let countable = |(n,): (i64,)| (n <= AT_MOST).then_some(n);
+    let files = tx.all(&FILES, args![AT_MOST + 1]).await?;
+    let all_files = files.iter().map(|(_, n, _)| n).sum::<i64>() <= AT_MOST;
     Ok(Census {
         accounts: tx.all(&ACCOUNTS, []).await?,
         people: tx.all(&PEOPLE, []).await?,
@@ -72,6 +82,8 @@ pub async fn take(tx: &mut Tx<'_>) -> Result<Census, DbError> {
         conversations: tx.all(&CONVERSATIONS, []).await?,
         contacts: countable(tx.one(&CONTACTS, args![AT_MOST + 1]).await?),
         messages: countable(tx.one(&MESSAGES, args![AT_MOST + 1]).await?),
+        files: all_files
+            .then(|| files.into_iter().map(|(purpose, _, bytes)| (purpose, bytes)).collect()),
     })
 }
 

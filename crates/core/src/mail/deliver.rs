@@ -1,13 +1,18 @@
 //! The job that sends a mail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use chatwarden_db::Timestamp;
 use chatwarden_jobs::{Job, JobError, Registry};
+use serde_json::Value;
 
-use super::{DELIVER, Queued, compose};
+use super::{DELIVER, Queued, Template, compose};
 use crate::Store;
 use crate::error::Error;
 use crate::ids::AccountId;
+use crate::meters;
+use crate::notifications::Kind;
 use crate::outside::{Failure, Outside, Post};
 
 /// With the sending of mails, where there is a mail server.
@@ -25,6 +30,8 @@ async fn deliver(store: Store, post: Arc<dyn Post>, job: Job) -> Result<(), JobE
         queued.id = format!("job-{}", job.id.0);
     }
     let account = AccountId(job.account_id);
+    let (template, args) = (queued.mail.template, queued.mail.args.clone());
+    let ambient = store.db().ambient().clone();
     let letter = store.read(async move |tx| compose(tx, account, &queued).await).await.map_err(
         |error: Error| match error {
             Error::Db(error) => JobError::Retry(error.to_string()),
@@ -32,8 +39,26 @@ async fn deliver(store: Store, post: Arc<dyn Post>, job: Job) -> Result<(), JobE
         },
     )?;
     let Some(letter) = letter else { return Ok(()) };
-    post.send(letter).await.map_err(|failure| match failure {
+    let answer = post.send(letter).await;
+    if template == Template::Notification {
+        measure(&args, &answer, ambient.now());
+    }
+    answer.map_err(|failure| match failure {
         Failure::Refused(text) | Failure::TooLarge(text) => JobError::Fail(text),
         Failure::Unreachable(text) => JobError::Retry(text),
     })
+}
+
+/// Tells the meters what became of a notification's letter.
+fn measure(args: &Value, answer: &Result<(), Failure>, now: Timestamp) {
+    let kind = args.get("kind").and_then(Value::as_str).and_then(Kind::named);
+    let at = args.get("at").and_then(Value::as_i64);
+    let (Some(kind), Some(at)) = (kind, at) else { return };
+    let status = match answer {
+        Ok(()) => "success",
+        Err(Failure::Unreachable(_)) => "failure",
+        Err(Failure::Refused(_) | Failure::TooLarge(_)) => "refused",
+    };
+    let micros = u64::try_from(now.micros().saturating_sub(at)).unwrap_or(0);
+    meters::notified_by_mail(kind, status, Duration::from_micros(micros));
 }

@@ -43,7 +43,7 @@ pub enum Template {
     AlreadyConfirmed,
     /// A password was forgotten: `email`, `user_id`, `link`.
     ResetPassword,
-    /// A member was told of something: `notification_id`, `user_id`.
+    /// A member was told of something: `notification_id`, `user_id`, `kind`, `at`, the conversation and the message.
     Notification,
     /// What was said in a conversation: `conversation_id`.
     Transcript,

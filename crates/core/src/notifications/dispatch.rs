@@ -16,6 +16,7 @@ use crate::events::{self, Audience, Event};
 use crate::ids::{AccountId, ConversationId, MessageId, NotificationId, UserId};
 use crate::mail::{self, Mail, Template};
 use crate::messages::{self, Sent};
+use crate::meters;
 use crate::scope::Scope;
 use crate::users::{Member, MemberRow};
 
@@ -174,13 +175,14 @@ async fn create(
         let Some((member, wishes)) = people.get(&notification.user_id) else { continue };
         let count = unread.get(&member.id).copied().unwrap_or(0);
         announce(tx, scope, "notification.created", notification, c, &quoted, member, count);
+        meters::notified(tx, kind);
         if wishes.email_flags & kind.flag() != 0 && member.confirmed {
             mails.push(Mail {
                 template: Template::Notification,
                 to: member.email.clone(),
                 locale: desk(tx).default_locale.clone(),
                 args: json!({"notification_id": notification.id, "user_id": member.id, "kind": kind,
-                    "conversation_id": c.row.id, "message_id": message_id}),
+                    "conversation_id": c.row.id, "message_id": message_id, "at": notification.created_at}),
             });
         }
     }

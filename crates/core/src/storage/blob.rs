@@ -29,6 +29,13 @@ crate::integer_enum! { Purpose {
     Attachment = 0, Linked = 1, UserAvatar = 2, ContactAvatar = 3, InboxAvatar = 4, BotAvatar = 5,
 } }
 
+impl Purpose {
+    /// Whether it is somebody's or something's picture.
+    pub fn is_avatar(self) -> bool {
+        !matches!(self, Self::Attachment | Self::Linked)
+    }
+}
+
 chatwarden_db::row! {
     /// A stored file.
     pub struct Blob {

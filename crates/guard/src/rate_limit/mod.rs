@@ -421,11 +421,7 @@ impl Inner {
             let begun = self.ambient.clock.monotonic();
             let answer = store.take(&group).await;
             let now = self.ambient.clock.monotonic();
-            let outcome = match &answer {
-                Ok(_) => "ok",
-                Err(StoreError::Timeout) => "timeout",
-                Err(_) => "error",
-            };
+            let outcome = answer.as_ref().map_or_else(StoreError::outcome, |_| "ok");
             metrics::histogram!("ratelimit.backend", "outcome" => outcome)
                 .record(now.saturating_sub(begun).as_secs_f64());
             match answer {

@@ -2,7 +2,7 @@
 //! the server, so that the clocks of the nodes don't matter (operations.md §5.2).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -111,6 +111,16 @@ pub(super) enum StoreError {
     Shape,
 }
 
+impl StoreError {
+    /// What meters call it.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Redis(_) | Self::Shape => "error",
+        }
+    }
+}
+
 /// Where the buckets are that all nodes share.
 pub(super) trait SharedStore: Send + Sync + 'static {
     /// One reading for each bucket of the group.
@@ -173,10 +183,15 @@ impl RedisStore {
             for (key, numbers) in keys.iter().zip(&numbers) {
                 call.key(key).arg(numbers);
             }
-            tokio::time::timeout(timeout, call.invoke_async(&mut connection))
+            let began = Instant::now();
+            let answer = tokio::time::timeout(timeout, call.invoke_async(&mut connection))
                 .await
-                .map_err(|_| StoreError::Timeout)?
-                .map_err(StoreError::from)
+                .map_err(|_| StoreError::Timeout)
+                .and_then(|answer| answer.map_err(StoreError::from));
+            metrics::histogram!("redis.command",
+                "command" => "EVALSHA", "outcome" => answer.as_ref().map_or_else(StoreError::outcome, |_| "ok"))
+            .record(began.elapsed());
+            answer
         })
     }
 

@@ -1,6 +1,9 @@
 //! The declarations, in the order of the reference.
 
-use super::{COUNT_BUCKETS, Meter, REQUEST_BUCKETS, SIZE_BUCKETS, STORE_BUCKETS, Standard, Unit};
+use super::{
+    COUNT_BUCKETS, DELIVERY_BUCKETS, Meter, REQUEST_BUCKETS, SIZE_BUCKETS, STORE_BUCKETS, Standard,
+    Unit,
+};
 
 /// Meters that are read together.
 pub(super) struct Group {
@@ -72,8 +75,23 @@ const PRODUCT: &[Meter] = &[
     Meter::gauge("chatwoot.conversations.unassigned", "Open conversations that are nobody's")
         .clustered(),
     Meter::gauge("chatwoot.messages.current", "Messages; absent beyond a million").clustered(),
+    Meter::gauge("chatwoot.storage.bytes", "Bytes of stored files; absent beyond a million files")
+        .unit(Unit::Bytes)
+        .labels(&["kind"])
+        .clustered(),
     Meter::counter("chatwoot.users.total", "Users registered"),
     Meter::counter("chatwoot.tenants.total", "Accounts created"),
+    Meter::counter(
+        "chatwoot.notifications.sent",
+        "Notifications told to their member's sockets, or handed to the mail server",
+    )
+    .labels(&["type", "channel", "status"]),
+    Meter::timer(
+        "chatwoot.notifications.delivery.time",
+        "Time from a notification until the mail server answered",
+    )
+    .labels(&["channel", "status"])
+    .buckets(DELIVERY_BUCKETS),
     Meter::counter("chatwoot.auth.attempts", "Attempts to authenticate").labels(&["method"]),
     Meter::counter("chatwoot.auth.failures", "Attempts to authenticate that were refused")
         .labels(&["method", "reason"]),
@@ -121,9 +139,25 @@ const DATABASE: &[Meter] = &[
     Meter::timer("db.pool.acquire", "Time waited for a connection")
         .labels(&["pool"])
         .buckets(STORE_BUCKETS),
+    Meter::timer("db.pool.usage", "Time a connection was kept, or a thread was at work")
+        .labels(&["pool"])
+        .buckets(STORE_BUCKETS),
     Meter::counter("db.pool.timeouts", "Callers that got no connection in time").labels(&["pool"]),
+    Meter::counter("db.pool.created", "Connections made").labels(&["pool"]),
     Meter::gauge("chatwoot.database.connections", "Connections of all pools together"),
     Meter::gauge("db.size", "Bytes of the database on its disk").unit(Unit::Bytes).clustered(),
+    Meter::counter("db.deadlocks", "Deadlocks that PostgreSQL ended").clustered(),
+    Meter::gauge("db.locks.waiting", "Locks of PostgreSQL that somebody waits for").clustered(),
+    Meter::gauge(
+        "db.oldest.transaction",
+        "Age of our role's oldest open transaction in PostgreSQL",
+    )
+    .unit(Unit::Seconds)
+    .clustered(),
+    Meter::timer("redis.command", "Duration of commands to Redis, of a pipeline as of one")
+        .labels(&["command", "outcome"])
+        .buckets(STORE_BUCKETS),
+    Meter::counter("redis.reconnects", "Connections to Redis that came back after a loss"),
     Meter::gauge("redis.memory.used", "Bytes that Redis uses").unit(Unit::Bytes).clustered(),
     Meter::counter("redis.evicted", "Keys that Redis gave up for want of memory").clustered(),
 ];
@@ -137,6 +171,7 @@ const CACHES: &[Meter] = &[
     )
     .labels(&["cache"]),
     Meter::counter("cache.gets", "Looks into a cache").labels(&["cache", "result"]),
+    Meter::gauge("chatwoot.cache.size", "Entries of a cache").labels(&["cache"]),
     Meter::counter("cache.evictions", "Entries of a cache that ended or had to make room")
         .labels(&["cache"]),
 ];
@@ -214,6 +249,7 @@ const SYSTEM: &[Meter] = &[
     Meter::gauge("memory.allocator", "Memory of the allocator by state")
         .unit(Unit::Bytes)
         .labels(&["state"]),
+    Meter::counter("allocator.purge", "Times the allocator gave unused memory back to the system"),
     Meter::gauge("memory.limit", "Memory this process may use: the cgroup's limit or the RAM")
         .unit(Unit::Bytes),
     Meter::gauge("memory.pressure", "Share of time in which some task waited for memory")

@@ -118,6 +118,9 @@ pub const REQUEST_BUCKETS: &[f64] =
 /// Bucket bounds in seconds for databases, Redis and caches.
 pub const STORE_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Bucket bounds in seconds for what is handed to others: mails.
+pub const DELIVERY_BUCKETS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 /// Bucket bounds in bytes: powers of 4 from 256 B to 64 MiB.
 pub const SIZE_BUCKETS: &[f64] = &[
     256.0,
@@ -233,7 +236,6 @@ pub fn meters() -> impl Iterator<Item = &'static Meter> {
 /// Meters of `operations.md` §2 that nothing here measures: told by `/actuator/info`, so that their
 /// absence isn't taken for zero.
 pub const UNMEASURED: &[&str] = &[
-    "allocator.purge",
     "audit.chain.valid",
     "audit.write.failures",
     "backup.last.success",
@@ -241,29 +243,18 @@ pub const UNMEASURED: &[&str] = &[
     "channel.api",
     "chatwoot.automation.runs",
     "chatwoot.cache.operation.time",
-    "chatwoot.cache.size",
     "chatwoot.conversations.unattended",
     "chatwoot.csat.responses",
-    "chatwoot.notifications.delivery.time",
-    "chatwoot.notifications.sent",
     "chatwoot.sla.breaches",
-    "chatwoot.storage.bytes",
     "chatwoot.users.active",
     "circuit.state",
-    "db.deadlocks",
-    "db.locks.waiting",
-    "db.oldest.transaction",
     "db.pool.closed",
-    "db.pool.created",
     "db.pool.min",
-    "db.pool.usage",
     "db.replication.lag",
     "db.retries",
     "email.fetch",
     "gc.pause",
-    "redis.command",
     "redis.pool.connections",
-    "redis.reconnects",
     "security.bans.active",
     "security.events",
     "tcp.connections",
@@ -315,6 +306,7 @@ pub fn reference() -> String {
     for (title, bounds) in [
         ("requests (s)", REQUEST_BUCKETS),
         ("stores (s)", STORE_BUCKETS),
+        ("deliveries (s)", DELIVERY_BUCKETS),
         ("sizes (B)", SIZE_BUCKETS),
         ("counts", COUNT_BUCKETS),
     ] {
