@@ -1,5 +1,7 @@
 //! The endpoints for operators (operations.md §1): who sees what, in which type.
 
+use std::io::Read as _;
+
 use chatwarden_core::accounts;
 use chatwarden_core::conversations;
 use chatwarden_core::ids::AccountId;
@@ -7,6 +9,7 @@ use chatwarden_core::installation::census;
 use chatwarden_core::users::Role;
 use chatwarden_db::DbError;
 use chatwarden_testkit::App;
+use flate2::read::GzDecoder;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -108,6 +111,26 @@ async fn answers_have_the_type_that_tools_look_for() {
 }
 
 #[tokio::test]
+async fn a_scrape_is_compressed_for_who_takes_it_so_and_narrowed_by_name() {
+    let app = App::empty().await;
+    let operator = app.operator().with_header("accept", "*/*");
+    operator.get("/health").await.ok();
+    let path = "/actuator/prometheus?includedNames=db.query&includedNames=chatwoot.api.requests";
+    let plain = operator.get(path).await;
+    let text = plain.text();
+    for name in ["db_query_seconds_count", "chatwoot_api_requests_total"] {
+        assert!(text.contains(name), "{name}");
+    }
+    assert!(!text.contains("db_transaction"));
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "Accept-Encoding"));
+    let small = operator.with_header("accept-encoding", "gzip").get(path).await;
+    assert_eq!(small.header("content-encoding"), "gzip");
+    let mut read = String::new();
+    GzDecoder::new(&*small.bytes).read_to_string(&mut read).expect("gzip");
+    assert!(read.contains("db_query_seconds_count") && small.bytes.len() < read.len() / 2);
+}
+
+#[tokio::test]
 async fn what_is_not_there_says_so_as_spring_does() {
     let app = App::empty().await;
     for path in ["/actuator/nope", "/actuator/heapdump", "/actuator/metrics/no.such.meter"] {
@@ -119,6 +142,15 @@ async fn what_is_not_there_says_so_as_spring_does() {
     assert_eq!(reply.status(405)["error"], "Method Not Allowed");
     assert!(reply.header("allow").contains("GET"), "{reply:?}");
     app.operator().get("/actuator/metrics/db.query?tag=nocolon").await.status(400);
+    // What is for operators alone is not there for others, whatever they show and however they ask.
+    let guesser = app.anyone().with_header("authorization", "Bearer guessed");
+    for path in ["/actuator/env", "/actuator/nope"] {
+        for caller in [&app.anyone(), &guesser] {
+            caller.get(path).await.status(404);
+            let reply = caller.send(Method::DELETE, path, json!({})).await;
+            assert_eq!((reply.status(404), reply.header("allow")), (reply.json(), ""), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

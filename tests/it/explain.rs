@@ -35,6 +35,7 @@ const WALKERS: &[(&str, &str)] = &[
     ("installation.contacts", "it stops at the millionth row"),
     ("installation.conversations", "it adds up counts that are kept"),
     ("installation.largest_accounts", "it adds up counts that are kept, once an hour"),
+    ("installation.files", "it stops at the millionth row"),
     ("installation.messages", "it stops at the millionth row"),
     ("installation.people", "one node counts all people, with pauses a hundred times as long"),
     ("installation.sessions", "one node counts all sign-ins, with pauses a hundred times as long"),

@@ -232,10 +232,15 @@ async fn operators_guessing_are_turned_away() {
     for _ in 0..10 {
         guesser.get("/actuator/metrics").await.status(401);
     }
-    guesser.get("/actuator/metrics").await.status(429);
+    let refused = guesser.get("/actuator/metrics").await;
+    assert_eq!(refused.status(429)["violated-policies"], json!(["actuator-auth"]));
+    assert_eq!(refused.header("content-type"), "application/problem+json");
     // Who shows nothing is counted apart: 60 a minute.
-    for _ in 0..60 {
-        far.get("/actuator/health").await.ok();
+    for left in (0..60).rev() {
+        let reply = far.get("/actuator/health").await;
+        reply.status(200);
+        let told = reply.header("ratelimit").to_owned();
+        assert!(told.contains(&format!("\"actuator\";r={left};")), "{told}");
     }
     far.get("/actuator/health").await.status(429);
     app.operator().get("/actuator/metrics").await.ok();

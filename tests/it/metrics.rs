@@ -88,6 +88,11 @@ async fn ledger() {
         app.anyone().get(&door).await.ok();
     }
     app.anyone().get("/no/such/route").await.status(404);
+    app.anyone()
+        .with_header("api_access_token", "guessed")
+        .get("/api/v1/profile")
+        .await
+        .status(401);
     for password in ["Passw0rd!23", "wrong"] {
         let body = json!({"email": admin.email, "password": password});
         app.anyone().post("/auth/sign_in", body).await;
@@ -116,7 +121,8 @@ async fn ledger() {
         ("http.server.requests", &["uri:/health"], "COUNT", 1),
         ("http.server.requests", &["uri:NOT_FOUND"], "COUNT", 1),
         ("chatwoot.auth.attempts", &["method:password"], "COUNT", 2),
-        ("chatwoot.auth.failures", &["reason:bad_secret"], "COUNT", 1),
+        ("chatwoot.auth.failures", &["method:password", "reason:bad_secret"], "COUNT", 1),
+        ("chatwoot.auth.failures", &["method:token", "reason:bad_secret"], "COUNT", 1),
         ("chatwoot.cache.misses", &["cache:inboxes"], "COUNT", 1),
         ("chatwoot.cache.hits", &["cache:inboxes"], "COUNT", 1),
         ("chatwoot.cache.size", &["cache:inboxes"], "VALUE", 1),

@@ -17,6 +17,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::app::App;
+use crate::attempts;
 use crate::credentials::{self, Recognised, Shown};
 use crate::error::ApiError;
 use crate::request_line::RequestContext;
@@ -162,19 +163,21 @@ fn not_for_bots() -> ApiError {
 
 /// Recognises the caller, within a transaction that may go on with what is asked.
 async fn recognise(tx: &mut Tx<'_>, shown: &Shown) -> Result<Known, ApiError> {
-    match shown {
+    let known = match shown {
+        Shown::Nothing => return Err(ApiError::unauthenticated()),
         Shown::Token(token) => match tokens::find(tx, token).await? {
             Some(Token { id, owner: Owner::User(user) }) => Ok(Known::User(user, How::Token(id))),
             Some(Token { id, owner: Owner::AgentBot(bot) }) => Ok(Known::Bot(bot, id)),
-            Some(Token { owner: Owner::PlatformApp(_), .. }) => Err(not_for_bots()),
+            Some(Token { owner: Owner::PlatformApp(_), .. }) => return Err(not_for_bots()),
             None => Err(unauthorized("Invalid Access Token")),
         },
         Shown::Session(session) => match sessions::find(tx, session).await? {
             Some(found) => Ok(Known::User(found.user_id, How::Session(Box::new(found)))),
             None => Err(ApiError::unauthenticated()),
         },
-        Shown::Nothing => Err(ApiError::unauthenticated()),
-    }
+    };
+    attempts::attempt("token");
+    known.inspect_err(|_| attempts::refused("token", "bad_secret"))
 }
 
 /// Notes a user: for the request line, for the headers of the answer, and for the list of sessions.
@@ -366,11 +369,16 @@ impl FromRequestParts<App> for Platform {
         };
         match app.read(async move |tx| tokens::find(tx, &token).await).await? {
             Some(Token { id, owner: Owner::PlatformApp(found) }) => {
+                attempts::attempt("token");
                 context(parts).actor("platform", Some(found.0), "token");
                 count(parts, app, None, None, Some(id)).await?;
                 Ok(Self(found))
             }
-            _ => Err(unauthorized("Invalid access_token")),
+            _ => {
+                attempts::attempt("token");
+                attempts::refused("token", "bad_secret");
+                Err(unauthorized("Invalid access_token"))
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::actors::{Anyone, decide, decide_class};
 use crate::app::App;
+use crate::attempts::{attempt, refused};
 use crate::credentials::{self, ShownSession};
 use crate::error::{Answer, ApiError, done};
 use crate::params::Params;
@@ -110,17 +111,6 @@ impl Client {
 /// A refusal in the words of the sign-in.
 fn failed(status: StatusCode, text: &str) -> ApiError {
     ApiError::with_body(status, json!({"success": false, "errors": [text]}))
-}
-
-/// Counts a try to sign in.
-fn attempt(method: &'static str) {
-    metrics::counter!("chatwoot.auth.attempts", "method" => method).increment(1);
-}
-
-/// Counts a try to sign in that was refused.
-fn refused(method: &'static str, reason: &'static str) {
-    metrics::counter!("chatwoot.auth.failures", "method" => method, "reason" => reason)
-        .increment(1);
 }
 
 fn wrong() -> ApiError {

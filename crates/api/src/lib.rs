@@ -13,6 +13,7 @@ mod agents;
 pub mod app;
 mod assignment_policies;
 mod attachments;
+mod attempts;
 mod auth;
 mod avatars;
 mod bulk_actions;

@@ -47,9 +47,9 @@ impl ListedOrigins {
 }
 
 /// The origins that a list of domains means; what is none lets nobody in.
-fn patterns(list: &str) -> Arc<[OriginPattern]> {
+fn patterns(list: &str, https_only: bool) -> Arc<[OriginPattern]> {
     list.split([',', '\n'])
-        .filter_map(|entry| parse_ancestor(entry.trim(), false).ok())
+        .filter_map(|entry| parse_ancestor(entry.trim(), https_only).ok())
         .flatten()
         .filter_map(|source| source.parse().ok())
         .collect()
@@ -57,13 +57,14 @@ fn patterns(list: &str) -> Arc<[OriginPattern]> {
 
 /// The list of a website; none where it can't be asked for.
 async fn listed(app: App, token: String) -> Option<Arc<[OriginPattern]>> {
+    let https_only = app.desk().is_secure();
     let found: Result<_, Error> = app
         .read(async move |tx| match door(tx, WEB_WIDGET, &token).await {
             Ok(door) => {
                 let list = door.channel.settings.0.get("allowed_domains").and_then(Value::as_str);
-                Ok(patterns(list.unwrap_or_default()))
+                Ok(patterns(list.unwrap_or_default(), https_only))
             }
-            Err(Error::NotFound) => Ok(patterns("")),
+            Err(Error::NotFound) => Ok(Arc::default()),
             Err(error) => Err(error),
         })
         .await;
@@ -108,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_list_of_domains_names_origins() {
-        let list = patterns("shop.example:5055, https://*.example.org\n*, a;b");
+        let text = "shop.example:5055, https://*.example.org\n*, a;b";
+        let list = patterns(text, false);
         for (origin, listed) in [
             ("https://shop.example:5055", true),
             ("http://shop.example:5055", true),
@@ -121,5 +123,8 @@ mod tests {
         ] {
             assert_eq!(names(&list, origin), listed, "{origin}");
         }
+        let list = patterns(text, true);
+        assert!(names(&list, "https://shop.example:5055"));
+        assert!(!names(&list, "http://shop.example:5055"));
     }
 }

@@ -144,9 +144,9 @@ async fn no_operators_route(request: Request) -> Response {
     actuator::refusal(StatusCode::NOT_FOUND, request.uri().path())
 }
 
-/// 405 for an endpoint for operators, with `Allow`.
-async fn no_operators_method(request: Request) -> Response {
-    actuator::refusal(StatusCode::METHOD_NOT_ALLOWED, request.uri().path())
+/// 405 for an endpoint for operators, with `Allow`; one that is not for everybody is not there.
+async fn no_operators_method(State(app): State<App>, request: Request) -> Response {
+    actuator::wrong_method(app.actuator(), request.uri().path())
 }
 
 /// The public and the platform API word a missing record as a missing route (`behaviours.md §4`).

@@ -6,9 +6,9 @@ use chatwarden_api::actuator::Info;
 use chatwarden_db::Db;
 use chatwarden_telemetry::clock::{SharedClock, SystemClock};
 use chatwarden_telemetry::meters::catalogue::UNMEASURED;
-use chatwarden_telemetry::system::Sampler;
+use chatwarden_telemetry::system::{LatestReadings, Sampler};
 use chrono::{DateTime, SecondsFormat, Utc};
-use metrics::{counter, gauge};
+use metrics::{Label, counter, gauge};
 use serde_json::{Map, Value, json};
 
 use crate::allocator::AllocatorStats;
@@ -34,13 +34,12 @@ const TARGET: &str = env!("CHATWARDEN_TARGET");
 /// A sampler of this process.
 #[must_use]
 pub fn sampler(config: &Config, db: &Db) -> Sampler {
-    gauge!(
-        "build.info",
-        "version" => env!("CARGO_PKG_VERSION"),
-        "commit" => COMMIT.unwrap_or("unknown"),
-        "rustc" => RUSTC,
-    )
-    .set(1.0);
+    let mut labels = vec![
+        Label::from_static_parts("version", env!("CARGO_PKG_VERSION")),
+        Label::from_static_parts("rustc", RUSTC),
+    ];
+    labels.extend(COMMIT.map(|commit| Label::from_static_parts("commit", commit)));
+    gauge!("build.info", labels).set(1.0);
     let db = db.clone();
     Sampler::new(vec![config.server.data_dir.clone()])
         .with_runtime(tokio::runtime::Handle::current())
@@ -98,7 +97,7 @@ fn pool(db: &Db) {
 
 /// What `/actuator/info` tells.
 #[must_use]
-pub fn info(config: &Config) -> Info {
+pub fn info(config: &Config, readings: LatestReadings) -> Info {
     let mut public = Map::new();
     let mut build = told([
         ("artifact", Some(env!("CARGO_PKG_NAME"))),
@@ -152,7 +151,7 @@ pub fn info(config: &Config) -> Info {
     let operators = move || {
         let told = [
             ("os", with_os.then(system)),
-            ("process", with_process.then(process)),
+            ("process", with_process.then(|| process(readings.get().memory_limit))),
             ("rust", with_rust.then(|| rust.clone())),
             ("app", with_app.then(|| app.clone())),
         ];
@@ -176,16 +175,23 @@ fn seconds(time: DateTime<Utc>) -> String {
 }
 
 fn system() -> Value {
-    let mut os = json!({"name": std::env::consts::OS, "arch": std::env::consts::ARCH});
-    if let (Ok(version), Some(os)) =
-        (std::fs::read_to_string("/proc/sys/kernel/osrelease"), os.as_object_mut())
-    {
-        os.insert("version".to_owned(), json!(version.trim()));
+    // As the clients of these endpoints know the names.
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        other => other,
+    };
+    let mut os = json!({"name": std::env::consts::OS, "arch": arch});
+    for (key, file) in [("name", "ostype"), ("version", "osrelease")] {
+        if let (Ok(text), Some(os)) =
+            (std::fs::read_to_string(format!("/proc/sys/kernel/{file}")), os.as_object_mut())
+        {
+            os.insert(key.to_owned(), json!(text.trim()));
+        }
     }
     os
 }
 
-fn process() -> Value {
+fn process(limit: Option<u64>) -> Value {
     let mut process = json!({
         "pid": std::process::id(),
         "parentPid": std::os::unix::process::parent_id(),
@@ -193,8 +199,10 @@ fn process() -> Value {
     });
     // As much of the shape that clients know from the JVM as the allocator can tell.
     if let (Ok(stats), Some(process)) = (AllocatorStats::now(), process.as_object_mut()) {
-        let heap = json!({"used": stats.allocated, "committed": stats.active});
-        let other = json!({"used": stats.metadata});
+        // -1 is the JVM's word for no limit.
+        let limit = limit.map_or(json!(-1), |bytes| json!(bytes));
+        let heap = json!({"used": stats.allocated, "committed": stats.active, "max": limit});
+        let other = json!({"used": stats.metadata, "committed": stats.metadata, "max": -1});
         process.insert("memory".to_owned(), json!({"heap": heap, "nonHeap": other}));
     }
     process

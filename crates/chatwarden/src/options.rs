@@ -26,8 +26,8 @@ use chatwarden_telemetry::request_line::AccessSample;
 use url::Url;
 
 use crate::config::{
-    Config, DatabaseUrl, DegradedAs, Exposed, Provenance, Role, Secret, Show, Signup,
-    SmtpAuthentication, SmtpVerify, Synchronous, TenantLabel, WidgetCoep,
+    Config, DatabaseUrl, DegradedAs, Environment, Exposed, LogLevels, Provenance, Role, Secret,
+    Show, Signup, SmtpAuthentication, SmtpVerify, Synchronous, TenantLabel, WidgetCoep,
 };
 use crate::post::MailServer;
 use crate::secrets::Secrets;
@@ -254,12 +254,14 @@ pub fn presence(config: &Config) -> Windows {
 /// The log; `instance` names this process among its like, `terminal` says whether people watch.
 #[must_use]
 pub fn logs(config: &Config, instance: &str, terminal: bool) -> logs::Options {
-    let watched = terminal && config.log.file.is_none();
-    let default = if watched { logs::Format::Pretty } else { logs::Format::Otel };
+    let dev = config.server.environment == Environment::Dev;
+    let read = (terminal || dev) && config.log.file.is_none();
+    let default = if read { logs::Format::Pretty } else { logs::Format::Otel };
+    let levels = if dev { "info,chatwarden=debug" } else { "info" };
     logs::Options {
-        levels: config.log.levels.as_str().to_owned(),
+        levels: config.log.levels.as_ref().map_or(levels, LogLevels::as_str).to_owned(),
         format: config.log.format.unwrap_or(default),
-        color: watched,
+        color: terminal && config.log.file.is_none(),
         service: Service {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -286,6 +288,7 @@ pub fn meters(config: &Config) -> meters::Settings {
         environment: config.server.environment.name().to_owned(),
         prefix: config.management.metrics_prefix.clone(),
         max_label_sets: config.management.metrics_max_labelsets.get(),
+        measures: config.management.metrics_enabled,
         jvm_aliases: config.management.jvm_aliases,
         tenants: match config.management.metrics_tenant_label {
             TenantLabel::Top => Some(meters::Tenants::default()),
@@ -467,9 +470,18 @@ mod tests {
             (&[("LOG_FILE", "/tmp/log")], true, (Otel, false)),
             (&[("LOG_FORMAT", "ecs")], true, (Ecs, true)),
             (&[("LOG_FORMAT", "pretty")], false, (Pretty, false)),
+            (&[("APP_ENV", "dev")], false, (Pretty, false)),
+            (&[("APP_ENV", "dev"), ("LOG_FILE", "/tmp/log")], true, (Otel, false)),
         ] {
             let options = logs(&config(pairs), "one", terminal);
             assert_eq!((options.format, options.color), expected, "{pairs:?} {terminal}");
+        }
+        for (pairs, expected) in [
+            (&[][..], "info"),
+            (&[("APP_ENV", "dev")], "info,chatwarden=debug"),
+            (&[("APP_ENV", "dev"), ("LOG_LEVEL", "warn")], "warn"),
+        ] {
+            assert_eq!(logs(&config(pairs), "one", false).levels, expected, "{pairs:?}");
         }
     }
 

@@ -105,6 +105,13 @@ impl Default for Desk {
     }
 }
 
+impl Desk {
+    /// Whether it is reached by HTTPS.
+    pub fn is_secure(&self) -> bool {
+        self.frontend_url.starts_with("https://")
+    }
+}
+
 /// The installation that `tx` belongs to.
 pub fn desk(tx: &Tx<'_>) -> Arc<Desk> {
     tx.ambient().lent.clone().downcast::<Desk>().unwrap_or_default()

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -60,6 +61,15 @@ impl Clock for TestClock {
     }
 }
 
+impl chatwarden_guard::Clock for TestClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(0))
+    }
+    fn unix(&self) -> Duration {
+        self.monotonic()
+    }
+}
+
 /// The randomness of a test: the same in every run.
 #[derive(Debug)]
 struct TestEntropy(Mutex<StdRng>);
@@ -68,6 +78,17 @@ impl Entropy for TestEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         self.0.lock().fill_bytes(buffer);
     }
+}
+
+impl chatwarden_guard::Entropy for TestEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.0.lock().fill_bytes(buffer);
+    }
+}
+
+/// The same bytes in every run, others for each `seed`.
+fn entropy(seed: u64) -> Arc<TestEntropy> {
+    Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(seed))))
 }
 
 /// A server in process. Clones share it.
@@ -264,14 +285,10 @@ impl App {
             signup,
             ..Desk::default()
         });
-        let ambient = Ambient {
-            clock: clock.clone(),
-            entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(7)))),
-            lent: desk.clone(),
-        };
+        let ambient = Ambient { clock: clock.clone(), entropy: entropy(7), lent: desk.clone() };
         let (db, held) = database(ambient).await?;
         let files = tempfile::tempdir()?;
-        let around = chatwarden_guard::Ambient::system();
+        let around = chatwarden_guard::Ambient { clock: clock.clone(), entropy: entropy(11) };
         let limiter = RateLimiter::local(RateLimitConfig::default(), around.clone());
         // Who is far away comes through a proxy of ours.
         edge.client_ip.trusted_proxies = "127.0.0.1".parse()?;
@@ -360,7 +377,7 @@ impl App {
     }
 
     /// Moves the clock on.
-    pub fn advance(&self, by: std::time::Duration) {
+    pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.0.clock.0.fetch_add(micros, Ordering::SeqCst);
     }

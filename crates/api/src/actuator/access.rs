@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chatwarden_guard::rate_limit::Decisions;
 use chatwarden_guard::{ClientIp, RequestId, Subject};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -14,6 +15,7 @@ use super::Settings;
 use super::answers::refusal;
 use crate::actors::Actor;
 use crate::app::App;
+use crate::attempts;
 
 /// Anybody; whether they are an operator decides how much they see.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,11 @@ impl Caller {
 /// Whether the endpoint is there at all for the caller.
 pub(super) fn exposes(settings: &Settings, endpoint: &str, operator: bool) -> bool {
     settings.exposed.has(endpoint) || (operator && settings.exposed_to_operators.has(endpoint))
+}
+
+/// Whether there is something at `path` for the caller; the index is there for all.
+pub(super) fn is_there(settings: &Settings, path: &str, operator: bool) -> bool {
+    settings.endpoint(path).is_none_or(|endpoint| exposes(settings, endpoint, operator))
 }
 
 /// Whether the call comes from a network that may scrape.
@@ -131,7 +138,10 @@ async fn caller(parts: &Parts, app: &App) -> Result<Caller, Box<Response>> {
     let class = if shown.is_some() { "actuator-auth" } else { "actuator" };
     let client = parts.extensions.get::<ClientIp>();
     let decision = app.limiter().check(class, &Subject { client, ..Subject::default() }).await;
-    if let Some(refusal) = decision.refusal(&parts.headers, parts.extensions.get::<RequestId>()) {
+    if let Some(decisions) = parts.extensions.get::<Decisions>() {
+        decisions.note(&decision);
+    }
+    if let Some(refusal) = decision.problem(parts.extensions.get::<RequestId>()) {
         return Err(Box::new(refusal));
     }
     let Some(shown) = shown else { return Ok(Caller { operator: false, in_charge: false }) };
@@ -141,10 +151,16 @@ async fn caller(parts: &Parts, app: &App) -> Result<Caller, Box<Response>> {
             Ok(caller)
         }
         None => {
-            metrics::counter!("chatwoot.auth.attempts", "method" => "operator").increment(1);
-            metrics::counter!("chatwoot.auth.failures", "method" => "operator", "reason" => "bad_secret")
-                .increment(1);
-            Err(Box::new(unauthenticated(parts)))
+            attempts::attempt("operator");
+            attempts::refused("operator", "bad_secret");
+            // What is not there for everybody is not there for whoever guesses.
+            let path = parts.uri.path();
+            let there = is_there(app.actuator(), path, false);
+            Err(Box::new(if there {
+                unauthenticated(parts)
+            } else {
+                refusal(StatusCode::NOT_FOUND, path)
+            }))
         }
     }
 }
@@ -153,10 +169,7 @@ async fn caller(parts: &Parts, app: &App) -> Result<Caller, Box<Response>> {
 async fn reach(parts: &Parts, app: &App) -> Result<Caller, Box<Response>> {
     let caller = caller(parts, app).await?;
     let path = parts.uri.path();
-    let there = app
-        .actuator()
-        .endpoint(path)
-        .is_none_or(|endpoint| exposes(app.actuator(), endpoint, caller.operator));
+    let there = is_there(app.actuator(), path, caller.operator);
     if there { Ok(caller) } else { Err(Box::new(refusal(StatusCode::NOT_FOUND, path))) }
 }
 

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_telemetry::clock::SystemClock;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -89,10 +89,24 @@ pub(super) fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
+/// Whether the client takes gzip (RFC 9110 §12.5.3).
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let stated = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings: Vec<(String, f32)> =
+        stated.flat_map(|value| value.split(',')).filter_map(weighted).collect();
+    let of = |name: &str| codings.iter().find(|(coding, _)| coding == name);
+    of("gzip").or_else(|| of("*")).is_some_and(|(_, weight)| *weight > 0.0)
+}
+
 /// A media range and its weight.
 fn range(text: &str) -> Option<(String, f32)> {
+    weighted(text).filter(|(name, _)| name.contains('/'))
+}
+
+/// What is accepted, and its weight.
+fn weighted(text: &str) -> Option<(String, f32)> {
     let mut parts = text.split(';').map(str::trim);
-    let name = parts.next().filter(|name| name.contains('/'))?.to_ascii_lowercase();
+    let name = parts.next()?.to_ascii_lowercase();
     let weight = parts
         .filter_map(|parameter| parameter.split_once('='))
         .find(|(key, _)| key.trim().eq_ignore_ascii_case("q"))
@@ -121,6 +135,23 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn the_client_chooses_the_coding() {
+        for (accepts, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("*", true),
+            ("", false),
+            ("identity", false),
+            ("*, gzip;q=0", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepts))]);
+            assert_eq!(accepts_gzip(&headers), expected, "{accepts}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
 
     #[test]
     fn the_client_chooses_the_type() {

@@ -9,6 +9,7 @@ mod loggers;
 mod mappings;
 mod schedules;
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,12 @@ use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use chatwarden_guard::ClientIp;
 use chatwarden_telemetry::meters::{Exposition, IncludedNames, TagFilter};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{StatusCode, header};
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub use access::{Caller, InCharge, Operator, Scraper};
@@ -30,7 +32,7 @@ pub use environment::{Environment, Property};
 use crate::app::App;
 use crate::routes::Routes;
 pub(crate) use answers::refusal;
-use answers::{document, made_once, negotiate};
+use answers::{accepts_gzip, document, made_once, negotiate};
 pub(crate) use kept::Kept;
 
 /// How long all checks may take that an operator asked for.
@@ -168,6 +170,18 @@ pub(crate) fn fallback(app: &App, request: &Request, status: StatusCode) -> Opti
     (!settings.apart && settings.holds(path)).then(|| refusal(status, path))
 }
 
+/// The answer to a method that an endpoint does not have. Without asking who calls: only what is there for everybody
+/// is said to be there.
+pub(crate) fn wrong_method(settings: &Settings, path: &str) -> Response {
+    if access::is_there(settings, path, false) {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED, path);
+    }
+    let mut response = refusal(StatusCode::NOT_FOUND, path);
+    // An empty one keeps the router from adding its own.
+    response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static(""));
+    response
+}
+
 /// Which endpoints the caller may reach.
 async fn index(caller: Caller, State(app): State<App>, parts: Parts) -> Response {
     let settings = app.actuator();
@@ -273,18 +287,11 @@ async fn meter(
     made_once(&app, &parts, || app.meters().view(&name, &filters).map(|view| json!(view)))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wanted {
-    #[serde(default)]
-    included_names: String,
-}
-
 /// All meters, for Prometheus and its like.
 async fn scrape(
     _: Scraper,
     State(app): State<App>,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<Vec<(String, String)>>,
     parts: Parts,
 ) -> Response {
     const FORMATS: [(&str, Exposition); 2] = [
@@ -295,9 +302,32 @@ async fn scrape(
         return refusal(StatusCode::NOT_ACCEPTABLE, parts.uri.path());
     };
     let format = FORMATS.get(format).map_or(Exposition::Prometheus, |(_, format)| *format);
-    let key = format!("{} {}", format.content_type(), wanted.included_names);
-    let made = || app.meters().expose(format, &IncludedNames::parse(&wanted.included_names));
+    let names: Vec<&str> = query
+        .iter()
+        .filter(|(key, _)| key == "includedNames")
+        .map(|(_, names)| names.as_str())
+        .collect();
+    let names = names.join(",");
+    let key = format!("{} {names}", format.content_type());
+    let made = || app.meters().expose(format, &IncludedNames::parse(&names));
     let text = app.kept().or_made(key, || Some(made())).unwrap_or_default();
-    let headers = [(CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (headers, text.to_string()).into_response()
+    let headers = [
+        (CONTENT_TYPE, format.content_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept-Encoding"),
+    ];
+    match gzipped(&parts.headers, &text) {
+        Some(bytes) => (headers, [(header::CONTENT_ENCODING, "gzip")], bytes).into_response(),
+        None => (headers, text.to_string()).into_response(),
+    }
+}
+
+/// A text as gzip, where the client takes it: a scrape is large, and as repetitive as can be.
+fn gzipped(headers: &http::HeaderMap, text: &str) -> Option<Vec<u8>> {
+    if !accepts_gzip(headers) {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).ok()?;
+    encoder.finish().ok()
 }

@@ -109,8 +109,8 @@ async fn dashboard(
     Ok(([(X_FRAME_OPTIONS, "SAMEORIGIN")], page).into_response())
 }
 
-/// Who may frame the widget of a website.
-fn ancestors(settings: &Value, headers: &HeaderMap) -> FrameAncestors {
+/// Who may frame the widget of a website. A host without a scheme may by HTTP only where we are reached so ourselves.
+fn ancestors(settings: &Value, headers: &HeaderMap, https_only: bool) -> FrameAncestors {
     let list = settings.get("allowed_domains").and_then(Value::as_str).unwrap_or_default();
     let flags = settings.get("selected_feature_flags").and_then(Value::as_array);
     let mobile = flags.is_some_and(|flags| flags.iter().any(|flag| flag == "allow_mobile_webview"));
@@ -120,7 +120,7 @@ fn ancestors(settings: &Value, headers: &HeaderMap) -> FrameAncestors {
     if mobile && from_app {
         return FrameAncestors::Anyone;
     }
-    FrameAncestors::from_allowed_domains(list, false)
+    FrameAncestors::from_allowed_domains(list, https_only)
 }
 
 /// The widget. Whoever is not known becomes a contact by it.
@@ -156,7 +156,8 @@ async fn show_widget(
     let shell =
         Shell { title: "Chatwoot", entry: "widget", script, full_height: true, icons: false };
     let page = page(&app, PageKind::Widget, &nonce, &shell)?;
-    Ok((ancestors(&channel, &parts.headers), page).into_response())
+    let ancestors = ancestors(&channel, &parts.headers, app.desk().is_secure());
+    Ok((ancestors, page).into_response())
 }
 
 /// The survey: the script asks whether there is one.
@@ -210,7 +211,14 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, HeaderValue::from_static(origin));
             }
-            assert_eq!(ancestors(&settings, &headers), expected, "{settings} {origin:?}");
+            assert_eq!(ancestors(&settings, &headers, false), expected, "{settings} {origin:?}");
+        }
+        let bare = json!({"allowed_domains": "a.example"});
+        for (https_only, expected) in [
+            (false, only(&["https://a.example", "http://a.example"])),
+            (true, only(&["https://a.example"])),
+        ] {
+            assert_eq!(ancestors(&bare, &HeaderMap::new(), https_only), expected);
         }
     }
 }

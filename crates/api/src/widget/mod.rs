@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::actors::{Actor, decide, decide_class};
 use crate::app::App;
 use crate::attachments::Carried;
+use crate::attempts;
 use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
@@ -76,6 +77,12 @@ impl FromRequestParts<App> for Guest {
             parts.headers.get("x-auth-token").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let now = app.db().ambient().now();
         let claims = auth_token.as_deref().and_then(|token| claims(app.desk(), now, token));
+        if auth_token.is_some() {
+            attempts::attempt("widget");
+            if claims.is_none() {
+                attempts::refused("widget", "bad_secret");
+            }
+        }
         let subject = Subject {
             client: parts.extensions.get::<ClientIp>(),
             // Only who was signed by us: others could be made up without end.

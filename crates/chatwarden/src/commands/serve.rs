@@ -100,9 +100,7 @@ where
     }
     // Before any statement runs: meters keep their handles from the first use.
     let meters = Registry::new(options::meters(config), SystemClock::shared());
-    if config.management.metrics_enabled {
-        meters.install().context("setting up the meters")?;
-    }
+    meters.install().context("setting up the meters")?;
     let tenants = meters.tenants().cloned();
     let secrets = Secrets::load(config)?;
     let namespace = secrets.namespace();
@@ -132,7 +130,8 @@ where
     let canary = format!("{namespace}:health:{instance}");
     let (health, readiness, supervisor) =
         health(config, &db, &instance, canary, sampler.readings())?;
-    let actuator = Arc::new(options::actuator(config, &secrets, measure::info(config)));
+    let actuator =
+        Arc::new(options::actuator(config, &secrets, measure::info(config, sampler.readings())));
     let node = Node::assemble(Parts {
         db: db.clone(),
         desk,

@@ -76,25 +76,35 @@ where
     }
 }
 
+/// The steps of the end, for connections.
+#[derive(Clone)]
+pub(super) struct Ending {
+    /// Answers say that no other will come: clients that keep connections go elsewhere, or come anew,
+    /// before theirs is closed in the middle of what they ask.
+    pub(super) announced: CancellationToken,
+    /// Connections finish what they do.
+    pub(super) closing: CancellationToken,
+    /// Connections end.
+    pub(super) cut: CancellationToken,
+}
+
 /// All connections of the server.
 #[derive(Clone)]
 pub(super) struct Connections {
     limits: Limits,
     open: TaskTracker,
     streams: TaskTracker,
-    closing: CancellationToken,
-    cut: CancellationToken,
+    ending: Ending,
 }
 
 impl Connections {
-    /// Connections that finish what they do when `closing` is cancelled, and end at `cut`.
-    pub(super) fn new(limits: Limits, closing: CancellationToken, cut: CancellationToken) -> Self {
-        Self { limits, open: TaskTracker::new(), streams: TaskTracker::new(), closing, cut }
+    pub(super) fn new(limits: Limits, ending: Ending) -> Self {
+        Self { limits, open: TaskTracker::new(), streams: TaskTracker::new(), ending }
     }
 
     /// Resolves when no more connections are wanted.
     pub(super) async fn closing(&self) {
-        self.closing.cancelled().await;
+        self.ending.closing.cancelled().await;
     }
 
     /// Serves a connection in a task of its own.
@@ -113,7 +123,7 @@ impl Connections {
     /// Ends the connections that are left and says how many there were.
     pub(super) async fn cut(&self) -> usize {
         let left = self.open.len();
-        self.cut.cancel();
+        self.ending.cut.cancel();
         self.open.close();
         self.open.wait().await;
         left
@@ -128,11 +138,11 @@ impl Connections {
         let io = TokioIo::new(Patient::new(stream, exchanges.clone(), self.limits));
         let service = {
             let exchanges = exchanges.clone();
-            let closing = self.closing.clone();
+            let announced = self.ending.announced.clone();
             service_fn(move |request: Request<Incoming>| {
                 let exchange = Exchanges::begin(&exchanges);
                 let router = router.clone();
-                let closing = closing.clone();
+                let announced = announced.clone();
                 let old = request.version() < Version::HTTP_2;
                 // Asked for, the rest would come: whoever waits to be told has not sent it.
                 let waits = request.headers().contains_key(header::EXPECT);
@@ -140,7 +150,7 @@ impl Connections {
                     let (request, rest) = lend(request);
                     let mut answer = answer(router, request, peer, exchange).await;
                     let whole = !old || if waits { rest.is_empty() } else { rest.read().await };
-                    if old && (closing.is_cancelled() || !whole) {
+                    if old && (announced.is_cancelled() || !whole) {
                         announce_end(&mut answer);
                     }
                     Ok::<_, Infallible>(answer)
@@ -150,7 +160,7 @@ impl Connections {
         let protocol = self.protocol();
         let mut connection = pin!(protocol.serve_connection_with_upgrades(io, service));
         let closing = async {
-            self.closing.cancelled().await;
+            self.ending.closing.cancelled().await;
             if !exchanges.any_begun() {
                 let first = exchanges.begun();
                 let _ = tokio::time::timeout(FIRST_REQUEST, first).await;
@@ -158,13 +168,13 @@ impl Connections {
         };
         let ended = tokio::select! {
             biased;
-            () = self.cut.cancelled() => return,
+            () = self.ending.cut.cancelled() => return,
             ended = connection.as_mut() => ended,
             () = closing => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
-                    () = self.cut.cancelled() => return,
+                    () = self.ending.cut.cancelled() => return,
                     ended = connection => ended,
                 }
             }

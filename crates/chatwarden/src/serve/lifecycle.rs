@@ -18,7 +18,7 @@ type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>
 
 /// How a server ends: what starts the drain, what cuts it short, what is done meanwhile.
 ///
-/// The order: `on_drain` · `delay` · stop accepting, close idle connections · requests under way,
+/// The order: `on_drain`; answers say that their connection ends · `delay` · stop accepting, close idle connections · requests under way,
 /// `sockets` and `workers` side by side · `flush`. A hook that takes longer than its share is
 /// dropped, so each has to be safe to drop at an `await`.
 pub struct Lifecycle {

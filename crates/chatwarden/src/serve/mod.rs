@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use connection::Connections;
+use connection::{Connections, Ending};
 
 /// Serves each router on its listener until [`Lifecycle::stop`] is cancelled, then drains.
 ///
@@ -37,7 +37,9 @@ pub async fn serve(
 ) -> Result<Drained, Aborted> {
     let closing = CancellationToken::new();
     let cut = CancellationToken::new();
-    let connections = Connections::new(limits, closing.clone(), cut.clone());
+    let ending =
+        Ending { announced: lifecycle.stop.clone(), closing: closing.clone(), cut: cut.clone() };
+    let connections = Connections::new(limits, ending);
     let acceptors = TaskTracker::new();
     for (listener, router) in listeners {
         acceptors.spawn(accept::accept(listener, router, connections.clone()));

@@ -195,10 +195,18 @@ async fn a_connection_that_has_not_asked_yet_may_still_ask() {
 #[tokio::test]
 async fn it_serves_until_the_delay_is_over_and_an_abort_ends_it_at_once() {
     let mut fixture = Fixture::start(NEVER, 2 * NEVER, true).await;
+    let mut kept = fixture.client().await;
+    kept.ask("/").await;
+    kept.answer("fast").await;
     fixture.stop.cancel();
-    let mut client = fixture.client().await;
-    client.ask("/").await;
-    client.answer("fast").await;
+    // Who keeps a connection is told to come anew, long before connections are closed.
+    for mut client in [kept, fixture.client().await] {
+        client.ask("/").await;
+        let answer = client.answer("fast").await;
+        assert!(answer.contains("connection: close"), "{answer}");
+        client.closed().await;
+    }
+    let client = fixture.client().await;
     let mut hanging = fixture.client().await;
     hanging.ask("/slow").await;
     fixture.begun.acquire().await.expect("begun").forget();

@@ -1,7 +1,7 @@
 //! A small desk on a server, made through its own API, and what can be done there.
 
 use anyhow::{Context as _, Result, ensure};
-use chatwarden_testkit::services::Server;
+use chatwarden_testkit::services::{Connection, Server};
 use serde_json::{Value, json};
 
 /// The server's program, as built for these tests.
@@ -109,14 +109,32 @@ impl Desk {
 
     /// A visitor writes; whether the server acknowledged it.
     pub fn write(&self, server_port: u16, conversation: usize, content: &str) -> bool {
-        let Some((source, number)) = self.conversations.get(conversation) else { return false };
+        let (path, body) = self.message(conversation, content);
+        chatwarden_testkit::services::call(server_port, "POST", &path, &[], &body)
+            .is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Writes as a conversation's visitor on a connection that is kept; whether it was acknowledged, and whether
+    /// the connection can be kept further.
+    pub fn write_on(
+        &self,
+        connection: &mut Connection,
+        conversation: usize,
+        content: &str,
+    ) -> (bool, bool) {
+        let (path, body) = self.message(conversation, content);
+        let answer = connection.call("POST", &path, &[], &body);
+        answer.map_or((false, false), |answer| (answer.status == 200, !answer.last))
+    }
+
+    /// Where a conversation's visitor writes to, and what.
+    fn message(&self, conversation: usize, content: &str) -> (String, String) {
+        let (source, number) = &self.conversations[conversation];
         let path = format!(
             "/public/api/v1/inboxes/{}/contacts/{source}/conversations/{number}/messages",
             self.inbox
         );
-        let body = json!({"content": content}).to_string();
-        chatwarden_testkit::services::call(server_port, "POST", &path, &[], &body)
-            .is_ok_and(|answer| answer.status == 200)
+        (path, json!({"content": content}).to_string())
     }
 
     /// What visitors wrote in a conversation, oldest first.

@@ -14,4 +14,5 @@ mod nodes;
 mod pair;
 mod prometheus;
 mod rolling;
+mod secrets;
 mod socket;

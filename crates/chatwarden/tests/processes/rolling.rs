@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chatwarden_testkit::services::call;
+use chatwarden_testkit::services::{Connection, call};
 
 use crate::desk::Desk;
 use crate::pair::Pair;
@@ -74,9 +74,25 @@ fn nodes_are_restarted_in_turn_without_a_failed_request() -> Result<()> {
                 let (desk, balancer, failed) = (&desk, &balancer, &failed);
                 scope.spawn(move || {
                     let mut written = Vec::new();
+                    let mut connection = None;
                     while let Some(port) = balancer.node() {
                         let content = format!("{writer}.{}", written.len());
-                        if desk.write(port, writer, &content) {
+                        // Some keep their connection for as long as they may, the others never.
+                        let acknowledged = if writer % 2 == 0 {
+                            desk.write(port, writer, &content)
+                        } else {
+                            let kept = match connection.take() {
+                                Some(kept) => Ok(kept),
+                                None => Connection::open(port),
+                            };
+                            kept.is_ok_and(|mut kept| {
+                                let (acknowledged, goes_on) =
+                                    desk.write_on(&mut kept, writer, &content);
+                                connection = goes_on.then_some(kept);
+                                acknowledged
+                            })
+                        };
+                        if acknowledged {
                             written.push(content);
                         } else {
                             failed.lock().expect("no writer panics").push(content);

@@ -29,17 +29,22 @@ impl Breaker {
             None => true,
             Some(at) if now >= at => {
                 state.probe_at = Some(now + PROBE);
+                tell(HALF_OPEN);
                 true
             }
             Some(_) => false,
         }
     }
 
-    /// The store answered.
-    pub(super) fn succeeded(&self) {
+    /// The store answered. Whether that closed the breaker.
+    pub(super) fn succeeded(&self) -> bool {
         let mut state = self.state.lock();
         state.failures.clear();
-        state.probe_at = None;
+        let closes = state.probe_at.take().is_some();
+        if closes {
+            tell(CLOSED);
+        }
+        closes
     }
 
     /// The store did not answer. Whether that opened the breaker.
@@ -51,8 +56,20 @@ impl Breaker {
         if opens {
             state.probe_at = Some(now + PROBE);
         }
+        if state.probe_at.is_some() {
+            tell(OPEN);
+        }
         opens
     }
+}
+
+/// The values of `circuit.state` (operations.md §2.4).
+const CLOSED: f64 = 0.0;
+const HALF_OPEN: f64 = 1.0;
+const OPEN: f64 = 2.0;
+
+fn tell(state: f64) {
+    metrics::gauge!("circuit.state", "target" => "redis").set(state);
 }
 
 #[cfg(test)]
@@ -74,7 +91,8 @@ mod tests {
         assert!(!breaker.failed(ms(3_400)), "still open");
         assert!(!breaker.admits(ms(5_000)));
         assert!(breaker.admits(ms(5_400)));
-        breaker.succeeded();
+        assert!(breaker.succeeded(), "it closes");
+        assert!(!breaker.succeeded(), "it was closed");
         assert!(breaker.admits(ms(5_401)) && breaker.admits(ms(5_402)));
     }
 }

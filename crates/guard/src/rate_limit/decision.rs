@@ -109,6 +109,39 @@ impl Decision {
     /// (behaviours.md §17), or a problem document where the client asks for one.
     #[must_use]
     pub fn refusal(&self, request: &HeaderMap, ids: Option<&RequestId>) -> Option<Response> {
+        let problem = request
+            .get(ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("application/problem+json"));
+        if problem {
+            return self.problem(ids);
+        }
+        self.refused(|_| answer::text(StatusCode::TOO_MANY_REQUESTS, "Retry later\n"))
+    }
+
+    /// The refusal as a problem document, or none if the request may go on (operations.md §5.3).
+    #[must_use]
+    pub fn problem(&self, ids: Option<&RequestId>) -> Option<Response> {
+        self.refused(|seconds| {
+            let violated = self.standings.iter().filter(|it| !it.reading.allowed);
+            answer::problem(
+                StatusCode::TOO_MANY_REQUESTS,
+                &json!({
+                    "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                    "title": "Too many requests",
+                    "status": 429,
+                    "detail": format!("Retry in {seconds} seconds"),
+                    "violated-policies": violated.map(Standing::name).collect::<Vec<_>>(),
+                    "retry_after": seconds,
+                    "error": "Rate limit exceeded",
+                    "request_id": ids.map(|ids| &*ids.id),
+                }),
+            )
+        })
+    }
+
+    /// The refusal in the form that `worded` gives it, told the seconds to wait.
+    fn refused(&self, worded: impl FnOnce(u64) -> Box<Response>) -> Option<Response> {
         if self.is_allowed() {
             return None;
         }
@@ -117,32 +150,7 @@ impl Decision {
         if self.unavailable {
             return Some(*answer::unavailable("Too many deliveries", seconds));
         }
-        let problem = request
-            .get(ACCEPT)
-            .and_then(|accept| accept.to_str().ok())
-            .is_some_and(|accept| accept.contains("application/problem+json"));
-        let mut response = if problem {
-            answer::problem(
-                StatusCode::TOO_MANY_REQUESTS,
-                &json!({
-                    "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
-                    "title": "Too many requests",
-                    "status": 429,
-                    "detail": format!("Retry in {seconds} seconds"),
-                    "violated-policies": self
-                        .standings
-                        .iter()
-                        .filter(|it| !it.reading.allowed)
-                        .map(Standing::name)
-                        .collect::<Vec<_>>(),
-                    "retry_after": seconds,
-                    "error": "Rate limit exceeded",
-                    "request_id": ids.map(|ids| &*ids.id),
-                }),
-            )
-        } else {
-            answer::text(StatusCode::TOO_MANY_REQUESTS, "Retry later\n")
-        };
+        let mut response = worded(seconds);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         self.write_headers(response.headers_mut());
         self.write_class(&mut response);

@@ -229,12 +229,8 @@ impl RateLimiter {
             return false;
         }
         let Some(client) = subject.client else { return true };
-        let exempt = (config.allow_loopback && client.is_local())
-            || config.allow.iter().any(|network| network.contains(&client.ip));
-        if exempt {
-            decided("general", "exempt");
-        }
-        !exempt
+        !((config.allow_loopback && client.is_local())
+            || config.allow.iter().any(|network| network.contains(&client.ip)))
     }
 
     /// The buckets a request takes from, by identity.
@@ -248,6 +244,9 @@ impl RateLimiter {
     ) -> Vec<Group> {
         let mut groups = Vec::new();
         if !self.limits(subject) {
+            if edge && self.inner.config.enabled {
+                decided("general", "exempt");
+            }
             return groups;
         }
         // Handlers of GET answer HEAD as well, and do the same work.
@@ -426,7 +425,9 @@ impl Inner {
                 .record(now.saturating_sub(begun).as_secs_f64());
             match answer {
                 Ok(readings) => {
-                    self.breaker.succeeded();
+                    if self.breaker.succeeded() {
+                        tracing::info!("Redis is back: rate limits are shared by all nodes again");
+                    }
                     self.remember(&group, &readings);
                     return (group, readings, true, false);
                 }

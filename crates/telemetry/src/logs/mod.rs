@@ -28,6 +28,11 @@ pub use line::{Format, FormatError, Service};
 
 use crate::clock::SharedClock;
 
+/// Loggers that write what statements and frames carry, tokens and messages among it: no one is to find those in a
+/// log, whatever level they ask for (operations.md §8.3).
+const TELL_TALES: [&str; 5] =
+    ["sql.bind", "tokio_postgres.query", "tungstenite", "lettre.transport", "h2.hpack"];
+
 /// What an operator may choose about the logs.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -42,7 +47,7 @@ pub struct Options {
     pub service: Service,
     /// How many lines may wait for the sink.
     pub capacity: usize,
-    /// Loggers that stay off whatever is asked (`sql.bind` in production).
+    /// Loggers that stay off whatever is asked.
     pub forbidden: Vec<String>,
 }
 
@@ -54,7 +59,7 @@ impl Default for Options {
             color: false,
             service: Service::default(),
             capacity: 64 * 1024,
-            forbidden: vec!["sql.bind".to_owned()],
+            forbidden: TELL_TALES.map(str::to_owned).to_vec(),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     /// `ACTUATOR_JVM_ALIASES`: whether the actuator's view also answers to
     /// some names of the JVM.
     pub jvm_aliases: bool,
+    /// `METRICS_ENABLED`: whether anything is measured.
+    pub measures: bool,
     /// `METRICS_TENANT_LABEL`: the tenants that have series of their own; without, no tenant is told.
     pub tenants: Option<Tenants>,
 }
@@ -51,6 +53,7 @@ impl Default for Settings {
             prefix: "chatwoot".to_owned(),
             max_label_sets: 1000,
             jvm_aliases: true,
+            measures: true,
             tenants: None,
         }
     }
@@ -140,17 +143,23 @@ impl Registry {
         }
     }
 
-    /// Makes this the recorder of the process.
+    /// Makes this the recorder of the process, if it measures.
     ///
     /// # Errors
     /// When there is one already.
     pub fn install(&self) -> Result<(), InstallError> {
+        if !self.settings().measures {
+            return Ok(());
+        }
         metrics::set_global_recorder(self.clone()).map_err(|_| InstallError)
     }
 
     /// Counts a task as running until the guard is dropped: for meters of
     /// the kind "long task", which the facade doesn't have.
     pub fn start_task(&self, name: &'static str, labels: Vec<Label>) -> RunningTask {
+        if !self.settings().measures {
+            return RunningTask::uncounted();
+        }
         match self.cell(&Key::from_parts(name, labels), Use::LongTask) {
             Some(Cell::LongTask(cell)) => cell.start(),
             _ => RunningTask::uncounted(),

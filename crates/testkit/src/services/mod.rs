@@ -25,7 +25,7 @@ pub use process::{Service, free_port, wait_until};
 pub use prometheus::Prometheus;
 pub use redis::Redis;
 pub use rustix::process::Signal;
-pub use server::{Answer, Server, call};
+pub use server::{Answer, Connection, Server, call};
 
 /// Environment variable with the URL of a started PostgreSQL that tests may make databases on.
 pub const POSTGRES_URL: &str = "CHATWARDEN_TEST_POSTGRES_URL";

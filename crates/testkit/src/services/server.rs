@@ -37,6 +37,8 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: String,
+    /// Whether the connection ends with it.
+    pub last: bool,
 }
 
 impl Server {
@@ -204,62 +206,100 @@ pub fn call(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut head =
-        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+    let headers = [&[("Connection", "close")], headers].concat();
+    Connection::open(port)?.call(method, path, &headers, body)
+}
+
+/// A connection to a server on this machine, kept between requests as browsers and proxies do.
+#[derive(Debug)]
+pub struct Connection {
+    port: u16,
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn open(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { port, stream: BufReader::new(stream) })
     }
-    if !body.is_empty() {
-        head.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
+
+    /// One request; `headers` are pairs, `body` is JSON or nothing.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n", self.port);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            head.push_str(&format!(
+                "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                body.len()
+            ));
+        }
+        self.stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes())?;
+        self.answer()
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no answer")?;
-    let (mut length, mut chunked) = (None, false);
-    loop {
-        line.clear();
-        ensure!(reader.read_line(&mut line)? > 0, "the answer ended in its head");
-        let header = line.trim_end();
-        if header.is_empty() {
-            break;
-        }
-        if let Some((name, value)) = header.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = Some(value.trim().parse::<usize>()?);
-            }
-            chunked |= name.eq_ignore_ascii_case("transfer-encoding");
-        }
-    }
-    let mut body = Vec::new();
-    match length {
-        Some(length) => {
-            body.resize(length, 0);
-            reader.read_exact(&mut body)?;
-        }
-        None if chunked => loop {
+
+    fn answer(&mut self) -> Result<Answer> {
+        let reader = &mut self.stream;
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let status =
+            line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no answer")?;
+        let (mut length, mut chunked, mut last) = (None, false, false);
+        loop {
             line.clear();
-            reader.read_line(&mut line)?;
-            let length = usize::from_str_radix(line.trim_end(), 16).context("no chunk")?;
-            let begun = body.len();
-            body.resize(begun + length, 0);
-            if let Some(chunk) = body.get_mut(begun..) {
-                reader.read_exact(chunk)?;
-            }
-            reader.read_exact(&mut [0; 2])?;
-            if length == 0 {
+            ensure!(reader.read_line(&mut line)? > 0, "the answer ended in its head");
+            let header = line.trim_end();
+            if header.is_empty() {
                 break;
             }
-        },
-        None => {
-            reader.read_to_end(&mut body)?;
+            if let Some((name, value)) = header.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = Some(value.trim().parse::<usize>()?);
+                }
+                chunked |= name.eq_ignore_ascii_case("transfer-encoding");
+                last |= name.eq_ignore_ascii_case("connection") && value.trim() == "close";
+            }
         }
+        let mut body = Vec::new();
+        match length {
+            Some(length) => {
+                body.resize(length, 0);
+                reader.read_exact(&mut body)?;
+            }
+            None if chunked => loop {
+                line.clear();
+                reader.read_line(&mut line)?;
+                let length = usize::from_str_radix(line.trim_end(), 16).context("no chunk")?;
+                let begun = body.len();
+                body.resize(begun + length, 0);
+                if let Some(chunk) = body.get_mut(begun..) {
+                    reader.read_exact(chunk)?;
+                }
+                reader.read_exact(&mut [0; 2])?;
+                if length == 0 {
+                    break;
+                }
+            },
+            None => {
+                reader.read_to_end(&mut body)?;
+                last = true;
+            }
+        }
+        Ok(Answer { status, body: String::from_utf8(body)?, last })
     }
-    Ok(Answer { status, body: String::from_utf8(body)? })
 }

@@ -45,11 +45,12 @@ impl Value for LogLevels {
 section! {
     /// Logs.
     Logs in "log" {
-        /// From which severity on lines are written; it can be changed while the server runs.
-        levels: LogLevels = "LOG_LEVEL", Text("info"), "info,chatwarden.db=debug";
+        /// From which severity on lines are written; it can be changed while the server runs. When
+        /// missing, `info`, and where `APP_ENV` is `dev` `debug` for the server's own loggers.
+        levels: Option<LogLevels> = "LOG_LEVEL", Absent, "info,chatwarden.db=debug";
         /// The form of a line: JSON with OpenTelemetry's or the Elastic Common Schema's names, or
-        /// text for eyes. When missing, `pretty` where the standard output is a terminal and there
-        /// is no `LOG_FILE`, else `otel`.
+        /// text for eyes. When missing, `pretty` where the standard output is a terminal or
+        /// `APP_ENV` is `dev`, and there is no `LOG_FILE`; else `otel`.
         format: Option<Format> = "LOG_FORMAT", Absent, "ecs";
         /// A file that lines are written to besides the standard output.
         file: Option<PathBuf> = "LOG_FILE", Absent, "/var/log/chatwarden/chatwarden.log";

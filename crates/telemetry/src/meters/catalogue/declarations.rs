@@ -116,7 +116,10 @@ const WEBSOCKET: &[Meter] = &[
         .buckets(COUNT_BUCKETS),
     Meter::counter("chatwoot.websocket.closed", "WebSocket connections closed, by close code")
         .labels(&["code"]),
-    Meter::counter("chatwoot.cable.repeats", "Frames sent again to a client that resumed"),
+    Meter::counter(
+        "chatwoot.cable.repeats",
+        "Publications that came by two ways and were told once",
+    ),
     Meter::counter("chatwoot.cable.bus.signals", "Signals between nodes")
         .labels(&["direction", "outcome"]),
     Meter::counter("chatwoot.presence.fallbacks", "Presence operations done without Redis")
@@ -213,6 +216,7 @@ const EDGE: &[Meter] = &[
     Meter::timer("ratelimit.backend", "Duration of rate limit look-ups in Redis")
         .labels(&["outcome"])
         .buckets(STORE_BUCKETS),
+    Meter::gauge("circuit.state", "A breaker: 0 closed, 1 half open, 2 open").labels(&["target"]),
     Meter::counter("inputguard.findings", "Suspicious input found")
         .labels(&["category", "location", "action"]),
     Meter::counter("cors.denied", "Cross-origin requests refused").labels(&["class"]),
