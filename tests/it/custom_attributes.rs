@@ -10,11 +10,12 @@ async fn administrators_keep_them_and_members_see_them() {
     let (app, admin) = App::start().await;
     let agent = app.member(admin.account.unwrap(), "Grace", "agent").await;
     let made = json!({
-        "attribute_display_name": "Plan", "attribute_display_type": "list", "attribute_key": " plan ",
+        "attribute_display_name": " Plan\n", "attribute_display_type": "list", "attribute_key": " plan ",
         "attribute_model": "contact_attribute", "attribute_values": ["gold", "tin"],
     });
     let made = admin.post(PATH, made).await.ok();
-    assert_eq!(made["attribute_key"], json!("plan"));
+    let shown = (&made["attribute_key"], &made["attribute_display_name"]);
+    assert_eq!(shown, (&json!("plan"), &json!("Plan")));
     let one = format!("{PATH}/{}", made["id"]);
     assert_eq!(agent.get(&one).await.ok()["attribute_values"], json!(["gold", "tin"]));
     let listed = agent.get(&format!("{PATH}?attribute_model=contact_attribute")).await.ok();
@@ -30,7 +31,13 @@ async fn administrators_keep_them_and_members_see_them() {
     admin.patch(&format!("{PATH}/999999"), json!({})).await.status(404);
     let odd = json!({"attribute_display_name": {"a": 1}, "attribute_description": ["x"]});
     assert_eq!(admin.patch(&one, odd).await.ok()["attribute_display_name"], json!("Plan"));
-    let changed = admin.patch(&one, json!({"attribute_display_name": "Tariff"})).await.ok();
+    let nothing = json!({"attribute_display_name": "New", "attribute_model": null});
+    assert_eq!(
+        admin.patch(&one, nothing).await.status(422),
+        json!({"message": "Attribute model can't be blank", "attributes": ["attribute_model"]})
+    );
+    let changed = admin.patch(&one, json!({"attribute_display_name": " Tariff"})).await.ok();
+    assert_eq!(changed["attribute_display_name"], json!("Tariff"));
     assert_eq!(changed["attribute_values"], json!(["gold", "tin"]));
     admin.delete(&one).await.status(204);
     admin.get(&one).await.status(404);
@@ -58,6 +65,8 @@ async fn faults_are_said_by_field() {
         (json!({"attribute_key": "a", "attribute_display_name": " "}), "attribute_display_name"),
         (json!({"attribute_key": "b", "attribute_display_type": null}), "attribute_display_type"),
         (json!({"attribute_key": "c", "regex_cue": "x".repeat(256)}), "regex_cue"),
+        (json!({"attribute_key": "d", "attribute_model": null}), "attribute_model"),
+        (json!({"attribute_key": "d", "attribute_model": ""}), "attribute_model"),
     ] {
         let refused = admin.post(PATH, with(fields)).await.status(422);
         assert_eq!(refused["attributes"], json!([field]), "{refused}");

@@ -1,7 +1,7 @@
 //! Saved filters: each member's own.
 
 use chatwarden_testkit::App;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn each_member_has_their_own() {
@@ -32,8 +32,17 @@ async fn kinds_are_named_or_numbered() {
     };
     assert_eq!(of("contact").await, json!("A"));
     assert_eq!(of("2").await, json!("B"));
-    assert_eq!(admin.get("/custom_filters?filter_type=shoe").await.ok(), json!([]));
+    admin.post("/custom_filters", json!({"name": "C"})).await.ok();
+    for none in ["shoe", ""] {
+        let path = format!("/custom_filters?filter_type={none}");
+        assert_eq!(admin.get(&path).await.ok(), json!([]));
+    }
     admin.post("/custom_filters", json!({"name": "C", "filter_type": "shoe"})).await.status(422);
+    for none in [Value::Null, json!("")] {
+        let body = json!({"name": "C", "filter_type": none});
+        let refused = admin.post("/custom_filters", body).await.status(422);
+        assert_eq!(refused["attributes"], json!(["filter_type"]));
+    }
     for unnamed in
         [json!({"name": null}), json!({"filter_type": "contact"}), json!({"name": {}, "query": {}})]
     {
@@ -51,7 +60,11 @@ async fn kinds_are_named_or_numbered() {
         assert_eq!(refused["attributes"], json!(["query"]));
     }
     admin.patch("/custom_filters/999999", json!({})).await.status(404);
-    admin.patch(&format!("/custom_filters/{}", made["id"]), json!({})).await.status(422);
+    let path = format!("/custom_filters/{}", made["id"]);
+    for odd in [json!({}), json!({"name": "New", "filter_type": null})] {
+        admin.patch(&path, odd).await.status(422);
+    }
+    assert_eq!(admin.get(&path).await.ok(), made);
 }
 
 #[tokio::test]

@@ -274,6 +274,17 @@ async fn bots_of_the_installation_are_seen_but_not_changed() {
     let made =
         app.platform().post("/platform/api/v1/agent_bots", json!({"name": "Robby"})).await.ok();
     let path = format!("/agent_bots/{}", made["id"]);
+    let long = json!({"name": "Robby", "description": "x".repeat(256)});
+    let own = admin.post("/agent_bots", json!({"name": "Robo"})).await.ok();
+    for refused in [
+        app.platform().post("/platform/api/v1/agent_bots", long.clone()).await,
+        app.platform().patch(&format!("/platform/api/v1{path}"), long.clone()).await,
+        admin.post("/agent_bots", long.clone()).await,
+        admin.patch(&format!("/agent_bots/{}", own["id"]), long.clone()).await,
+    ] {
+        let said = json!("Description is too long (maximum is 255 characters)");
+        assert_eq!(refused.status(422)["message"], said);
+    }
     let seen = admin.get(&path).await.ok();
     assert_eq!(seen["system_bot"], json!(true));
     assert_eq!((&seen["access_token"], &seen["secret"]), (&Value::Null, &Value::Null));
@@ -365,7 +376,13 @@ async fn roles_and_availabilities_are_named_or_numbered() {
     for odd in [json!({"role": 7}), json!({"role": "1"}), json!({"availability": -1})] {
         admin.patch(&own, odd).await.status(422);
     }
+    for blank in ["", "   "] {
+        let refused = admin.patch(&own, json!({"name": blank, "role": "king"})).await.status(422);
+        assert_eq!(refused, json!({"message": "Name can't be blank", "attributes": ["name"]}));
+    }
+    assert_eq!(admin.patch(&own, json!({"name": null})).await.ok(), changed);
     admin.patch("/agents/999999", json!({})).await.status(404);
+    admin.patch("/agents/999999", json!({"name": ""})).await.status(404);
     admin.patch("/agents/999999", json!({"role": "king"})).await.status(404);
     admin.patch(&own, json!({})).await.status(422);
     let shown = async |availability: Value| {

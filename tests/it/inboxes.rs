@@ -20,7 +20,7 @@ async fn what_is_not_said_of_an_inbox_stays() {
         "greeting_enabled": true, "greeting_message": "Hello", "timezone": "Asia/Tokyo",
         "sender_name_type": "professional", "csat_config": {"message": "How was it?"},
         "working_hours": [{"day_of_week": 0, "open_all_day": true, "closed_all_day": false}],
-        "channel": {"selected_feature_flags": ["end_conversation", "no such", "attachments"], "reply_time": "in_a_day"},
+        "channel": {"selected_feature_flags": ["end_conversation", "", "attachments"], "reply_time": "in_a_day"},
     });
     let changed = admin.patch(&path, body).await.ok();
     assert_eq!(changed["name"], json!("Site"));
@@ -28,8 +28,15 @@ async fn what_is_not_said_of_an_inbox_stays() {
     assert_eq!(changed["website_url"], json!("https://example.com"));
     assert_eq!(changed["csat_config"]["display_type"], json!("emoji"));
     assert_eq!(changed["working_hours"][0]["close_hour"], json!(23));
-    let nothing = admin.patch(&path, json!({})).await.ok();
-    assert_eq!(nothing, changed);
+    // What is no day of a list is as if it had not been sent.
+    for nothing in [
+        json!({}),
+        json!({"working_hours": null}),
+        json!({"working_hours": ["Monday"]}),
+        json!({"sender_name_type": 1}),
+    ] {
+        assert_eq!(admin.patch(&path, nothing).await.ok(), changed);
+    }
     assert_eq!(admin.get(&path).await.ok(), changed);
     let none = admin.patch(&path, json!({"greeting_message": "null"})).await.ok();
     assert_eq!(none["greeting_message"], Value::Null);
@@ -85,7 +92,18 @@ async fn rules_of_inboxes_are_said_by_field() {
             json!({"channel": {"additional_attributes": {"agent_reply_time_window": window}}});
         check(body, "agent_reply_time_window").await;
     }
-    admin.patch(&path, json!({"sender_name_type": "odd"})).await.status(422);
+    for odd in [json!("odd"), json!("1"), json!(2)] {
+        admin.patch(&path, json!({"sender_name_type": odd})).await.status(422);
+    }
+    for none in [Value::Null, json!(""), json!("null")] {
+        for key in ["sender_name_type", "lock_to_single_conversation"] {
+            check(json!({(key): none}), key).await;
+        }
+    }
+    for days in [json!([{"day_of_week": 7}]), json!([{"open_hour": 8}]), json!("Monday"), json!(1)]
+    {
+        check(json!({"name": "New", "working_hours": days}), "working_hours").await;
+    }
     // Of a change that is refused nothing stays.
     check(json!({"name": "New", "channel": {"webhook_url": "h".repeat(2049)}}), "webhook_url")
         .await;
@@ -94,6 +112,76 @@ async fn rules_of_inboxes_are_said_by_field() {
     admin.post("/inboxes", none).await.status(422);
     let on = json!({"type": "email", "email": "a@example.com", "imap_enabled": true});
     admin.post("/inboxes", json!({"name": "Mail", "channel": on})).await.status(422);
+}
+
+#[tokio::test]
+async fn rules_of_a_website_are_said_by_field() {
+    let (_app, admin) = App::start().await;
+    let site = |settings: Value| {
+        let mut channel = json!({"type": "web_widget", "website_url": "https://example.com"});
+        channel.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        json!({"name": "Site", "channel": channel})
+    };
+    let made = admin.post("/inboxes", site(json!({}))).await.ok();
+    let path = format!("/inboxes/{}", made["id"]);
+    for (key, odd) in [
+        ("widget_color", json!(" ")),
+        ("widget_color", Value::Null),
+        ("continuity_via_email", Value::Null),
+        ("continuity_via_email", json!("")),
+        ("selected_feature_flags", json!(["attachments", "nope"])),
+    ] {
+        for refused in [
+            admin.post("/inboxes", site(json!({(key): odd}))).await,
+            admin.patch(&path, json!({"channel": {(key): odd}})).await,
+        ] {
+            assert_eq!(refused.status(422)["attributes"], json!([key]), "{odd}");
+        }
+    }
+    for odd in [json!("2"), json!(3), json!("soon")] {
+        let refused = admin.patch(&path, json!({"channel": {"reply_time": odd}})).await.status(422);
+        assert!(refused["error"].as_str().unwrap().ends_with("is not a valid reply_time"));
+    }
+    let none = json!({"channel": {"website_url": "", "widget_color": ""}});
+    let said = "Website url can't be blank, Widget color can't be blank";
+    assert_eq!(admin.patch(&path, none).await.status(422)["message"], json!(said));
+    assert_eq!(admin.get(&path).await.ok(), made);
+
+    let change =
+        async |settings: Value| admin.patch(&path, json!({"channel": settings})).await.ok();
+    assert_eq!(change(json!({"reply_time": 2})).await["reply_time"], json!("in_a_day"));
+    assert_eq!(change(json!({"reply_time": null})).await["reply_time"], json!("in_a_day"));
+    let flags = json!({"selected_feature_flags": [["attachments"]]});
+    assert_eq!(change(flags).await["selected_feature_flags"], made["selected_feature_flags"]);
+
+    let usual = &made["pre_chat_form_options"];
+    let ask = json!({"name": "fullName", "type": "text", "enabled": true});
+    let own = json!({"pre_chat_message": "Who?", "pre_chat_fields": [ask]});
+    let form = async |form: Value| {
+        change(json!({"pre_chat_form_options": form})).await["pre_chat_form_options"].clone()
+    };
+    for bare in [json!({"pre_chat_message": "Who?"}), json!({}), json!({"pre_chat_fields": []})] {
+        assert_eq!(form(own.clone()).await, own);
+        assert_eq!(&form(bare).await, usual);
+    }
+    form(own.clone()).await;
+    assert_eq!(form(Value::Null).await, own);
+}
+
+#[tokio::test]
+async fn a_mailbox_has_no_layout_of_its_own() {
+    let (_app, admin) = App::start().await;
+    let made = inbox(&admin, "Mail", json!({"type": "email", "email": "a@example.com"})).await;
+    let path = format!("/inboxes/{}", made["id"]);
+    let layout = json!({"name": "New", "branded_email_layout": "{{ content_for_layout }}"});
+    let refused = admin.patch(&path, layout.clone()).await.status(422);
+    assert_eq!(refused, json!({"error": "Branded email templates feature is not enabled"}));
+    for none in [json!(""), json!("null"), Value::Null] {
+        let kept = admin.patch(&path, json!({"branded_email_layout": none})).await.ok();
+        assert_eq!(kept, made);
+    }
+    let desk = inbox(&admin, "Desk", json!({"type": "api"})).await;
+    admin.patch(&format!("/inboxes/{}", desk["id"]), layout).await.ok();
 }
 
 #[tokio::test]
@@ -159,6 +247,16 @@ async fn members_are_added_replaced_and_removed() {
     admin.post(path, seats(&[&stranger])).await.status(422);
     admin.patch(path, seats(&[&alan, &stranger])).await.status(422);
     assert_eq!(names(admin.patch(path, seats(&[&alan, &admin])).await.ok()), ["Ada", "Alan"]);
+    // Once more is once too often, but for who sits there already.
+    for refused in [
+        admin.post(path, seats(&[&alan, &grace, &grace])).await,
+        admin.patch(path, seats(&[&grace, &grace])).await,
+    ] {
+        let said = json!({"message": "User has already been taken", "attributes": ["user_id"]});
+        assert_eq!(refused.status(422), said);
+    }
+    let twice = admin.post(path, seats(&[&alan, &alan, &admin])).await.ok();
+    assert_eq!(names(twice), ["Ada", "Alan"]);
     // Who forgets the list empties no inbox.
     for odd in [json!({}), json!({"user_ids": null}), json!({"user_ids": alan.id})] {
         let mut body = odd;
@@ -245,6 +343,10 @@ async fn a_bot_serves_an_inbox() {
     admin.post(&set, json!({"agent_bot": robo["id"]})).await.ok();
     let served = admin.get(&bot).await.ok();
     assert_eq!(served["agent_bot"]["access_token"]["token"], robo["access_token"]);
+    for odd in [json!(""), json!("robo")] {
+        admin.post(&set, json!({"agent_bot": odd})).await.status(404);
+    }
+    assert_eq!(admin.get(&bot).await.ok(), served);
     admin.post(&set, json!({"agent_bot": null})).await.ok();
     assert_eq!(admin.get(&bot).await.ok(), json!({}));
 }

@@ -61,6 +61,9 @@ async fn faults_are_said_by_field() {
     let long = json!({"title": "long", "description": "a".repeat(20_001)});
     let refused = admin.post("/labels", long).await.status(422);
     assert_eq!(refused["attributes"], json!(["description"]));
+    let pale = json!({"title": "pale", "color": null});
+    let refused = admin.post("/labels", pale).await.status(422);
+    assert_eq!(refused["attributes"], json!(["color"]));
     admin.post("/labels", json!({})).await.status(422);
     let said = async |body: Value| admin.post("/labels", body).await.status(422)["message"].clone();
     let both = json!({"title": "VIP", "description": "a".repeat(20_001)});
@@ -87,7 +90,10 @@ async fn a_change_is_looked_at_where_there_is_something_to_change() {
     let containers = json!({"title": ["x"], "description": {"a": 1}});
     assert_eq!(admin.patch(&path, containers).await.ok(), made);
     assert_eq!(admin.patch(&path, json!({"title": "VIP"})).await.ok(), made);
-    admin.patch(&path, json!({})).await.status(422);
+    for nothing in [json!({}), json!({"description": "Badly", "color": null})] {
+        admin.patch(&path, nothing).await.status(422);
+    }
+    assert_eq!(admin.get(&path).await.ok(), made);
     admin.patch("/labels/999999", json!({})).await.status(404);
     agent.patch("/labels/999999", json!({})).await.status(401);
 }

@@ -220,10 +220,15 @@ async fn a_list_shows_what_is_unread_and_what_is_asked_for_besides() {
     assert_eq!(desk.told("includes[]=read&includes[]=snoozed").await.len(), 3);
     let oldest = desk.told("includes[]=read&includes[]=snoozed&sort_order=asc").await;
     assert!(oldest[0][1].contains("(#1)"), "{oldest:?}");
-    desk.agent
-        .post(&format!("{}/snooze", one(1)), json!({"snoozed_until": "someday"}))
-        .await
-        .status(422);
+    assert_eq!(desk.told("includes[]=read&includes[]=snoozed&sort_order=ASC").await, oldest);
+    for odd in ["zz", "", "id"] {
+        let refused = desk.agent.get(&format!("/notifications?sort_order={odd}")).await.status(422);
+        assert!(refused["error"].as_str().unwrap().contains("sort_order"), "{refused}");
+    }
+    for odd in ["someday", ""] {
+        let snooze = json!({"snoozed_until": odd});
+        desk.agent.post(&format!("{}/snooze", one(1)), snooze).await.status(422);
+    }
     desk.agent.post(&format!("{}/unread", one(0)), json!({})).await.ok();
     assert_eq!(desk.told("").await.len(), 2);
     desk.app.advance(Duration::from_secs(1200));

@@ -512,6 +512,10 @@ async fn a_person_has_a_picture() {
     let none = admin.delete("/api/v1/profile/avatar").await.ok();
     assert_eq!(none["avatar_url"], "");
     admin.delete("/api/v1/profile/avatar").await.ok();
+    put("me.png", "image/png", PNG).await.ok();
+    let none = [Field("profile[avatar]", "")];
+    let none = send_form(&admin, Method::PUT, "/api/v1/profile", &none).await.ok();
+    assert_eq!(none["avatar_url"], "");
     app.settle().await;
     assert!(app.files().is_empty(), "{:?}", app.files());
 }
@@ -528,6 +532,9 @@ async fn a_bot_s_picture_is_fetched_from_its_address() {
     let shown = admin.get(&bot).await.ok();
     sent_on(&app.anyone(), &shown["thumbnail"]).await;
     assert_eq!(admin.delete(&format!("{bot}/avatar")).await.ok()["thumbnail"], "");
+    let picture = [File("avatar", "me.png", "image/png", PNG)];
+    assert_ne!(send_form(&admin, Method::PATCH, &bot, &picture).await.ok()["thumbnail"], "");
+    assert_eq!(admin.patch(&bot, json!({"avatar": null})).await.ok()["thumbnail"], "");
     admin.patch(&bot, json!({"avatar_url": format!("{base}/page")})).await.ok();
     app.settle().await;
     assert_eq!(admin.get(&bot).await.ok()["thumbnail"], "");
@@ -586,6 +593,23 @@ async fn contacts_and_inboxes_have_pictures() {
     let thumbnail = admin.get(&contact).await.ok()["payload"]["thumbnail"].clone();
     sent_on(&app.anyone(), &thumbnail).await;
     sent_on(&app.anyone(), &admin.get(&inbox).await.ok()["avatar_url"]).await;
+    // A text is no picture, and changes nothing else; none takes the picture away.
+    for of in [&contact, &inbox] {
+        let before = admin.get(of).await.ok();
+        for odd in [json!("me.png"), json!(7)] {
+            let refused = admin.patch(of, json!({"name": "New", "avatar": odd})).await.status(422);
+            assert_eq!(refused["attributes"], json!(["avatar"]));
+        }
+        admin.patch(of, json!({"avatar": {}})).await.ok();
+        assert_eq!(admin.get(of).await.ok(), before);
+        for none in [Value::Null, json!("")] {
+            admin.patch(of, json!({"avatar": none})).await.ok();
+            let shown = admin.get(of).await.ok();
+            let shown = shown.get("avatar_url").or(shown.pointer("/payload/thumbnail"));
+            assert_eq!(shown, Some(&json!("")));
+            send_form(&admin, Method::PATCH, of, &picture).await.ok();
+        }
+    }
     let gone = admin.delete(&format!("{contact}/avatar")).await.ok();
     assert_eq!(gone["payload"]["thumbnail"], "");
     admin.delete(&format!("{inbox}/avatar")).await.ok();

@@ -158,9 +158,7 @@ pub(crate) async fn show_picture(
     bot: &mut AgentBot,
     picture: &Picture,
 ) -> chatwarden_core::Result<()> {
-    if let Some(avatar) = picture.give(tx, storage::Owner::Bot(bot.account_id, bot.id)).await? {
-        bot.avatar = Some(avatar);
-    }
+    picture.give(tx, storage::Owner::Bot(bot.account_id, bot.id), &mut bot.avatar).await?;
     Ok(())
 }
 

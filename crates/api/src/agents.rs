@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chatwarden_core::agents::{self, Invitation, Terms};
+use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::UserId;
-use chatwarden_core::users::{Availability, Role, address};
+use chatwarden_core::users::{Availability, Role, address, check_name};
 use serde_json::Value;
 
 use crate::actors::{Admin, Agent};
@@ -45,10 +46,16 @@ fn terms(sent: &Params) -> Answer<Terms> {
     })
 }
 
-/// What is to be changed of a member.
+/// What is to be changed of a member; the name is judged first.
 fn terms_and_name(params: &Params) -> Answer<(Option<String>, Terms)> {
     let sent = params.whole_form("agent")?;
-    Ok((sent.present("name"), terms(&sent)?))
+    let name = sent.text("name");
+    if let Some(name) = &name {
+        let mut faults = Invalid::default();
+        check_name(&mut faults, name);
+        faults.check()?;
+    }
+    Ok((name, terms(&sent)?))
 }
 
 async fn index(Agent(scope, _): Agent, State(app): State<App>) -> Answer<Json<Value>> {

@@ -213,8 +213,7 @@ async fn show_picture(
     picture: &Picture,
 ) -> chatwarden_core::Result<()> {
     let owner = storage::Owner::Contact(scope.account_id(), contact.id);
-    if let Some(avatar) = picture.give(tx, owner).await? {
-        contact.avatar = Some(avatar);
+    if picture.give(tx, owner, &mut contact.avatar).await? {
         contacts::announce(tx, scope, "contact.updated", contact);
     }
     Ok(())

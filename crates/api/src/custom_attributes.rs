@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::actors::{Admin, Agent};
 use crate::app::App;
-use crate::error::{Answer, ApiError, sent_to};
+use crate::error::{Answer, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -38,43 +38,29 @@ fn id(params: &Params) -> Answer<CustomAttributeDefinitionId> {
     params.id("id").map(CustomAttributeDefinitionId)
 }
 
-fn not_valid(value: &str, field: &str) -> ApiError {
-    ApiError::unprocessable(format!("'{value}' is not a valid {field}"))
-}
-
 /// A model by its name or its number.
 fn model_named(sent: &str) -> Option<Model> {
     let known = Model::ALL.iter().find(|model| model.integer().to_string() == sent);
     known.copied().or_else(|| Model::named(sent))
 }
 
-/// The model that was sent.
-fn model(params: &Params) -> Answer<Option<Model>> {
-    let Some(sent) = params.present("attribute_model") else { return Ok(None) };
-    model_named(&sent).map(Some).ok_or_else(|| not_valid(&sent, "attribute_model"))
-}
-
-/// The kind that was sent, by its name or its number; none within where it was sent without a value.
-fn display_type(params: &Params) -> Answer<Option<Option<DisplayType>>> {
-    if !params.has("attribute_display_type") {
-        return Ok(None);
-    }
-    let Some(sent) = params.present("attribute_display_type") else { return Ok(Some(None)) };
-    let known = DisplayType::ALL.iter().find(|kind| kind.integer().to_string() == sent);
-    let known = known.copied().or_else(|| DisplayType::named(&sent));
-    known.map(|kind| Some(Some(kind))).ok_or_else(|| not_valid(&sent, "attribute_display_type"))
-}
-
 fn draft(params: &Params) -> Answer<Draft> {
     let sent = params.record("custom_attribute_definition", FIELDS)?;
     let text = |key: &str| sent.has(key).then(|| sent.text(key));
     let said = |key: &str| text(key).map(Option::unwrap_or_default);
+    let display_type = sent.has("attribute_display_type").then(|| {
+        let (all, name) = (DisplayType::ALL, DisplayType::name);
+        sent.one_of("attribute_display_type", all, name, DisplayType::integer)
+    });
+    let model = sent
+        .has("attribute_model")
+        .then(|| sent.one_of("attribute_model", Model::ALL, Model::name, Model::integer));
     Ok(Draft {
         display_name: said("attribute_display_name"),
-        display_type: display_type(&sent)?,
+        display_type: display_type.transpose()?,
         description: text("attribute_description"),
         key: said("attribute_key"),
-        model: model(&sent)?,
+        model: model.transpose()?,
         values: sent.list("attribute_values"),
         regex_pattern: text("regex_pattern"),
         regex_cue: text("regex_cue"),

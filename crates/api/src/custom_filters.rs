@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::actors::Agent;
 use crate::app::App;
-use crate::error::{Answer, ApiError, sent_to};
+use crate::error::{Answer, sent_to};
 use crate::params::Params;
 use crate::routes::Routes;
 
@@ -36,23 +36,18 @@ fn kind_named(sent: &str) -> Option<FilterType> {
     known.copied().or_else(|| FilterType::named(sent))
 }
 
-/// The kind that was sent.
-fn filter_type(params: &Params) -> Answer<Option<FilterType>> {
-    let Some(sent) = params.present("filter_type") else { return Ok(None) };
-    kind_named(&sent)
-        .map(Some)
-        .ok_or_else(|| ApiError::unprocessable(format!("'{sent}' is not a valid filter_type")))
-}
-
 fn draft(params: &Params) -> Answer<Draft> {
     let sent = params.record("custom_filter", FIELDS)?;
     let query = sent.object("query").map(Value::Object);
     if query.is_none() && sent.get("query").is_some_and(|query| !query.is_null()) {
         return Err(Error::invalid("query", "must be an object").into());
     }
+    let filter_type = sent.has("filter_type").then(|| {
+        sent.one_of("filter_type", FilterType::ALL, FilterType::name, FilterType::integer)
+    });
     Ok(Draft {
         name: sent.has("name").then(|| sent.text("name")),
-        filter_type: filter_type(&sent)?,
+        filter_type: filter_type.transpose()?,
         query,
     })
 }
@@ -74,7 +69,7 @@ async fn index(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let of = match params.present("filter_type") {
+    let of = match params.text("filter_type") {
         Some(sent) => kind_named(&sent),
         None => Some(FilterType::Conversation),
     };

@@ -36,7 +36,7 @@ fn draft(params: &Params) -> Answer<Draft> {
     Ok(Draft {
         title: sent.has("title").then(|| sent.text("title").unwrap_or_default()),
         description: sent.has("description").then(|| sent.text("description")),
-        color: sent.text("color"),
+        color: sent.has("color").then(|| sent.text("color")),
         show_on_sidebar: sent.has("show_on_sidebar").then(|| sent.flag("show_on_sidebar")),
     })
 }

@@ -56,7 +56,16 @@ fn filter(params: &Params) -> Filter {
     Filter {
         read: includes.iter().any(|kind| kind == "read"),
         snoozed: includes.iter().any(|kind| kind == "snoozed"),
-        oldest_first: params.text("sort_order").as_deref() == Some("asc"),
+        oldest_first: false,
+    }
+}
+
+/// Whether the oldest come first.
+fn oldest_first(params: &Params) -> Answer<bool> {
+    match params.text("sort_order").as_deref() {
+        None | Some("desc" | "DESC") => Ok(false),
+        Some("asc" | "ASC") => Ok(true),
+        Some(odd) => Err(ApiError::unprocessable(format!("'{odd}' is not a valid sort_order"))),
     }
 }
 
@@ -66,7 +75,8 @@ async fn index(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (filter, page, echo) = (filter(&params), params.page(), params.page_echo());
+    let filter = Filter { oldest_first: oldest_first(&params)?, ..filter(&params) };
+    let (page, echo) = (params.page(), params.page_echo());
     app.read(async move |tx| {
         let found = notifications::page(tx, &scope, filter, page).await?;
         Ok(Json(json!({"data": {
@@ -113,7 +123,7 @@ async fn snooze(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = id(&params)?;
-    let until = match params.present("snoozed_until") {
+    let until = match params.text("snoozed_until") {
         None => None,
         Some(text) => {
             let at = match text.trim().parse::<i64>() {

@@ -165,9 +165,7 @@ async fn update(
         if changes_email {
             links::send_confirmation(tx, &user).await?;
         }
-        if let Some(avatar) = picture.give(tx, storage::Owner::User(user.id)).await? {
-            user.avatar = Some(avatar);
-        }
+        picture.give(tx, storage::Owner::User(user.id), &mut user.avatar).await?;
         answer(tx, user).await
     });
     received.kept_if(&app, changed).await

@@ -7,8 +7,9 @@ pub(crate) use forms::{inbox_json, raw_inbox_json, slim_inbox_json};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use chatwarden_core::error::Invalid;
 use chatwarden_core::ids::{AccountId, AgentBotId, InboxId, UserId};
-use chatwarden_core::inboxes::{self, API, Draft, InboxWithChannel, SenderName, members};
+use chatwarden_core::inboxes::{self, API, Draft, EMAIL, InboxWithChannel, SenderName, members};
 use chatwarden_core::storage::{self, Purpose};
 use chatwarden_core::tokens::{self, Owner};
 use chatwarden_core::{Error, agent_bots, users, values};
@@ -96,6 +97,19 @@ fn check_domains(channel: &Map<String, Value>) -> Answer<()> {
     }
 }
 
+/// Days of the week, which must be a list where they are sent.
+fn working_hours(params: &Params) -> Answer<Option<Vec<Value>>> {
+    match params.get("working_hours") {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
+        Some(word) if *word == json!("null") => Ok(None),
+        Some(_) => {
+            let days = params.list("working_hours");
+            let no_list = || Error::invalid("working_hours", "must be a list of days");
+            Ok(Some(days.ok_or_else(no_list)?))
+        }
+    }
+}
+
 /// What was sent of an inbox. The word `null` means none, as forms can't say it otherwise.
 fn draft(params: &Params) -> Answer<Draft> {
     let channel = params.object("channel");
@@ -103,12 +117,27 @@ fn draft(params: &Params) -> Answer<Draft> {
     let said = |key: &str| params.get(key).filter(|value| **value != json!("null"));
     let text = |key: &str| params.has(key).then(|| said(key).and_then(|_| params.text(key)));
     let flag = |key: &str| said(key).and_then(|_| params.flag(key));
-    let sender_name_type = match params.present("sender_name_type") {
-        Some(name) if name != "null" => Some(SenderName::named(&name).ok_or_else(|| {
-            ApiError::unprocessable(format!("'{name}' is not a valid sender_name_type"))
-        })?),
-        _ => None,
+    let lock_to_single_conversation = flag("lock_to_single_conversation");
+    let sender_name_type = match said("sender_name_type") {
+        Some(_) => params.one_of(
+            "sender_name_type",
+            SenderName::ALL,
+            SenderName::name,
+            SenderName::integer,
+        )?,
+        None => None,
     };
+    // These two are one or the other with every inbox.
+    let mut faults = Invalid::default();
+    for (key, is_said) in [
+        ("lock_to_single_conversation", lock_to_single_conversation.is_some()),
+        ("sender_name_type", sender_name_type.is_some()),
+    ] {
+        if params.has(key) && !is_said {
+            faults.add(key, "can't be blank");
+        }
+    }
+    faults.check()?;
     Ok(Draft {
         name: text("name"),
         greeting_enabled: flag("greeting_enabled"),
@@ -118,11 +147,11 @@ fn draft(params: &Params) -> Answer<Draft> {
         csat_config: params.object("csat_config"),
         enable_auto_assignment: flag("enable_auto_assignment"),
         working_hours_enabled: flag("working_hours_enabled"),
-        working_hours: params.list("working_hours"),
+        working_hours: None,
         out_of_office_message: text("out_of_office_message"),
         timezone: text("timezone"),
         allow_messages_after_resolved: flag("allow_messages_after_resolved"),
-        lock_to_single_conversation: flag("lock_to_single_conversation"),
+        lock_to_single_conversation,
         sender_name_type,
         business_name: text("business_name"),
         channel,
@@ -138,7 +167,7 @@ async fn create(
     let channel = params.inner("channel").unwrap_or_default();
     let channel_type = channel.text("type").and_then(|name| inboxes::named(&name));
     let channel_type = channel_type.ok_or_else(|| Error::invalid("channel", "must exist"))?;
-    let draft = Draft { working_hours: None, ..draft(&params)? };
+    let draft = draft(&params)?;
     let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
     let received = picture.received();
     let made = app.write(async move |tx| {
@@ -157,9 +186,7 @@ async fn show_picture(
     picture: &Picture,
 ) -> chatwarden_core::Result<()> {
     let owner = storage::Owner::Inbox(account, of.inbox.id);
-    if let Some(avatar) = picture.give(tx, owner).await? {
-        of.inbox.avatar = Some(avatar);
-    }
+    picture.give(tx, owner, &mut of.inbox.avatar).await?;
     Ok(())
 }
 
@@ -169,11 +196,17 @@ async fn update(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (id, draft) = (inbox_id(&params)?, draft(&params)?);
+    let id = inbox_id(&params)?;
+    let draft = Draft { working_hours: working_hours(&params)?, ..draft(&params)? };
+    let layout = params.present("branded_email_layout").filter(|layout| layout != "null");
     let picture = Picture::of(&app, scope.account_id(), Purpose::InboxAvatar, &params).await?;
     let received = picture.received();
     let changed = app.write(async move |tx| {
         let mut changed = inboxes::update(tx, &scope, id, draft).await?;
+        if changed.inbox.channel_type == EMAIL && layout.is_some() {
+            let text = "Branded email templates feature is not enabled";
+            return Err(ApiError::unprocessable(text));
+        }
         show_picture(tx, scope.account_id(), &mut changed, &picture).await?;
         Ok(Json(inbox_json(tx, &changed, true)))
     });
@@ -255,9 +288,9 @@ async fn set_agent_bot(
     params: Params,
 ) -> Answer<Response> {
     let id = inbox_id(&params)?;
-    let bot = match params.present("agent_bot") {
+    let bot = match params.get("agent_bot") {
+        None | Some(Value::Null) => None,
         Some(_) => Some(AgentBotId(params.integer("agent_bot").ok_or_else(ApiError::not_found)?)),
-        None => None,
     };
     app.write(async move |tx| inboxes::set_bot(tx, &scope, id, bot).await).await?;
     Ok(done())

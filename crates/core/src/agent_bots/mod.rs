@@ -16,10 +16,8 @@ use crate::tokens::{self, Owner};
 
 /// The longest address that is called (`behaviours.md §18`).
 const ADDRESS: usize = 2048;
-/// The longest name.
-const NAME: usize = 255;
-/// The longest description.
-const DESCRIPTION: usize = 20_000;
+/// The longest name and description.
+const SHORT: usize = 255;
 
 chatwarden_db::row! {
     /// A bot.
@@ -86,8 +84,8 @@ impl Draft {
                 faults.add(field, format!("is too long (maximum is {most} characters)"));
             }
         };
-        limit("name", Some(&bot.name), NAME);
-        limit("description", bot.description.as_deref(), DESCRIPTION);
+        limit("name", Some(&bot.name), SHORT);
+        limit("description", bot.description.as_deref(), SHORT);
         limit("outgoing_url", bot.outgoing_url.as_deref(), ADDRESS);
         faults.check()
     }

@@ -85,8 +85,8 @@ pub struct Draft {
     pub description: Option<Option<String>>,
     /// What values are kept under.
     pub key: Option<String>,
-    /// What has it.
-    pub model: Option<Model>,
+    /// What has it; none within where nothing was said.
+    pub model: Option<Option<Model>>,
     /// What a list offers.
     pub values: Option<Vec<Value>>,
     /// What a text must look like.
@@ -148,12 +148,12 @@ impl Draft {
         let is_new = of.id.0 == 0;
         let mut faults = Invalid::default();
         if let Some(name) = self.display_name {
-            of.attribute_display_name = name;
+            name.trim().clone_into(&mut of.attribute_display_name);
         }
         if let Some(key) = self.key {
             key.trim().clone_into(&mut of.attribute_key);
         }
-        if let Some(model) = self.model {
+        if let Some(Some(model)) = self.model {
             of.attribute_model = model;
         }
         if let Some(description) = self.description {
@@ -176,7 +176,7 @@ impl Draft {
         limit("attribute_description", of.attribute_description.as_deref(), LONG);
         limit("regex_pattern", of.regex_pattern.as_deref(), SHORT);
         limit("regex_cue", of.regex_cue.as_deref(), SHORT);
-        if of.attribute_display_name.trim().is_empty() {
+        if of.attribute_display_name.is_empty() {
             faults.add("attribute_display_name", "can't be blank");
         }
         let key = &of.attribute_key;
@@ -196,6 +196,9 @@ impl Draft {
             Some(Some(kind)) => of.attribute_display_type = kind,
             Some(None) => faults.add("attribute_display_type", "can't be blank"),
             None => {}
+        }
+        if self.model == Some(None) {
+            faults.add("attribute_model", "can't be blank");
         }
         if is_new && is_built_in(of.attribute_model, key) {
             let fault =

@@ -44,8 +44,8 @@ chatwarden_db::row! {
 pub struct Draft {
     /// The name, which may be empty; none within where nothing was said.
     pub name: Option<Option<String>>,
-    /// What it is asked with.
-    pub filter_type: Option<FilterType>,
+    /// What it is asked with; none within where nothing was said.
+    pub filter_type: Option<Option<FilterType>>,
     /// The conditions, as they were sent.
     pub query: Option<Value>,
 }
@@ -58,8 +58,10 @@ impl Draft {
             Some(None) => faults.add("name", "can't be blank"),
             None => {}
         }
-        if let Some(filter_type) = self.filter_type {
-            filter.filter_type = filter_type;
+        match self.filter_type {
+            Some(Some(filter_type)) => filter.filter_type = filter_type,
+            Some(None) => faults.add("filter_type", "can't be blank"),
+            None => {}
         }
         if let Some(query) = self.query {
             filter.query = Json(query);

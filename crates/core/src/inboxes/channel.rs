@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::Channel;
 use crate::error::{Error, Invalid, Result};
 use crate::ids::AccountId;
-use crate::{sealed, users, values};
+use crate::values::{self, is_scalar};
+use crate::{sealed, users};
 
 /// An API client's channel.
 pub const API: &str = "Channel::Api";
@@ -45,10 +46,14 @@ enum Kind {
     /// A text of so many characters at most.
     Text(usize),
     Flag,
+    /// A flag that says something where it is sent.
+    YesOrNo,
     Integer,
     Object,
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// One of these, by its name or its place.
+    Numbered(&'static [&'static str]),
     /// Some of these, in this order.
     SomeOf(&'static [&'static str]),
     /// The form before a chat.
@@ -73,10 +78,10 @@ const WEB_WIDGET_SETTINGS: &[(&str, Kind)] = &[
     ("widget_color", Kind::Text(TEXT)),
     ("welcome_title", Kind::Text(TEXT)),
     ("welcome_tagline", Kind::Text(TEXT)),
-    ("reply_time", Kind::OneOf(REPLY_TIMES)),
+    ("reply_time", Kind::Numbered(REPLY_TIMES)),
     ("pre_chat_form_enabled", Kind::Flag),
     ("pre_chat_form_options", Kind::Form),
-    ("continuity_via_email", Kind::Flag),
+    ("continuity_via_email", Kind::YesOrNo),
     ("allowed_domains", Kind::Text(LONG_TEXT)),
     ("selected_feature_flags", Kind::SomeOf(FLAGS)),
 ];
@@ -162,7 +167,8 @@ pub(super) fn defaults(channel_type: &str) -> Map<String, Value> {
     }
 }
 
-/// What may be said of the form before a chat, and of each of its fields.
+/// What may be said of the form before a chat, and of each of its fields. One without fields is the form that there
+/// is while nobody changed it.
 fn form(value: &Value) -> Option<Value> {
     const FORM: &[&str] = &["pre_chat_message", "require_email"];
     const FIELD: &[&str] = &[
@@ -186,11 +192,18 @@ fn form(value: &Value) -> Option<Value> {
     };
     let sent = value.as_object()?;
     let mut out = some_of(sent, FORM);
-    if let Some(fields) = sent.get("pre_chat_fields").and_then(Value::as_array) {
-        let fields = fields.iter().filter_map(Value::as_object);
-        out.insert("pre_chat_fields".to_owned(), fields.map(|it| some_of(it, FIELD)).collect());
+    let fields = sent.get("pre_chat_fields").and_then(Value::as_array);
+    let fields = fields.into_iter().flatten().filter_map(Value::as_object);
+    let fields: Vec<Value> = fields.map(|it| some_of(it, FIELD).into()).collect();
+    if fields.is_empty() {
+        return Some(pre_chat_form());
     }
+    out.insert("pre_chat_fields".to_owned(), fields.into());
     Some(Value::Object(out))
+}
+
+fn not_valid(key: &str, sent: &str) -> Error {
+    Error::Unprocessable(format!("'{sent}' is not a valid {key}"))
 }
 
 /// What a setting becomes by what was sent; none where it stays.
@@ -212,6 +225,11 @@ fn changed(
             text.map(Value::from)
         }
         Kind::Flag => values::flag(sent).map(Value::Bool),
+        Kind::YesOrNo if is_scalar(sent) => {
+            let flag = values::flag(sent).ok_or_else(|| Error::invalid(key, "can't be blank"))?;
+            Some(json!(flag))
+        }
+        Kind::YesOrNo => None,
         Kind::Off => {
             if values::flag(sent) == Some(true) {
                 return Err(Error::invalid(key, "is not available on this server"));
@@ -228,15 +246,36 @@ fn changed(
         },
         Kind::OneOf(names) => match sent.as_str() {
             Some(name) if names.contains(&name) => Some(json!(name)),
-            Some(name) => {
-                return Err(Error::Unprocessable(format!("'{name}' is not a valid {key}")));
+            Some(name) => return Err(not_valid(key, name)),
+            None => None,
+        },
+        Kind::Numbered(names) => match values::text(sent).filter(|it| !it.trim().is_empty()) {
+            Some(said) => {
+                let place = sent.as_u64().and_then(|place| usize::try_from(place).ok());
+                let known =
+                    names.iter().enumerate().find(|(at, it)| **it == said || Some(*at) == place);
+                let (_, name) = known.ok_or_else(|| not_valid(key, &said))?;
+                Some(json!(name))
             }
             None => None,
         },
-        Kind::SomeOf(names) => sent.as_array().map(|sent| {
-            let said = |name: &&str| sent.iter().any(|value| value.as_str() == Some(*name));
-            names.iter().copied().filter(said).collect()
-        }),
+        Kind::SomeOf(names) => match sent.as_array() {
+            Some(sent) if sent.iter().all(is_scalar) => {
+                let said = |value: &Value| values::text(value).filter(|it| !it.trim().is_empty());
+                let said: Vec<String> = sent.iter().filter_map(said).collect();
+                if !said.iter().all(|name| names.contains(&name.as_str())) {
+                    return Err(Error::invalid(key, "is not included in the list"));
+                }
+                Some(
+                    names
+                        .iter()
+                        .filter(|name| said.iter().any(|it| it == *name))
+                        .copied()
+                        .collect(),
+                )
+            }
+            _ => None,
+        },
         Kind::Form => form(sent),
         Kind::Secret => match sent {
             Value::Null => Some(json!("")),
@@ -297,8 +336,10 @@ impl Channel {
         };
         let address = match self.channel_type.as_str() {
             WEB_WIDGET => {
-                if said("website_url").is_none() {
-                    faults.add("website_url", "can't be blank");
+                for key in ["website_url", "widget_color"] {
+                    if said(key).is_none() {
+                        faults.add(key, "can't be blank");
+                    }
                 }
                 None
             }

@@ -124,7 +124,7 @@ impl Draft {
         set(&mut inbox.business_name, self.business_name);
         check(inbox)?;
         if let Some(days) = self.working_hours {
-            hours::change(&mut inbox.working_hours.0, &days);
+            hours::change(&mut inbox.working_hours.0, &days)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use chrono::{Datelike as _, TimeZone as _, Timelike as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::{Error, Result};
 use crate::values;
 
 /// One day of the week.
@@ -96,17 +97,25 @@ impl Day {
 
 /// Changes the days that were sent. A day that makes no sense stays as it was: clients send the
 /// whole week, and the other days count.
-pub(super) fn change(week: &mut [Day], sent: &[Value]) {
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that no week has.
+pub(super) fn change(week: &mut [Day], sent: &[Value]) -> Result<()> {
     for value in sent {
         let Some(fields) = value.as_object() else { continue };
         let number = fields.get("day_of_week").and_then(values::integer);
-        let Some(day) = week.iter_mut().find(|day| Some(day.day_of_week) == number) else {
-            continue;
-        };
+        let day = week.iter_mut().find(|day| Some(day.day_of_week) == number);
+        let day = day.ok_or_else(|| {
+            Error::invalid(
+                "working_hours",
+                "has a day_of_week that is none: 0 is Sunday, 6 Saturday",
+            )
+        })?;
         if let Some(changed) = day.changed(fields) {
             *day = changed;
         }
     }
+    Ok(())
 }
 
 /// Whether somebody is there at a moment, by the clocks of a time zone.
@@ -136,14 +145,17 @@ mod tests {
                 json!({"day_of_week": 4, "open_all_day": true, "closed_all_day": true}),
                 json!({"day_of_week": 5, "closed_all_day": "off", "open_all_day": ""}),
                 json!({"day_of_week": "6", "open_all_day": "true", "closed_all_day": "off"}),
-                json!({"day_of_week": 9}),
                 json!("Monday"),
             ],
-        );
+        )
+        .unwrap();
         let before = ordinary_week();
         assert_eq!((week[1].open_hour, week[1].open_minutes), (Some(8), Some(30)));
         assert_eq!(week[2..6], before[2..6]);
         assert_eq!((week[6].close_hour, week[6].close_minutes), (Some(23), Some(59)));
+        for odd in [json!({"day_of_week": 7}), json!({"day_of_week": null}), json!({})] {
+            assert!(change(&mut week, std::slice::from_ref(&odd)).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chatwarden_db::{Tx, WriteTx, args};
 
 use super::{changed, sql};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TAKEN};
 use crate::events;
 use crate::ids::{InboxId, UserId};
 use crate::scope::{Admin, Agent, Scope};
@@ -12,7 +12,8 @@ use crate::users::{self, Member};
 /// Makes `users` members of an inbox; those who are already stay. Every one must be a member of the account.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an inbox the account lacks, [`Error::Invalid`] for a user it lacks.
+/// [`Error::NotFound`] for an inbox the account lacks, [`Error::Invalid`] for a user it lacks, and for one who comes
+/// twice.
 pub async fn add(
     tx: &mut WriteTx<'_>,
     admin: &Scope<Admin>,
@@ -20,7 +21,8 @@ pub async fn add(
     users: &[UserId],
 ) -> Result<()> {
     tx.opt(&sql::LOCK, args![admin.account_id(), inbox]).await?.ok_or(Error::NotFound)?;
-    seat(tx, admin, inbox, users).await?;
+    let present = sql::member_ids(tx, admin, inbox).await?;
+    seat(tx, admin, inbox, &without(users, &present)).await?;
     changed(tx, admin).await
 }
 
@@ -28,7 +30,7 @@ pub async fn add(
 /// where nobody did.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an inbox the account lacks, [`Error::Invalid`] for a user it lacks.
+/// As [`add`].
 pub async fn replace(
     tx: &mut WriteTx<'_>,
     admin: &Scope<Admin>,
@@ -37,12 +39,9 @@ pub async fn replace(
 ) -> Result<()> {
     tx.opt(&sql::LOCK, args![admin.account_id(), inbox]).await?.ok_or(Error::NotFound)?;
     let present = sql::member_ids(tx, admin, inbox).await?;
-    let differ = |these: &[UserId], those: &[UserId]| -> Vec<UserId> {
-        these.iter().filter(|id| !those.contains(id)).copied().collect()
-    };
-    seat(tx, admin, inbox, &differ(users, &present)).await?;
+    seat(tx, admin, inbox, &without(users, &present)).await?;
     changed(tx, admin).await?;
-    unseat(tx, admin, inbox, &differ(&present, users)).await?;
+    unseat(tx, admin, inbox, &without(&present, users)).await?;
     changed(tx, admin).await
 }
 
@@ -61,6 +60,10 @@ pub async fn remove(
     changed(tx, admin).await
 }
 
+fn without(these: &[UserId], those: &[UserId]) -> Vec<UserId> {
+    these.iter().filter(|id| !those.contains(id)).copied().collect()
+}
+
 async fn seat(
     tx: &mut WriteTx<'_>,
     admin: &Scope<Admin>,
@@ -73,6 +76,10 @@ async fn seat(
     let members = users::sql::members(tx, admin, users).await?;
     if users.iter().any(|id| !members.iter().any(|member| member.id == *id)) {
         return Err(Error::invalid("user", "must exist"));
+    }
+    // Each once, as they are.
+    if members.len() < users.len() {
+        return Err(Error::invalid("user_id", TAKEN));
     }
     sql::add_members(tx, admin, inbox, users).await?;
     refresh(tx, members);

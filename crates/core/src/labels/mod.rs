@@ -41,8 +41,8 @@ pub struct Draft {
     pub title: Option<String>,
     /// What it is for.
     pub description: Option<Option<String>>,
-    /// The colour.
-    pub color: Option<String>,
+    /// The colour, which may be empty; none within where nothing was said.
+    pub color: Option<Option<String>>,
     /// Whether the sidebar lists it.
     pub show_on_sidebar: Option<Option<bool>>,
 }
@@ -55,13 +55,15 @@ impl Draft {
         if let Some(description) = self.description {
             label.description = description;
         }
-        if let Some(color) = self.color {
-            label.color = color;
-        }
         if let Some(shown) = self.show_on_sidebar {
             label.show_on_sidebar = shown;
         }
         let mut faults = Invalid::default();
+        match self.color {
+            Some(Some(color)) => label.color = color,
+            Some(None) => faults.add("color", "can't be blank"),
+            None => {}
+        }
         faults.limit("title", &label.title, SHORT);
         faults.limit("description", label.description.as_deref().unwrap_or_default(), LONG);
         faults.limit("color", &label.color, SHORT);
