@@ -56,12 +56,37 @@ async fn a_list_that_is_narrowed_to_nothing_is_empty() {
         assert_eq!(&meta["meta"]["all_count"], count, "{query}");
         rows.len()
     };
-    for query in ["", "labels=vip,never", "labels[]=never,%20late", "labels[]=vip&labels[]="] {
+    let here = admin.get(&path).await.ok()["inbox_id"].clone();
+    let either = format!("inbox_id[]={}&inbox_id[]={here}", other["id"]);
+    for query in [
+        "",
+        "labels=vip,never",
+        "labels[]=never,%20late",
+        "labels[]=vip&labels[]=",
+        "labels[]=VIP",
+        "status=0",
+        "status[]=resolved&status[]=open",
+        &either,
+    ] {
         assert_eq!(listed(query).await, 1, "{query}");
     }
-    for query in
-        ["status=", "labels=", "labels[]=", "labels=,", "labels=never", "inbox_id=", "inbox_id=abc"]
-    {
+    let there = format!("inbox_id[]={}", other["id"]);
+    for query in [
+        "status=",
+        "status=1",
+        "status[]=resolved",
+        "status[]=all",
+        "labels=",
+        "labels[]=",
+        "labels=,",
+        "labels=never",
+        "inbox_id=",
+        "inbox_id=abc",
+        "inbox_id[]=",
+        "source_id=",
+        "q=",
+        &there,
+    ] {
         assert_eq!(listed(query).await, 0, "{query}");
     }
     for query in ["team_id=", "team_id=abc", "team_id=999999"] {
@@ -75,6 +100,49 @@ async fn a_list_that_is_narrowed_to_nothing_is_empty() {
     assert_eq!(listed(&followed).await, 1);
     assert_eq!(listed("conversation_type=participating&inbox_id=abc").await, 1);
     assert_eq!(listed(&format!("inbox_id={}", other["id"])).await, 0);
+}
+
+#[tokio::test]
+async fn a_search_without_a_text_shows_what_was_said_last() {
+    let (_app, admin) = App::start().await;
+    let (spoken, silent) = (conversation(&admin, &[]).await, conversation(&admin, &[]).await);
+    let found = async |query: &str| -> Vec<Value> {
+        let found = admin.get(&format!("/conversations/search{query}")).await.ok();
+        let rows = found["payload"].as_array().cloned().unwrap_or_default();
+        assert_eq!(found["meta"]["all_count"], json!(rows.len()), "{query}");
+        rows
+    };
+    let texts = |row: &Value| -> Vec<Value> {
+        let said = row["messages"].as_array().cloned().unwrap_or_default();
+        said.iter().map(|message| message["content"].clone()).collect()
+    };
+    incoming(&admin, &spoken, "Hello?").await;
+    let note = json!({"content": "Hm", "private": true});
+    admin.post(&format!("{spoken}/messages"), note).await.ok();
+    for path in [&spoken, &silent] {
+        admin.post(&format!("{path}/toggle_priority"), json!({"priority": "low"})).await.ok();
+    }
+    let rows = found("").await;
+    let by_activity: Vec<usize> = rows.iter().map(|row| texts(row).len()).collect();
+    assert_eq!(by_activity, [1, 3]);
+    assert_eq!(texts(&rows[1]), ["Hello?", "Hm", "Ada set the priority to low"]);
+    let said = &rows[1]["messages"];
+    assert_eq!((&said[0]["sender_name"], &said[1]["sender_name"]), (&json!("Vera"), &json!("Ada")));
+    assert_eq!(said[2].get("sender_name"), None);
+    // A blank text is in all that people said, whatever became of it.
+    admin.post(&format!("{spoken}/toggle_status"), json!({"status": "resolved"})).await.ok();
+    assert_eq!(found("").await.len(), 1);
+    let rows = found("?q=").await;
+    assert_eq!((rows.len(), texts(&rows[0])), (1, vec![json!("Hello?"), json!("Hm")]));
+    let listed = admin.get("/conversations?q=").await.ok()["data"].clone();
+    assert_eq!(listed["payload"][0]["status"], json!("resolved"));
+    assert_eq!(listed["meta"]["all_count"], json!(1));
+    // Of a long conversation the newest are shown.
+    for n in 0..21 {
+        incoming(&admin, &silent, &n.to_string()).await;
+    }
+    let newest: Vec<String> = (1..21).map(|n| n.to_string()).collect();
+    assert_eq!(texts(&found("").await[0]), newest);
 }
 
 #[tokio::test]
@@ -125,6 +193,45 @@ async fn a_priority_is_given_changed_and_taken_away() {
     outsider.post(&toggle, json!({"priority": "low"})).await.status(401);
     let shown = agent.patch(&path, json!({"priority": "urgent", "status": "resolved"})).await.ok();
     assert_eq!((&shown["priority"], &shown["status"]), (&json!("urgent"), &json!("open")));
+}
+
+#[tokio::test]
+async fn a_status_and_a_priority_have_numbers_and_are_single_values() {
+    let (_app, admin) = App::start().await;
+    let path = conversation(&admin, &[]).await;
+    let post = async |what: &str, body: Value| admin.post(&format!("{path}/{what}"), body).await;
+    let moved = post("toggle_status", json!({"status": 1})).await.ok();
+    assert_eq!(moved["payload"]["current_status"], json!("resolved"));
+    let moved = post("toggle_status", json!({"status": 0})).await.ok();
+    assert_eq!(moved["payload"]["current_status"], json!("open"));
+    post("toggle_priority", json!({"priority": 3})).await.ok();
+    for (what, body) in [
+        ("toggle_status", json!({"status": ["resolved"]})),
+        ("toggle_status", json!({"status": "1"})),
+        ("toggle_status", json!({"status": 9})),
+        ("toggle_priority", json!({"priority": ["low"]})),
+        ("toggle_priority", json!({"priority": {"a": 1}})),
+        ("toggle_priority", json!({"priority": "1"})),
+    ] {
+        let (key, _) = body.as_object().unwrap().iter().next().unwrap();
+        let refused = post(what, body.clone()).await.status(422);
+        assert!(refused["error"].as_str().unwrap().contains(key), "{body}: {refused}");
+    }
+    for until in
+        [json!("tomorrow"), json!("abc"), json!(""), json!([1]), json!({"a": 1}), json!(true)]
+    {
+        let body = json!({"status": "snoozed", "snoozed_until": until});
+        let refused = post("toggle_status", body).await.status(422);
+        assert!(refused["error"].as_str().unwrap().contains("snoozed_until"), "{refused}");
+    }
+    let shown = admin.get(&path).await.ok();
+    assert_eq!((&shown["status"], &shown["priority"]), (&json!("open"), &json!("urgent")));
+    let shown = admin.patch(&path, json!({"priority": 0})).await.ok();
+    assert_eq!(shown["priority"], json!("low"));
+    for until in [json!(null), json!(false)] {
+        let body = json!({"status": "snoozed", "snoozed_until": until});
+        assert_eq!(post("toggle_status", body).await.ok()["payload"]["snoozed_until"], json!(null));
+    }
 }
 
 #[tokio::test]
@@ -258,6 +365,10 @@ async fn a_draft_may_be_sent_without_its_name() {
         admin.patch(&drafts, body).await.ok();
         let shown = admin.get(&drafts).await.ok();
         assert_eq!(shown, json!({"has_draft": true, "message": kept}));
+    }
+    for odd in [json!("x"), json!(""), json!(["x"])] {
+        let refused = admin.patch(&drafts, json!({"draft_message": odd})).await.status(422);
+        assert_eq!(refused, json!({"error": "draft_message must be an object"}));
     }
 }
 
@@ -432,6 +543,96 @@ async fn a_conversation_begins_with_a_message_only_where_one_is_sent() {
     let blank = json!({"content": "Hi", "template_params": {}, "external_created_at": ""});
     let path = format!("/conversations/{}/messages", opened["id"]);
     assert_eq!(admin.post(&path, blank).await.ok()["content_attributes"], json!({}));
+}
+
+#[tokio::test]
+async fn what_a_new_conversation_may_not_be_told_is_refused_by_name() {
+    let (_app, admin) = App::start().await;
+    let (desk, _, vera, at) = two_inboxes(&admin, &[]).await;
+    let open = async |key: &str, value: Value| {
+        let mut place = json!({"inbox_id": desk, "contact_id": vera, "source_id": at});
+        place["status"] = json!("snoozed");
+        place[key] = value;
+        admin.post("/conversations", place).await
+    };
+    for key in ["custom_attributes", "additional_attributes", "message"] {
+        for odd in [json!("x"), json!(["x"]), json!(7)] {
+            let refused = open(key, odd).await.status(422);
+            assert_eq!(refused, json!({"error": format!("{key} must be an object")}));
+        }
+    }
+    open("message", json!({"content": "Hi", "message_type": ""})).await.status(422);
+    let listed = admin.get("/conversations?status=all").await.ok();
+    assert_eq!(listed["data"]["meta"]["all_count"], json!(0));
+    open("message", json!("")).await.ok();
+    for (until, kept) in [
+        (json!(2_051_222_400), json!(null)),
+        (json!("2035-01-01"), json!("2035-01-01T00:00:00.000Z")),
+        (json!("2035-05-01T10:00:00Z"), json!("2035-05-01T10:00:00.000Z")),
+        (json!("soon"), json!(null)),
+    ] {
+        assert_eq!(open("snoozed_until", until).await.ok()["snoozed_until"], kept);
+    }
+    assert_eq!(open("status", json!(1)).await.ok()["status"], json!("resolved"));
+}
+
+#[tokio::test]
+async fn unread_conversations_are_counted_by_lists_of_one_s_own() {
+    let (app, admin) = App::start().await;
+    let grace = app.member(admin.account.unwrap(), "Grace", "agent").await;
+    let (first, second) =
+        (conversation(&admin, &[&grace]).await, conversation(&admin, &[&grace]).await);
+    let hidden = conversation(&admin, &[]).await;
+    let features = |filters: bool| {
+        let on = json!({"conversation_unread_counts": true, "unread_count_for_filters": filters});
+        let account = format!("/platform/api/v1/accounts/{}", admin.account.unwrap());
+        let app = &app;
+        async move { app.platform().patch(&account, json!({"features": on})).await.ok() }
+    };
+    let counts = async || grace.get("/conversations/unread_counts").await.ok()["payload"].clone();
+    features(false).await;
+    assert_eq!(counts().await.get("folders"), None);
+    features(true).await;
+    let nothing = json!({
+        "all_count": 0, "inboxes": {}, "labels": {}, "teams": {},
+        "mentions_count": 0, "participating_count": 0, "unattended_count": 0, "folders": {},
+    });
+    assert_eq!(counts().await, nothing);
+    for path in [&first, &second, &hidden] {
+        incoming(&admin, path, "Hello?").await;
+    }
+    let name = format!("[@Grace](mention://user/{}/Grace) look", grace.id.unwrap());
+    let note = json!({"content": name, "private": true});
+    admin.post(&format!("{second}/messages"), note).await.ok();
+    admin.post(&format!("{first}/toggle_priority"), json!({"priority": "high"})).await.ok();
+    let save = async |conditions: Value| {
+        let query = json!({"payload": conditions});
+        let filter = json!({"name": "f", "filter_type": "conversation", "query": query});
+        grace.post("/custom_filters", filter).await.ok()["id"].to_string()
+    };
+    let all = save(json!([])).await;
+    let high =
+        json!({"attribute_key": "priority", "filter_operator": "equal_to", "values": ["high"]});
+    let high = save(json!([high])).await;
+    save(json!([{"attribute_key": "shoe_size", "filter_operator": "equal_to", "values": [1]}]))
+        .await;
+    let done =
+        json!({"attribute_key": "status", "filter_operator": "equal_to", "values": ["resolved"]});
+    save(json!([done])).await;
+    app.settle().await;
+    let counted = counts().await;
+    for (key, n) in [
+        ("all_count", 2),
+        ("mentions_count", 1),
+        ("participating_count", 1),
+        ("unattended_count", 2),
+    ] {
+        assert_eq!(counted[key], json!(n), "{key}");
+    }
+    assert_eq!(counted["folders"], json!({all: 2, high: 1}));
+    admin.post(&format!("{second}/update_last_seen"), json!({})).await.ok();
+    let counted = counts().await;
+    assert_eq!((&counted["mentions_count"], &counted["unattended_count"]), (&json!(0), &json!(1)));
 }
 
 #[tokio::test]

@@ -95,6 +95,47 @@ async fn placeholders_are_filled_in_but_not_in_code_and_not_in_what_comes_in() {
 }
 
 #[tokio::test]
+async fn a_message_to_a_mailbox_has_what_its_mail_says() {
+    let (_app, admin) = App::start().await;
+    let mail = json!({"type": "email", "email": "support@example.org"});
+    let inbox = admin.post("/inboxes", json!({"name": "Mail", "channel": mail})).await.ok();
+    let vera = json!({"name": "vera stone", "email": "vera@example.org"});
+    let vera = admin.post("/contacts", vera).await.ok()["payload"]["contact"]["id"].clone();
+    let both = |text: &str| json!({"full": text, "reply": text});
+    let first = json!({"content": "Hi **{{contact.first_name}}**"});
+    let place = json!({"inbox_id": inbox["id"], "contact_id": vera, "message": first});
+    let opened = admin.post("/conversations", place).await.ok();
+    let said = &opened["messages"][0]["content_attributes"];
+    assert_eq!(said["email"]["html_content"], both("<p>Hi <strong>Vera</strong></p>\n"));
+    assert_eq!(said["email"]["text_content"], both("Hi **Vera**"));
+    let path = format!("/conversations/{}/messages", opened["id"]);
+    let send = async |body: Value| admin.post(&path, body).await;
+    let kept = json!({"email": {"subject": "S", "html_content": {"quoted": "q"}}});
+    let body = json!({
+        "content": "One\r\nTwo", "email_html_content": "<b>{{agent.name}}</b>",
+        "content_attributes": kept, "cc_emails": "a@example.org, b@example.org",
+    });
+    let sent = send(body).await.ok()["content_attributes"].clone();
+    assert_eq!(sent["email"]["text_content"], both("One\nTwo"));
+    let html =
+        json!({"full": "<b>{{agent.name}}</b>", "reply": "<b>{{agent.name}}</b>", "quoted": "q"});
+    assert_eq!((&sent["email"]["html_content"], &sent["email"]["subject"]), (&html, &json!("S")));
+    assert_eq!(sent["cc_emails"], json!(["a@example.org", "b@example.org"]));
+    let listed = admin.get(&path).await.ok();
+    assert_eq!(listed["payload"][1]["content_attributes"], sent);
+    for silent in [json!({"content": "Us", "private": true}), json!({"content": " "})] {
+        assert_eq!(send(silent).await.ok()["content_attributes"].get("email"), None);
+    }
+    for key in ["to_emails", "cc_emails", "bcc_emails"] {
+        let refused = send(json!({"content": "Hi", key: ["a@example.org"]})).await.status(422);
+        assert!(refused["error"].as_str().unwrap().starts_with(key), "{refused}");
+    }
+    let long = json!({"content": "Hi", "email_html_content": "h".repeat(150_001)});
+    let refused = send(long).await.status(422);
+    assert!(refused["error"].as_str().unwrap().contains("Email html content"), "{refused}");
+}
+
+#[tokio::test]
 async fn what_a_message_may_not_hold_is_refused_by_name() {
     let desk = desk().await;
     let refused = |body: Value, expected: &'static str| {
@@ -129,6 +170,7 @@ async fn what_a_message_may_not_hold_is_refused_by_name() {
     .await;
     refused(json!({"content_type": "riddle"}), "'riddle' is not a valid content_type").await;
     refused(json!({"message_type": "sideways"}), "'sideways' is not a valid message_type").await;
+    refused(json!({"message_type": ""}), "'' is not a valid message_type").await;
     refused(
         json!({"template_params": {"language": 1}}),
         "Validation failed: Name is required, Language must be of type string",

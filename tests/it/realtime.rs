@@ -7,6 +7,7 @@ use chatwarden_db::args;
 use chatwarden_jobs::outbox;
 use chatwarden_testkit::{Actor, App};
 use futures::{SinkExt as _, StreamExt as _};
+use http::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -209,6 +210,35 @@ async fn who_shows_unread_counts_hears_that_they_changed() {
     }
     desk.admin.delete(&path).await.status(200);
     agent.until(changed).await;
+}
+
+#[tokio::test]
+async fn who_has_saved_filters_counted_hears_of_whatever_they_may_ask() {
+    let desk = desk().await;
+    let mut agent = desk.socket_of(&desk.agent).await;
+    let on = json!({"conversation_unread_counts": true, "unread_count_for_filters": true});
+    let account = format!("/platform/api/v1/accounts/{}", desk.admin.account.unwrap());
+    desk.app.platform().patch(&account, json!({"features": on})).await.ok();
+    let path = format!("/conversations/{}", desk.number);
+    let followers = json!({"user_ids": [desk.agent.id]});
+    for (method, what, body) in [
+        (Method::POST, "messages", json!({"content": "A note", "private": true})),
+        (Method::POST, "toggle_priority", json!({"priority": "low"})),
+        (Method::POST, "custom_attributes", json!({"custom_attributes": {"plan": "gold"}})),
+        (
+            Method::POST,
+            "toggle_status",
+            json!({"status": "snoozed", "snoozed_until": 2_051_222_400}),
+        ),
+        (Method::POST, "participants", followers.clone()),
+        (Method::DELETE, "participants", followers.clone()),
+        (Method::PATCH, "participants", followers),
+    ] {
+        desk.agent.send(method, &format!("{path}/{what}"), body).await;
+        let changed =
+            |frame: &Value| frame["message"]["event"] == "conversation.unread_count_changed";
+        agent.until(changed).await;
+    }
 }
 
 #[tokio::test]

@@ -354,14 +354,20 @@ async fn a_message_carries_files() {
     assert_eq!(listed["payload"][0]["attachments"], sent["attachments"]);
     let listed = admin.get(&format!("/conversations/{number}/attachments")).await.ok();
     assert_eq!(listed["meta"], json!({"total_count": 2}));
-    assert_eq!(listed["payload"][0]["data_url"], csv["data_url"]);
+    // Of one message the last comes first, of several the oldest.
+    assert_eq!(listed["payload"][0]["data_url"], png["data_url"]);
     assert_eq!(listed["payload"][1]["sender"]["name"], "Ada");
+    let later = [Field("content", "And"), File("attachments[]", "b.csv", "text/csv", b"b\n")];
+    let later = send(&admin, number, &later).await.ok();
+    let again = admin.get(&format!("/conversations/{number}/attachments")).await.ok();
+    assert_eq!(again["payload"][1]["data_url"], csv["data_url"]);
+    assert_eq!(again["payload"][2]["message_id"], later["id"]);
     let second = admin.get(&format!("/conversations/{number}/attachments?page=2")).await.ok();
     assert_eq!(second["payload"], json!([]));
 
     // What the installation's gauge of stored bytes is made of.
     let census = app.db().read(async |tx| census::take(tx).await).await.expect("a census");
-    let bytes = 8 + i64::try_from(PNG.len()).expect("a small picture");
+    let bytes = 8 + 2 + i64::try_from(PNG.len()).expect("a small picture");
     assert_eq!(census.files, Some(vec![(Purpose::Attachment, bytes)]));
 }
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use chatwarden_core::contacts::{ContactPush, is_email};
 use chatwarden_core::conversations::Conversation;
 use chatwarden_core::ids::{AgentBotId, DisplayId, MessageId};
-use chatwarden_core::inboxes::API;
+use chatwarden_core::inboxes::{API, EMAIL};
 use chatwarden_core::messages::{
     self, ContentType, DeliveryStatus, MessageType, NewMessage, Sender, Sent,
 };
@@ -101,8 +101,10 @@ pub(crate) struct Draft {
     echo_id: Option<Value>,
     /// The bot that is to have sent it.
     bot: Option<AgentBotId>,
-    /// Whom a mail goes to: `to_emails`, `cc_emails`, `bcc_emails`.
-    addresses: [(&'static str, Vec<String>); 3],
+    /// Whom a mail goes to: `to_emails`, `cc_emails`, `bcc_emails`; none where no text says it.
+    addresses: [(&'static str, Option<Vec<String>>); 3],
+    /// What a mail shows in place of the content.
+    email_html: Option<String>,
 }
 
 impl Draft {
@@ -114,9 +116,10 @@ impl Draft {
         let unknown = |name: &str, text: &str| {
             ApiError::unprocessable(format!("'{text}' is not a valid {name}"))
         };
-        let message_type = match params.present("message_type") {
-            None => MessageType::Outgoing,
-            Some(name) => {
+        let message_type = match params.get("message_type") {
+            None | Some(Value::Null | Value::Bool(false)) => MessageType::Outgoing,
+            Some(sent) => {
+                let name = values::text(sent).unwrap_or_default();
                 MessageType::named(&name).ok_or_else(|| unknown("message_type", &name))?
             }
         };
@@ -141,9 +144,13 @@ impl Draft {
         }
         let bot = params.text("sender_type").filter(|kind| kind == "AgentBot");
         let addresses = |key: &'static str| {
-            let text = params.one_or_more(key).unwrap_or_default().join(",");
-            let each = text.split(',').map(str::trim).filter(|address| !address.is_empty());
-            (key, each.map(str::to_owned).collect())
+            let blank = !params.get(key).is_some_and(values::present);
+            let text = params.text(key).or_else(|| blank.then(String::new));
+            let each = text.map(|text| {
+                let each = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+                each.map(str::to_owned).collect()
+            });
+            (key, each)
         };
         Ok(Self {
             content: params.text("content"),
@@ -156,6 +163,7 @@ impl Draft {
             echo_id: params.get("echo_id").filter(|id| !id.is_null()).cloned(),
             bot: bot.and(params.integer("sender_id")).map(AgentBotId),
             addresses: ["to_emails", "cc_emails", "bcc_emails"].map(addresses),
+            email_html: params.present("email_html_content"),
         })
     }
 
@@ -193,8 +201,13 @@ impl Draft {
             _ => Sender::Contact(Box::new(c.contact.clone())),
         };
         let mut content_attributes = self.content_attributes;
-        if c.inbox.channel_type == "Channel::Email" {
+        if c.inbox.channel_type == EMAIL {
             for (key, list) in self.addresses {
+                let list = list.ok_or_else(|| {
+                    let fault =
+                        format!("{key} must be a text of addresses with commas between them");
+                    ApiError::unprocessable(fault)
+                })?;
                 if list.iter().any(|address| !is_email(address)) {
                     return Err(ApiError::unprocessable("Invalid email address"));
                 }
@@ -211,6 +224,7 @@ impl Draft {
             additional_attributes: Value::Object(self.additional_attributes),
             source_id: self.source_id,
             echo_id: self.echo_id,
+            email_html: self.email_html,
             attachments: Vec::new(),
             sender,
         })

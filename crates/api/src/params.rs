@@ -301,6 +301,18 @@ impl Params {
         }
     }
 
+    /// An object, where one was sent.
+    ///
+    /// # Errors
+    /// 422 for what is none.
+    pub fn object_or_none(&self, key: &str) -> Answer<Option<Map<String, Value>>> {
+        match self.values.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object.clone())),
+            Some(_) => Err(ApiError::unprocessable(format!("{key} must be an object"))),
+        }
+    }
+
     /// The parameters under a key, as parameters: `params.inner("contact")`.
     pub fn inner(&self, key: &str) -> Option<Self> {
         let object = match self.values.get(key) {

@@ -40,7 +40,7 @@ fn type_of(method: &str) -> Option<&'static str> {
         "text" | "present" | "one_of" => "string",
         "integer" | "id" => "integer",
         "flag" => "boolean",
-        "object" | "inner" | "require" | "record" | "whole_form" => "object",
+        "object" | "object_or_none" | "inner" | "require" | "record" | "whole_form" => "object",
         "texts" | "one_or_more" | "integers" | "ids" | "list" | "files" => "array",
         "get" | "has" => "any",
         _ => return None,

@@ -7,7 +7,7 @@ use chatwarden_core::conversations::{self, Conversation, Priority, Status, draft
 use chatwarden_core::ids::{AgentBotId, DisplayId, TeamId, UserId};
 use chatwarden_core::rooms::typing::{self, Typist};
 use chatwarden_core::users::Member;
-use chatwarden_core::{Error, agent_bots, mail, teams, users};
+use chatwarden_core::{Error, agent_bots, mail, teams, users, values};
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use serde_json::{Value, json};
 
@@ -43,12 +43,17 @@ pub(crate) async fn lock(
 }
 
 /// The priority that the parameters say; none where they say nothing.
-fn priority(params: &Params) -> Result<Option<Priority>, ApiError> {
-    match params.present("priority").as_deref() {
-        None => Ok(None),
-        Some(name) => Priority::named(name)
-            .map(Some)
-            .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid priority"))),
+fn priority(params: &Params) -> Answer<Option<Priority>> {
+    params.one_of("priority", Priority::ALL, Priority::name, Priority::integer)
+}
+
+/// Refuses a list or an object where one value is meant, and nothing would mean another thing.
+fn check_one(params: &Params, key: &str) -> Answer<()> {
+    match params.get(key) {
+        Some(sent) if !values::is_scalar(sent) => {
+            Err(ApiError::unprocessable(format!("{key} must be a single value")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -84,12 +89,14 @@ pub(super) async fn destroy(
 }
 
 /// Until when to snooze, in unix seconds.
-fn until(params: &Params) -> Result<Option<Timestamp>, ApiError> {
-    let seconds = params.integer("snoozed_until");
-    if params.present("snoozed_until").is_some_and(|text| text.parse().ok() != seconds) {
-        return Err(ApiError::unprocessable("snoozed_until is invalid"));
-    }
-    Ok(seconds.filter(|seconds| *seconds > 0).map(Timestamp::from_unix))
+fn until(params: &Params) -> Answer<Option<Timestamp>> {
+    let seconds = match params.get("snoozed_until") {
+        None | Some(Value::Null | Value::Bool(false)) => return Ok(None),
+        Some(sent) => values::text(sent).and_then(|text| text.trim().parse().ok()),
+    };
+    let seconds: i64 = seconds
+        .ok_or_else(|| ApiError::unprocessable("snoozed_until must be a number of unix seconds"))?;
+    Ok(Some(seconds).filter(|seconds| *seconds > 0).map(Timestamp::from_unix))
 }
 
 /// Moves a conversation to a status; without one, open and resolved change places.
@@ -100,13 +107,8 @@ pub(super) async fn toggle_status(
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
     let until = until(&params)?;
-    let wanted =
-        match params.present("status").as_deref() {
-            None => None,
-            Some(name) => Some(Status::named(name).ok_or_else(|| {
-                ApiError::unprocessable(format!("'{name}' is not a valid status"))
-            })?),
-        };
+    check_one(&params, "status")?;
+    let wanted = super::status(&params)?;
     app.write(async move |tx| {
         let mut c = lock(tx, &who, id).await?;
         let by = who.performer(tx);
@@ -145,7 +147,9 @@ pub(super) async fn toggle_priority(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Response> {
-    let (id, priority) = (display_id(&params)?, priority(&params)?);
+    let id = display_id(&params)?;
+    check_one(&params, "priority")?;
+    let priority = priority(&params)?;
     app.write(async move |tx| {
         let mut c = lock(tx, &who, id).await?;
         let by = who.performer(tx);
@@ -443,6 +447,7 @@ pub(super) async fn put_draft(
     params: Params,
 ) -> Answer<Response> {
     let id = display_id(&params)?;
+    params.object_or_none("draft_message")?;
     let draft = params.record("draft_message", &["message"]).ok();
     let content = draft.and_then(|draft| draft.text("message"));
     app.write(async move |tx| {

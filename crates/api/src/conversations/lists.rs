@@ -22,12 +22,19 @@ const TEN_YEARS: i64 = 315_360_000;
 
 /// What a list is narrowed to, but for what depends on the time. What is sent and names nothing narrows to nothing.
 fn filter(params: &Params) -> Filter {
-    let text = params.present("q");
-    let statuses = match params.text("status").as_deref() {
+    // A blank text is looked for, too: everything that was said holds it.
+    let text = params.text("q");
+    let of = |names: &[String]| -> Vec<Status> {
+        let is = |one: Status, name: &str| one.name() == name || one.integer().to_string() == name;
+        let all = Status::ALL.iter().copied();
+        all.filter(|one| names.iter().any(|name| is(*one, name))).collect()
+    };
+    let statuses = match (params.texts("status"), params.text("status")) {
         _ if text.is_some() => Status::ALL.to_vec(),
-        None => vec![Status::Open],
-        Some("all") => Status::ALL.to_vec(),
-        Some(name) => Status::named(name).into_iter().collect(),
+        (Some(names), _) => of(&names),
+        (_, None) => vec![Status::Open],
+        (_, Some(name)) if name == "all" => Status::ALL.to_vec(),
+        (_, Some(name)) => of(&[name]),
     };
     let sent = |key: &str| params.get(key).is_some_and(|value| !value.is_null());
     // No record has the id 0.
@@ -41,7 +48,11 @@ fn filter(params: &Params) -> Filter {
     Filter {
         statuses,
         // What a member follows is listed whatever the inbox.
-        inbox: id("inbox_id").filter(|_| kind != Kind::Participating).map(InboxId),
+        inboxes: params
+            .integers("inbox_id")
+            .or_else(|| id("inbox_id").map(|inbox| vec![inbox]))
+            .filter(|_| kind != Kind::Participating)
+            .map(|inboxes| inboxes.into_iter().map(InboxId).collect()),
         team: id("team_id").map(TeamId),
         labels: params.one_or_more("labels").filter(|_| sent("labels")).map(|texts| {
             let titles = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
@@ -49,7 +60,7 @@ fn filter(params: &Params) -> Filter {
         }),
         kind,
         text,
-        source_id: params.present("source_id"),
+        source_id: params.text("source_id"),
         changed_since: None,
         assignee: match params.text("assignee_type").as_deref() {
             Some("me") => Assigned::Me,
@@ -188,7 +199,8 @@ pub(super) async fn unread_counts(
     Agent(scope, account): Agent,
     State(app): State<App>,
 ) -> Answer<Json<Value>> {
-    if !Features::of(&account).has("conversation_unread_counts") {
+    let features = Features::of(&account);
+    if !features.has("conversation_unread_counts") {
         let text = "Conversation unread counts feature not enabled for this account";
         return Err(Error::Forbidden(text.to_owned()).into());
     }
@@ -198,12 +210,22 @@ pub(super) async fn unread_counts(
             let present = counts.into_iter().filter(|(_, n)| *n != 0);
             present.map(|(id, n)| (id.to_string(), json!(n))).collect()
         };
-        Ok(Json(json!({"payload": {
+        let mut payload = json!({
             "all_count": unread.all,
             "inboxes": by(unread.inboxes),
             "labels": by(unread.labels),
             "teams": by(unread.teams),
-        }})))
+        });
+        if let (true, Some(object)) =
+            (features.has("unread_count_for_filters"), payload.as_object_mut())
+        {
+            let own = lists::unread(tx, &scope).await?;
+            object.insert("mentions_count".to_owned(), json!(own.mentions));
+            object.insert("participating_count".to_owned(), json!(own.participating));
+            object.insert("unattended_count".to_owned(), json!(own.unattended));
+            object.insert("folders".to_owned(), json!(by(own.folders)));
+        }
+        Ok(Json(json!({"payload": payload})))
     })
     .await
 }

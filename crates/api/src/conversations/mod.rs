@@ -15,7 +15,7 @@ use chatwarden_core::events;
 use chatwarden_core::ids::{ContactId, DisplayId, InboxId, TeamId, UserId};
 use chatwarden_core::messages::{self, MessagePush, Sent};
 use chatwarden_core::storage::avatar_url;
-use chatwarden_core::{Error, teams, users};
+use chatwarden_core::{Error, teams, users, values};
 use chatwarden_db::{Timestamp, Tx};
 use serde_json::{Map, Value, json};
 
@@ -68,34 +68,37 @@ pub(crate) fn display_id(params: &Params) -> Result<DisplayId, ApiError> {
         .ok_or_else(ApiError::not_found)
 }
 
-/// A moment, as unix seconds or as an ISO text.
+/// The status that the parameters say; none where they say nothing.
+fn status(params: &Params) -> Answer<Option<Status>> {
+    params.one_of("status", Status::ALL, Status::name, Status::integer)
+}
+
+/// A moment as an ISO text, or a day, which begins at midnight; what is neither says nothing.
 fn moment(params: &Params, key: &str) -> Option<Timestamp> {
-    match params.text(key)? {
-        text if text.contains('-') => Timestamp::parse_iso(&text),
-        text => text.parse().ok().map(Timestamp::from_unix),
-    }
+    let text = params.text(key)?;
+    Timestamp::parse_iso(&text).or_else(|| Timestamp::parse_iso(&format!("{text}T00:00:00Z")))
 }
 
 /// Opens a conversation with a contact in an inbox, or with whoever has the source id
 /// (`behaviours.md §8`, create).
 async fn create(who: AgentOrBot, State(app): State<App>, params: Params) -> Answer<Json<Value>> {
-    let status = match params.present("status").as_deref() {
-        None => Status::Open,
-        Some(name) => Status::named(name)
-            .ok_or_else(|| ApiError::unprocessable(format!("'{name}' is not a valid status")))?,
+    let object = |key: &str| -> Answer<Value> {
+        Ok(Value::Object(params.object_or_none(key)?.unwrap_or_default()))
     };
-    let object = |key: &str| Value::Object(params.object(key).unwrap_or_default());
     let new = NewConversation {
-        status,
+        status: status(&params)?.unwrap_or(Status::Open),
         assignee: None,
         agent_bot: None,
         team: None,
         snoozed_until: moment(&params, "snoozed_until"),
-        additional_attributes: object("additional_attributes"),
-        custom_attributes: object("custom_attributes"),
+        additional_attributes: object("additional_attributes")?,
+        custom_attributes: object("custom_attributes")?,
     };
     let assignee = params.integer("assignee_id").filter(|id| *id > 0).map(UserId);
     let team = params.integer("team_id").filter(|id| *id > 0).map(TeamId);
+    if params.get("message").is_some_and(values::present) {
+        params.object_or_none("message")?;
+    }
     let message = params.inner("message").filter(|message| !message.is_empty());
     let first = message.as_ref().map(Draft::of).transpose()?;
     let place = Place {

@@ -42,13 +42,13 @@ macro_rules! kept {
 }
 
 statements! {
-    /// $1 account, $2 user, $3 sees all inboxes, $4 inboxes, $5 statuses, $6 inbox (null: all), $7 team (null: all)
+    /// $1 account, $2 user, $3 of all inboxes, $4 inboxes, $5 statuses, $6 team (null: all)
     OF_LIST: (i64, i64, i64) = "conversations.kept_counts", (concat!(
         "select cast(coalesce(sum(case when k.assignee_id = $2 then k.n else 0 end), 0) as bigint),
                 cast(coalesce(sum(case when k.assignee_id = 0 then k.n else 0 end), 0) as bigint),
                 cast(coalesce(sum(k.n), 0) as bigint)
          from ", kept!(), "where ($3 or k.inbox_id @in($4)) and k.status @in($5)
-         and (cast($6 as bigint) is null or k.inbox_id = $6) and (cast($7 as bigint) is null or k.team_id = $7)"));
+         and (cast($6 as bigint) is null or k.team_id = $6)"));
     /// $1 account, $2 sees all inboxes, $3 inboxes: unread ones by inbox and team (0: none)
     UNREAD: (InboxId, TeamId, i64) = "conversations.kept_unread", (concat!(
         "select k.inbox_id, k.team_id, cast(sum(k.n) as bigint) from ", kept!(),
@@ -101,12 +101,12 @@ statements! {
          having sum(k.n) <> 0 returning n";
 }
 
-/// The counts beside a list that is narrowed by status, inbox and team alone, of the inboxes in `sight`.
+/// The counts beside a list that is narrowed by status, inbox and team alone, of these inboxes or of all.
 pub(super) async fn of_list(
     tx: &mut Tx<'_>,
     scope: &Scope<Agent>,
     filter: &Filter,
-    sight: Option<Vec<i64>>,
+    inboxes: Option<Vec<i64>>,
 ) -> Result<Counts> {
     let statuses: Vec<i64> = filter.statuses.iter().map(|status| status.integer()).collect();
     let (mine, unassigned, all) = tx
@@ -115,10 +115,9 @@ pub(super) async fn of_list(
             args![
                 scope.account_id(),
                 scope.user_id(),
-                sight.is_none(),
-                sight.unwrap_or_default(),
+                inboxes.is_none(),
+                inboxes.unwrap_or_default(),
                 statuses,
-                filter.inbox,
                 filter.team
             ],
         )

@@ -129,6 +129,9 @@ chatwarden_db::row! {
         pub reply_window: Option<i64>,
         /// Whether its account shows how many conversations are unread (`conversation_unread_counts`).
         pub counts_unread: bool,
+        /// Whether it shows that of saved filters and of what a member has to do with, too
+        /// (`unread_count_for_filters`).
+        pub counts_filters: bool,
     }
 }
 

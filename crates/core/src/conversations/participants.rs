@@ -2,8 +2,8 @@
 
 use chatwarden_db::{Tx, WriteTx, args, statements};
 
-use super::Conversation;
 use super::sql::sits;
+use super::{Conversation, unread};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::scope::Scope;
@@ -87,7 +87,9 @@ pub async fn set(
 ) -> Result<Vec<Member>> {
     check(tx, scope, c, users).await?;
     let keep = numbers(users);
-    tx.run(&KEEP, args![scope.account_id(), c.row.id, keep]).await?;
+    if tx.run(&KEEP, args![scope.account_id(), c.row.id, keep]).await? > 0 {
+        unread::tell_filtered(tx, scope, c);
+    }
     add(tx, scope, c, users).await?;
     list(tx, scope, c).await
 }
@@ -103,7 +105,9 @@ pub async fn remove(
     users: &[UserId],
 ) -> Result<()> {
     let ids = numbers(users);
-    tx.run(&REMOVE, args![scope.account_id(), c.row.id, ids]).await?;
+    if tx.run(&REMOVE, args![scope.account_id(), c.row.id, ids]).await? > 0 {
+        unread::tell_filtered(tx, scope, c);
+    }
     Ok(())
 }
 
@@ -121,5 +125,8 @@ pub async fn add(
     let (ids, now) = (numbers(users), tx.now());
     let account = scope.account_id();
     let added = tx.all(&ADD, args![account, c.row.id, ids, c.row.inbox_id, now]).await?;
+    if !added.is_empty() {
+        unread::tell_filtered(tx, scope, c);
+    }
     Ok(added.into_iter().map(|(user,)| user).collect())
 }

@@ -9,7 +9,7 @@ use crate::ids::{
 use crate::scope::Scope;
 
 /// The columns of [`Conversation`], joined as [`conversation_from!`] joins them. Of an account's flags, 8 is
-/// `conversation_unread_counts`.
+/// `conversation_unread_counts`, and 72057594037927944 that and `unread_count_for_filters`.
 macro_rules! conversation_columns {
     () => {
         concat!(
@@ -25,6 +25,8 @@ macro_rules! conversation_columns {
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, \
              ib.reply_window, \
              exists (select 1 from accounts ac where ac.id = c.account_id and (ac.feature_flags & 8) <> 0), \
+             exists (select 1 from accounts ac where ac.id = c.account_id \
+                and (ac.feature_flags & 72057594037927944) = 72057594037927944), \
              exists (select 1 from conversation_participants cp where cp.account_id = c.account_id \
                 and cp.conversation_id = c.id and cp.user_id <> coalesce(c.assignee_id, 0)), \
              case when ib.reply_window is not null then (select m.created_at from messages m \

@@ -17,6 +17,14 @@ fn counted(row: &ConversationRow) -> Option<Places<'_>> {
     unread.then_some((row.inbox_id, row.team_id, row.assignee_id, row.labels.0.as_slice()))
 }
 
+/// What else saved filters ask of a conversation, and lists of what a member has to do with.
+fn filtered(row: &ConversationRow) -> impl PartialEq {
+    (
+        (row.priority, row.snoozed_until, row.waiting_since, row.first_reply_created_at),
+        (&row.custom_attributes, &row.additional_attributes),
+    )
+}
+
 /// Tells of a conversation that is counted otherwise than `before`, in accounts that have such counts shown.
 pub(crate) fn tell_changed(
     tx: &mut WriteTx<'_>,
@@ -25,8 +33,17 @@ pub(crate) fn tell_changed(
     before: &ConversationRow,
     by: &Performer,
 ) {
-    if counted(before) != counted(&c.row) {
+    let otherwise = c.inbox.counts_filters && filtered(before) != filtered(&c.row);
+    if otherwise || counted(before) != counted(&c.row) {
         tell(tx, scope, c, by);
+    }
+}
+
+/// Tells of what the conversation's row doesn't say, in accounts that have saved filters counted: of a message, of who
+/// follows.
+pub(crate) fn tell_filtered(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation) {
+    if c.inbox.counts_filters {
+        tell(tx, scope, c, &Performer::System);
     }
 }
 

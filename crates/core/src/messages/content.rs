@@ -40,6 +40,10 @@ pub(super) fn check(new: &NewMessage) -> Result<()> {
     if new.content.as_deref().is_some_and(|c| c.chars().nth(CONTENT_LIMIT).is_some()) {
         faults.add("content", format!("is too long (maximum is {CONTENT_LIMIT} characters)"));
     }
+    if new.email_html.as_deref().is_some_and(|html| html.chars().nth(CONTENT_LIMIT).is_some()) {
+        let fault = format!("is too long (maximum is {CONTENT_LIMIT} characters)");
+        faults.add("email_html_content", fault);
+    }
     faults.bound("content_attributes", &new.content_attributes);
     faults.bound("additional_attributes", &new.additional_attributes);
     let echo_id = new.echo_id.as_ref();

@@ -1,7 +1,7 @@
 //! New messages, and what they do to their conversation (`behaviours.md §9.2`, §9.3).
 
 use chatwarden_db::WriteTx;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     ContentType, DeliveryStatus, Message, MessagePush, MessageType, SenderBot, SenderUser, Sent,
@@ -14,6 +14,8 @@ use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::events::{self, Audience, Event, Performer};
 use crate::ids::{MessageId, UserId};
+use crate::inboxes::EMAIL;
+use crate::markdown;
 use crate::scope::Scope;
 use crate::storage::{self, NewAttachment};
 use crate::users::Member;
@@ -72,6 +74,8 @@ pub struct NewMessage {
     pub source_id: Option<String>,
     /// What the sender's client knows it by until it is stored; given back unchanged.
     pub echo_id: Option<Value>,
+    /// What its mail shows in place of the content.
+    pub email_html: Option<String>,
     /// What it carries.
     pub attachments: Vec<NewAttachment>,
     /// Who sends it.
@@ -91,6 +95,7 @@ impl NewMessage {
             additional_attributes: json!({}),
             source_id: None,
             echo_id: None,
+            email_html: None,
             attachments: Vec::new(),
             sender,
         }
@@ -208,6 +213,33 @@ async fn prepare(
     Ok(())
 }
 
+/// Notes what the mail of a message to a mailbox says, as text and as HTML; what else the client said of the mail
+/// stays.
+fn note_mail(c: &Conversation, new: &mut NewMessage) {
+    if c.inbox.channel_type != EMAIL || new.message_type != MessageType::Outgoing || new.private {
+        return;
+    }
+    let content = new.content.as_deref().filter(|content| !content.trim().is_empty());
+    let (Some(content), Some(attributes)) = (content, new.content_attributes.as_object_mut())
+    else {
+        return;
+    };
+    let object = |value: Option<Value>| match value {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    };
+    let text = content.replace("\r\n", "\n");
+    let html = new.email_html.take().unwrap_or_else(|| markdown::to_html(&text));
+    let mut mail = object(attributes.remove("email"));
+    for (key, body) in [("html_content", html), ("text_content", text)] {
+        let mut said = object(mail.remove(key));
+        said.insert("full".to_owned(), json!(body));
+        said.insert("reply".to_owned(), json!(body));
+        mail.insert(key.to_owned(), Value::Object(said));
+    }
+    attributes.insert("email".to_owned(), Value::Object(mail));
+}
+
 /// Inserts a message and notes it in the conversation in hand; the row is not written yet.
 async fn insert(
     tx: &mut WriteTx<'_>,
@@ -216,6 +248,7 @@ async fn insert(
     mut new: NewMessage,
 ) -> Result<Sent> {
     prepare(tx, scope, c, &mut new).await?;
+    note_mail(c, &mut new);
     let carried = std::mem::take(&mut new.attachments);
     let id = sql::insert(tx, scope, c.row.id, c.row.inbox_id, &new).await?;
     let mut sent = new.stored(tx, id, c);
@@ -383,8 +416,10 @@ pub async fn create(
         c.contact = contact;
     }
     conversations::sql::update(tx, scope, &c.row).await?;
-    if let Some(before) = counted {
-        unread::tell_changed(tx, scope, c, &before, &Performer::System);
+    match counted {
+        Some(_) if c.inbox.counts_filters => unread::tell_filtered(tx, scope, c),
+        Some(before) => unread::tell_changed(tx, scope, c, &before, &Performer::System),
+        None => {}
     }
     Ok(sent)
 }

@@ -111,11 +111,12 @@ statements! {
     /// $1 account, $2 conversation
     COUNT_OF_CONVERSATION: (i64,) = "attachments.count_of_conversation",
         "select count(*) from attachments a where a.account_id = $1 and a.conversation_id = $2";
-    /// $1 account, $2 conversation, $3 limit, $4 skipped; oldest first: attachment, message, the conversation's number
+    /// $1 account, $2 conversation, $3 limit, $4 skipped; of the oldest message first, and of each its last first:
+    /// attachment, message, the conversation's number
     OF_CONVERSATION: (i64, i64, i64) = "attachments.of_conversation",
         "select a.id, a.message_id, c.display_id from attachments a
          join conversations c on c.account_id = a.account_id and c.id = a.conversation_id
-         where a.account_id = $1 and a.conversation_id = $2 order by a.id limit $3 offset $4";
+         where a.account_id = $1 and a.conversation_id = $2 order by a.message_id, a.id desc limit $3 offset $4";
     /// $1 account, $2 contact, $3 user, $4 whether the user sees all inboxes
     COUNT_OF_CONTACT: (i64,) = "attachments.count_of_contact", (concat!("select count(*) ", of_contact!()));
     /// $1 account, $2 contact, $3 user, $4 whether the user sees all inboxes, $5 limit, $6 skipped; newest first

@@ -7,8 +7,10 @@
 
 mod narrowed;
 mod order;
+mod unread;
 
 pub use order::Sort;
+pub use unread::{Unread, unread};
 
 use std::collections::HashMap;
 
@@ -27,14 +29,16 @@ use narrowed::Narrowed;
 
 /// As many messages are shown beside what a search finds.
 const MATCHES: i64 = 500;
+/// As many of each conversation where no text was looked for.
+const NEWEST: i64 = 20;
 
 /// What a list is narrowed to (`behaviours.md §6`).
 #[derive(Debug, Clone)]
 pub struct Filter {
     /// Those of these statuses.
     pub statuses: Vec<Status>,
-    /// One inbox.
-    pub inbox: Option<InboxId>,
+    /// Inboxes, one of which they are in.
+    pub inboxes: Option<Vec<InboxId>>,
     /// One team.
     pub team: Option<TeamId>,
     /// Titles, one of which they bear.
@@ -57,7 +61,7 @@ impl Default for Filter {
     fn default() -> Self {
         Self {
             statuses: Status::ALL.to_vec(),
-            inbox: None,
+            inboxes: None,
             team: None,
             labels: None,
             kind: Kind::Any,
@@ -129,10 +133,20 @@ statements! {
     /// The counts beside a list; the text is put together.
     COUNTS: (i64, i64, i64) = "conversations.counts",
         "select count(*), count(*), count(*) from conversations c where c.account_id = $1";
+    /// How many are unread, by a key; the text is put together.
+    UNREAD: (i64, i64) = "conversations.unread_of_lists",
+        "select c.id, count(*) from conversations c where c.account_id = $1 group by c.id";
     /// $1 account, $2 conversations, $3 pattern, $4 limit: what was said in them
     MATCHES_OF: (i64,) = "conversations.matches",
         "select m.id from messages m where m.account_id = $1 and m.conversation_id @in($2) and m.message_type in (0, 1)
          and fold(m.content) like $3 escape '!' order by m.id limit $4";
+    /// $1 account, $2 conversations, $3 how many of each but one, $4 limit: what was said in them last
+    NEWEST_OF: (i64,) = "conversations.newest_messages",
+        "select m.id from conversations c cross join messages m
+         where c.account_id = $1 and c.id @in($2) and m.account_id = $1 and m.conversation_id = c.id
+         and m.id >= coalesce((select l.id from messages l where l.account_id = $1 and l.conversation_id = c.id
+            order by l.id desc limit 1 offset $3), 0)
+         order by m.id limit $4";
 }
 
 /// The inboxes that a member sees; none where that is all of them.
@@ -220,7 +234,7 @@ async fn counts_beside(tx: &mut Tx<'_>, narrowed: &Narrowed<'_>) -> Result<Count
         && filter.text.is_none()
         && filter.source_id.is_none();
     if plain {
-        return counts::of_list(tx, narrowed.scope, filter, narrowed.sight.clone()).await;
+        return counts::of_list(tx, narrowed.scope, filter, narrowed.inboxes()).await;
     }
     counted(tx, narrowed).await
 }
@@ -247,11 +261,12 @@ pub async fn filter(
 pub struct Hit {
     /// The conversation.
     pub conversation: Conversation,
-    /// The messages that hold the text, oldest first.
+    /// The messages that hold the text, or its newest where none was looked for; oldest first.
     pub messages: Vec<Sent>,
 }
 
-/// The conversations in which a text was said, a page at a time, and how many there are.
+/// The conversations in which a text was said, or all of them where there is none, a page at a time, and how many
+/// there are.
 ///
 /// # Errors
 /// What the database says.
@@ -263,16 +278,18 @@ pub async fn search(
 ) -> Result<(Vec<Hit>, Counts)> {
     check_team(tx, scope, filter).await?;
     let narrowed = Narrowed::new(tx, scope, filter, &[]).await?;
-    let counts = counted(tx, &narrowed).await?;
+    let counts = counts_beside(tx, &narrowed).await?;
     let conversations = found(tx, scope, &narrowed, page).await?;
     let ids: Vec<i64> = conversations.iter().map(|c| c.row.id.0).collect();
-    let matches: Vec<i64> = match &filter.text {
-        Some(text) if !ids.is_empty() => {
-            let args = args![scope.account_id(), ids, pattern::holding(text), MATCHES];
-            tx.all(&MATCHES_OF, args).await?.into_iter().map(|(id,)| id).collect()
+    let account = scope.account_id();
+    let said = match &filter.text {
+        _ if ids.is_empty() => Vec::new(),
+        Some(text) => {
+            tx.all(&MATCHES_OF, args![account, ids, pattern::holding(text), MATCHES]).await?
         }
-        _ => Vec::new(),
+        None => tx.all(&NEWEST_OF, args![account, ids, NEWEST - 1, MATCHES]).await?,
     };
+    let matches: Vec<i64> = said.into_iter().map(|(id,)| id).collect();
     let mut sent =
         if matches.is_empty() { Vec::new() } else { messages::by_ids(tx, scope, &matches).await? };
     sent.sort_by_key(|one| one.message.id);

@@ -39,8 +39,8 @@ pub(super) struct Narrowed<'a> {
     pub(super) filter: &'a Filter,
     pub(super) sight: Option<Vec<i64>>,
     /// The filter language, and what it needs to be composed anew for each part.
-    conditions: &'a [Value],
-    definitions: Vec<custom_attributes::Definition>,
+    pub(super) conditions: &'a [Value],
+    pub(super) definitions: Vec<custom_attributes::Definition>,
     now: Timestamp,
 }
 
@@ -60,17 +60,20 @@ impl<'a> Narrowed<'a> {
         Ok(Self { scope, filter, sight, conditions, definitions, now: tx.now() })
     }
 
-    /// The inboxes to read one by one, where there are few.
-    fn inboxes(&self) -> Option<Vec<i64>> {
-        let all = match (self.filter.inbox, &self.sight) {
-            (Some(InboxId(inbox)), None) => vec![inbox],
-            (Some(InboxId(inbox)), Some(seen)) => {
-                seen.iter().copied().filter(|id| *id == inbox).collect()
+    /// The inboxes that are read; all of them where none is said.
+    pub(super) fn inboxes(&self) -> Option<Vec<i64>> {
+        match (&self.filter.inboxes, &self.sight) {
+            (Some(wanted), None) => {
+                let mut all: Vec<i64> = wanted.iter().map(|inbox| inbox.0).collect();
+                all.sort_unstable();
+                all.dedup();
+                Some(all)
             }
-            (None, Some(seen)) => seen.clone(),
-            (None, None) => return None,
-        };
-        Some(all)
+            (Some(wanted), Some(seen)) => {
+                Some(seen.iter().copied().filter(|id| wanted.contains(&InboxId(*id))).collect())
+            }
+            (None, seen) => seen.clone(),
+        }
     }
 
     /// Whether a list is drawn from a few conversations that are known by what the member has to do with them, or by
@@ -108,7 +111,10 @@ impl<'a> Narrowed<'a> {
             query.push(" and c.team_id = ").value(team);
         }
         if let Some(labels) = &filter.labels {
-            query.push(" and ").holds_any("c.labels", labels.clone());
+            // Tags are kept in lower case, where they are labels of the account.
+            let folded = labels.iter().map(|title| title.to_lowercase());
+            let titles: Vec<String> = labels.iter().cloned().chain(folded).collect();
+            query.push(" and ").holds_any("c.labels", titles);
         }
         if filter.kind == Kind::Unattended {
             query.push(" and (c.first_reply_created_at is null or c.waiting_since is not null)");
@@ -229,6 +235,17 @@ impl<'a> Narrowed<'a> {
         query.push(") as page order by page.k0, page.k1, page.k2 limit ").value(size);
         query.push(" offset ").value(offset);
         Ok(Some(query))
+    }
+
+    /// Goes on with a text that counts those of them that are open and unread, beside a key.
+    pub(super) fn unread(&self, query: &mut Composed, key: i64) -> Result<()> {
+        query.push("select cast(").value(key).push(" as bigint), count(*)");
+        self.from(query);
+        query.push(" and c.status = 0 and c.unread_count > 0");
+        if let Some(inboxes) = self.inboxes() {
+            query.push(" and c.inbox_id").any_of(inboxes);
+        }
+        self.narrow(query)
     }
 
     /// The text of the counts beside the page.
