@@ -127,11 +127,25 @@ chatwarden_db::row! {
         pub surveys: bool,
         /// How many microseconds after a contact's message agents may answer; ever, where it says nothing.
         pub reply_window: Option<i64>,
-        /// Whether its account shows how many conversations are unread (`conversation_unread_counts`).
-        pub counts_unread: bool,
-        /// Whether it shows that of saved filters and of what a member has to do with, too
-        /// (`unread_count_for_filters`).
-        pub counts_filters: bool,
+        /// Of its account's flags those that say which counts of unread conversations it shows.
+        pub counts: i64,
+    }
+}
+
+/// `conversation_unread_counts` among an account's flags.
+const UNREAD: i64 = 1 << 3;
+/// `unread_count_for_filters`.
+const FILTERS: i64 = 1 << 56;
+
+impl InboxOf {
+    /// Whether its account shows how many conversations are unread.
+    pub fn counts_unread(&self) -> bool {
+        self.counts & UNREAD != 0
+    }
+
+    /// Whether it shows that of saved filters and of what a member has to do with, too.
+    pub fn counts_filters(&self) -> bool {
+        self.counts_unread() && self.counts & FILTERS != 0
     }
 }
 

@@ -8,8 +8,8 @@ use crate::ids::{
 };
 use crate::scope::Scope;
 
-/// The columns of [`Conversation`], joined as [`conversation_from!`] joins them. Of an account's flags, 8 is
-/// `conversation_unread_counts`, and 72057594037927944 that and `unread_count_for_filters`.
+/// The columns of [`Conversation`], joined as [`conversation_from!`] joins them. Of an account's flags,
+/// 72057594037927944 are `conversation_unread_counts` and `unread_count_for_filters`.
 macro_rules! conversation_columns {
     () => {
         concat!(
@@ -24,9 +24,7 @@ macro_rules! conversation_columns {
              ci.created_at, ci.updated_at, ib.id, ib.name, ib.channel_type, ib.enable_auto_assignment, \
              (ib.greeting_enabled or ib.working_hours_enabled or ib.enable_email_collect), ib.csat_survey_enabled, \
              ib.reply_window, \
-             exists (select 1 from accounts ac where ac.id = c.account_id and (ac.feature_flags & 8) <> 0), \
-             exists (select 1 from accounts ac where ac.id = c.account_id \
-                and (ac.feature_flags & 72057594037927944) = 72057594037927944), \
+             (select ac.feature_flags & 72057594037927944 from accounts ac where ac.id = c.account_id), \
              exists (select 1 from conversation_participants cp where cp.account_id = c.account_id \
                 and cp.conversation_id = c.id and cp.user_id <> coalesce(c.assignee_id, 0)), \
              case when ib.reply_window is not null then (select m.created_at from messages m \

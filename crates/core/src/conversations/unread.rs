@@ -33,7 +33,7 @@ pub(crate) fn tell_changed(
     before: &ConversationRow,
     by: &Performer,
 ) {
-    let otherwise = c.inbox.counts_filters && filtered(before) != filtered(&c.row);
+    let otherwise = c.inbox.counts_filters() && filtered(before) != filtered(&c.row);
     if otherwise || counted(before) != counted(&c.row) {
         tell(tx, scope, c, by);
     }
@@ -42,7 +42,7 @@ pub(crate) fn tell_changed(
 /// Tells of what the conversation's row doesn't say, in accounts that have saved filters counted: of a message, of who
 /// follows.
 pub(crate) fn tell_filtered(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation) {
-    if c.inbox.counts_filters {
+    if c.inbox.counts_filters() {
         tell(tx, scope, c, &Performer::System);
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn tell_gone(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation, b
 }
 
 fn tell(tx: &mut WriteTx<'_>, scope: &Scope, c: &Conversation, by: &Performer) {
-    if c.inbox.counts_unread {
+    if c.inbox.counts_unread() {
         let audience = Audience::inbox(scope, c.row.inbox_id);
         let event = Event::new("conversation.unread_count_changed", audience).by(by);
         events::emit(tx, scope, &event, &json!({}));

@@ -350,7 +350,7 @@ pub async fn create(
     guard_against_floods(tx, c)?;
     let now = tx.now();
     let echo_id = new.echo_id.clone();
-    let counted = c.inbox.counts_unread.then(|| c.row.clone());
+    let counted = c.inbox.counts_unread().then(|| c.row.clone());
     let incoming = new.message_type == MessageType::Incoming;
     let (human_reply, bot_reply) = (new.is_human_reply(), new.is_bot_reply());
     let sent = insert(tx, scope, c, new).await?;
@@ -417,7 +417,7 @@ pub async fn create(
     }
     conversations::sql::update(tx, scope, &c.row).await?;
     match counted {
-        Some(_) if c.inbox.counts_filters => unread::tell_filtered(tx, scope, c),
+        Some(_) if c.inbox.counts_filters() => unread::tell_filtered(tx, scope, c),
         Some(before) => unread::tell_changed(tx, scope, c, &before, &Performer::System),
         None => {}
     }
