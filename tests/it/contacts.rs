@@ -55,6 +55,46 @@ async fn attributes(admin: &Actor) {
     }
 }
 
+/// How often it was told that a contact changed.
+async fn told(app: &App) -> i64 {
+    chatwarden_db::statements! {
+        CHANGES: (i64,) = "tests.changes", "select count(*) from outbox where event = 'contact.updated'";
+    }
+    app.db().read(async |tx| tx.one(&CHANGES, chatwarden_db::args![]).await).await.unwrap().0
+}
+
+#[tokio::test]
+async fn a_contact_that_is_saved_as_it_was_is_told_of() {
+    let (app, admin) = App::start().await;
+    let id = contact(&admin, json!({"name": "Vera", "custom_attributes": {"plan": "gold"}})).await;
+    let path = format!("/contacts/{id}");
+    admin.post(&format!("{path}/labels"), json!({"labels": ["vip"]})).await.ok();
+    chatwarden_db::statements! {
+        SAVED: (i64,) = "tests.saved", "select max(updated_at) from contacts";
+    }
+    let saved = async || {
+        app.db().read(async |tx| tx.one(&SAVED, chatwarden_db::args![]).await).await.unwrap()
+    };
+    let (before, mut count) = (saved().await, told(&app).await);
+    app.advance(std::time::Duration::from_secs(1));
+    for (path, body) in [
+        (path.clone(), json!({})),
+        (path.clone(), json!({"name": "Vera", "custom_attributes": {"plan": "gold"}})),
+        (format!("{path}/labels"), json!({"labels": ["vip"]})),
+        (format!("{path}/destroy_custom_attributes"), json!({"custom_attributes": ["unknown"]})),
+    ] {
+        let changes = path.ends_with(&format!("/{id}"));
+        let method = if changes { http::Method::PATCH } else { http::Method::POST };
+        admin.send(method, &path, body).await.ok();
+        count += 1;
+        assert_eq!(told(&app).await, count, "{path}");
+    }
+    let none = json!({"type": "Contact", "ids": [id], "labels": {}});
+    admin.post("/bulk_actions", none).await.ok();
+    app.settle().await;
+    assert_eq!((saved().await, told(&app).await), (before, count));
+}
+
 #[tokio::test]
 async fn activity_tells_of_a_contact_as_it_is_stored() {
     use chatwarden_core::contacts::{self, Draft};
@@ -110,10 +150,18 @@ async fn faults_of_a_change_are_said_by_field() {
         (json!({"phone_number": "+15550001"}), "phone_number"),
         (json!({"phone_number": "0555"}), "phone_number"),
         (json!({"name": "x".repeat(256)}), "name"),
+        (json!({"blocked": null}), "blocked"),
+        (json!({"blocked": ""}), "blocked"),
     ] {
         let refused = admin.patch(&path, body).await.status(422);
         assert_eq!(refused["attributes"], json!([field]), "{refused}");
     }
+    let refused = admin.post("/contacts", json!({"name": "Vera", "blocked": null})).await;
+    assert_eq!(refused.status(422)["attributes"], json!(["blocked"]));
+    // What is too long comes first.
+    let long = json!({"email": "nowhere", "identifier": "x".repeat(256)});
+    let refused = admin.patch(&path, long).await.status(422);
+    assert_eq!(refused["attributes"], json!(["identifier", "email"]));
     let eve = app.member(app.account("Elsewhere").await, "Eve", "administrator").await;
     eve.patch(&path, json!({"name": "Mine"})).await.status(404);
     eve.delete(&path).await.status(404);
@@ -249,6 +297,80 @@ async fn a_search_says_whether_there_are_more() {
     let second = admin.get("/contacts/search?q=row&sort=name&page=2").await.ok();
     assert_eq!(second["meta"], json!({"count": 1, "current_page": "2", "has_more": false}));
     assert_eq!(names(&second), ["Row 15"]);
+    for odd in ["q=row&page=0", "q=row&page=-1", "q=row&page=abc", "q=row&page=", "q[]=row"] {
+        let refused = admin.get(&format!("/contacts/search?{odd}")).await.status(422);
+        let named = if odd.starts_with("q[") { "q " } else { "page " };
+        assert!(refused["error"].as_str().unwrap().starts_with(named), "{refused}");
+    }
+    admin.get("/contacts/search?page=0").await.ok();
+    admin.get("/contacts?page=0").await.ok();
+}
+
+#[tokio::test]
+async fn lists_are_asked_for_as_clients_do() {
+    let (_, admin) = App::start().await;
+    people(&admin).await;
+    for (name, label) in [("Ann", "vip"), ("bob", "no")] {
+        let found = admin.get(&format!("/contacts/search?q={name}")).await.ok();
+        let path = format!("/contacts/{}/labels", found["payload"][0]["id"]);
+        admin.post(&path, json!({"labels": [label]})).await.ok();
+    }
+    let (ann, bob) = ("Ann Archer", "bob Baker");
+    for (asked, expected) in [
+        ("labels=", vec![ann, bob]),
+        ("labels=vip,%20no", vec![ann, bob]),
+        ("labels[]=none,NO", vec![bob]),
+        ("labels=VIP", vec![ann]),
+        ("labels[]=", vec![]),
+        ("labels=,", vec![]),
+    ] {
+        let found = admin.get(&format!("/contacts?sort=name,email&{asked}")).await.ok();
+        assert_eq!(names(&found), expected, "{asked}");
+    }
+    let found = admin.get("/contacts?sort=-name,email").await.ok();
+    assert_eq!(names(&found), [bob, ann]);
+    for (asked, shown) in [
+        ("", true),
+        ("?include_contact_inboxes=", true),
+        ("?include_contact_inboxes=true", true),
+        ("?include_contact_inboxes=1", false),
+        ("?include_contact_inboxes=false", false),
+    ] {
+        let found = admin.get(&format!("/contacts{asked}")).await.ok();
+        assert_eq!(found["payload"][0]["contact_inboxes"].is_array(), shown, "{asked}");
+    }
+    for page in [json!(2), json!("2")] {
+        let found = admin.post("/contacts/filter", json!({"payload": [], "page": page})).await.ok();
+        assert_eq!(found["meta"]["current_page"], page);
+    }
+}
+
+#[tokio::test]
+async fn a_contact_is_made_where_it_writes_from_or_not_at_all() {
+    let (_, admin) = App::start().await;
+    let desk =
+        admin.post("/inboxes", json!({"name": "Desk", "channel": {"type": "api"}})).await.ok();
+    for (inbox, status) in [(json!("abc"), 404), (json!(0), 404), (json!([5]), 422)] {
+        let made = json!({"name": "Lost", "email": "lost@example.com", "inbox_id": inbox});
+        admin.post("/contacts", made).await.status(status);
+    }
+    for nowhere in [
+        json!({"inbox_id": ""}),
+        json!({"inbox_id": null}),
+        json!({"inbox_id": desk["id"], "source_id": ""}),
+    ] {
+        let mut body = nowhere.clone();
+        body["name"] = json!("Vera");
+        let made = admin.post("/contacts", body).await.ok()["payload"].clone();
+        assert_eq!(made["contact_inbox"], json!({"inbox": null, "source_id": null}), "{nowhere}");
+        assert_eq!(made["contact"]["contact_inboxes"], json!([]), "{nowhere}");
+        let join = format!("/contacts/{}/contact_inboxes", made["contact"]["id"]);
+        let blank = json!({"inbox_id": desk["id"], "source_id": " "});
+        let refused = admin.post(&join, blank).await.status(422);
+        assert_eq!(refused["attributes"], json!(["source_id"]));
+    }
+    let lost = admin.get("/contacts/search?q=lost").await.ok();
+    assert_eq!(lost["meta"]["count"], json!(0));
 }
 
 #[tokio::test]
@@ -258,6 +380,8 @@ async fn filters_find_by_columns_and_attributes() {
     attributes(&admin).await;
     let vera = contact(&admin, json!({"name": "50%_off", "identifier": "crm-1"})).await;
     admin.post(&format!("/contacts/{vera}/labels"), json!({"labels": ["vip"]})).await.ok();
+    let nobody = json!({"email": "n@example.com", "custom_attributes": {"gift": "true"}});
+    contact(&admin, nobody).await;
     let found = async |conditions: Value| -> Vec<String> {
         let body = json!({"payload": conditions});
         let reply = admin.post("/contacts/filter?sort=name", body).await.ok();
@@ -265,35 +389,46 @@ async fn filters_find_by_columns_and_attributes() {
         names(&reply).into_iter().map(str::to_owned).collect()
     };
     let one = |key: &str, operator: &str, values: Value| json!([{"attribute_key": key, "filter_operator": operator, "values": values}]);
-    let (ann, bob, off) = ("Ann Archer", "bob Baker", "50%_off");
+    let (ann, bob, off, nobody) = ("Ann Archer", "bob Baker", "50%_off", "");
     for (conditions, expected) in [
-        (json!([]), vec![off, ann, bob]),
+        (json!([]), vec![nobody, off, ann, bob]),
         (one("name", "contains", json!(["ARCH"])), vec![ann]),
-        (one("name", "contains", json!(["%_"])), vec![off]),
+        (one("name", "contains", json!([" arch "])), vec![ann]),
+        (one("name", "contains", json!("arch")), vec![ann]),
+        (one("name", "contains", json!(["0%_O"])), vec![off]),
+        (one("name", "contains", json!(["a_c"])), vec![ann]),
+        (one("name", "contains", json!(["b%b"])), vec![bob]),
+        (one("email", "contains", json!([""])), vec![nobody, ann, bob]),
         (one("name", "equal_to", json!(["ann archer", "bob baker"])), vec![ann]),
-        (one("name", "does_not_contain", json!(["a"])), vec![off]),
-        (one("email", "not_equal_to", json!(["ann@example.com"])), vec![bob]),
+        (one("name", "equal_to", json!(["50__off"])), vec![]),
+        (one("name", "equal_to", json!([" ann archer"])), vec![]),
+        (one("name", "equal_to", json!([""])), vec![nobody]),
+        (one("name", "does_not_contain", json!(["a"])), vec![nobody, off]),
+        (one("email", "not_equal_to", json!(["ann@example.com"])), vec![nobody, bob]),
         (one("phone_number", "starts_with", json!(["1555"])), vec![ann]),
         (one("city", "equal_to", json!(["BERLIN"])), vec![bob]),
         (one("country_code", "equal_to", json!(["de"])), vec![bob]),
         (one("blocked", "equal_to", json!([true])), vec![bob]),
-        (one("blocked", "not_equal_to", json!(["true"])), vec![off, ann]),
+        (one("blocked", "not_equal_to", json!(["true"])), vec![nobody, off, ann]),
         (one("labels", "equal_to", json!(["vip", "later"])), vec![off]),
-        (one("labels", "not_equal_to", json!(["vip"])), vec![ann, bob]),
+        (one("labels", "equal_to", json!(["VIP"])), vec![off]),
+        (one("labels", "not_equal_to", json!(["Vip"])), vec![nobody, ann, bob]),
         (one("labels", "is_present", json!([])), vec![off]),
-        (one("labels", "is_not_present", Value::Null), vec![ann, bob]),
+        (one("labels", "is_not_present", Value::Null), vec![nobody, ann, bob]),
         (one("created_at", "is_less_than", json!(["2026-01-05"])), vec![]),
-        (one("created_at", "is_greater_than", json!(["2026-01-04"])), vec![off, ann, bob]),
+        (one("created_at", "is_greater_than", json!(["2026-01-04"])), vec![nobody, off, ann, bob]),
         (one("created_at", "days_before", json!([1])), vec![]),
         (one("seats", "is_greater_than", json!([5])), vec![bob]),
         (one("seats", "equal_to", json!(["5"])), vec![ann]),
-        (one("seats", "not_equal_to", json!([5])), vec![off, bob]),
+        (one("seats", "not_equal_to", json!([5])), vec![nobody, off, bob]),
         (one("gift", "equal_to", json!([false])), vec![bob]),
+        (one("gift", "equal_to", json!([true])), vec![nobody, ann]),
+        (one("gift", "not_equal_to", json!([true])), vec![off, bob]),
         (one("due", "is_greater_than", json!(["2030-06-01"])), vec![bob]),
         (one("due", "equal_to", json!(["2031-06-01"])), vec![bob]),
         (one("plan", "equal_to", json!(["gold"])), vec![ann]),
-        (one("plan", "not_equal_to", json!(["gold"])), vec![off, bob]),
-        (one("plan", "is_not_present", json!([])), vec![off, bob]),
+        (one("plan", "not_equal_to", json!(["gold"])), vec![nobody, off, bob]),
+        (one("plan", "is_not_present", json!([])), vec![nobody, off, bob]),
     ] {
         assert_eq!(found(conditions.clone()).await, expected, "{conditions}");
     }
@@ -322,11 +457,27 @@ async fn conditions_that_make_no_sense_are_refused() {
         json!({"attribute_key": "gift", "filter_operator": "equal_to", "values": ["maybe"]}),
         json!({"attribute_key": "last_activity_at", "filter_operator": "days_before", "values": ["few"]}),
         json!({"attribute_key": "name", "filter_operator": "equal_to", "values": []}),
+        json!({"attribute_key": "name", "filter_operator": "equal_to", "values": " "}),
+        json!({"attribute_key": "name", "filter_operator": "equal_to", "values": [5]}),
+        json!({"attribute_key": "plan", "filter_operator": "contains", "values": [5]}),
+        json!({"attribute_key": "seats", "filter_operator": "contains", "values": ["5"]}),
+        json!({"attribute_key": "due", "filter_operator": "does_not_contain", "values": ["2030"]}),
         json!("name"),
     ] {
         let body = json!({"payload": [condition]});
         let refused = admin.post("/contacts/filter", body).await.status(422);
         assert!(refused["error"].is_string(), "{refused}");
+    }
+    for (key, values, status) in [
+        ("status", json!("open"), 422),
+        ("priority", json!("low"), 422),
+        ("status", json!("all"), 200),
+        ("browser_language", json!("fr"), 200),
+        ("mail_subject", json!([""]), 200),
+    ] {
+        let one = json!({"attribute_key": key, "filter_operator": "equal_to", "values": values});
+        let reply = admin.post("/conversations/filter", json!({"payload": [one]})).await;
+        reply.status(status);
     }
     for (key, path) in [("name", "/contacts/filter"), ("mail_subject", "/conversations/filter")] {
         for body in [json!({}), json!({"payload": null}), json!({"payload": "x"})] {

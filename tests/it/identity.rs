@@ -544,6 +544,42 @@ async fn paths_are_taken_as_clients_write_them() {
     }
     admin.patch(&format!("{account}//"), json!({"name": "Acme"})).await.ok();
     admin.put(&format!("{account}/agents"), json!({})).await.status(404);
+    assert_eq!(admin.get("/api.json").await.ok()["version"], json!("4.16.2"));
+    assert_eq!(admin.get("/health.json").await.ok(), json!({"status": "woot"}));
+    let unspoken = json!({"status": 406, "error": "Not Acceptable"});
+    for path in [format!("{account}/labels.xml"), "/api/v1/profile.html".to_owned()] {
+        assert_eq!(admin.get(&path).await.status(406), unspoken, "{path}");
+    }
+    admin.put(&format!("{account}/labels.xml"), json!({})).await.status(404);
+    admin.get(&format!("{account}/nowhere.xml")).await.status(404);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_as_such() {
+    let (app, admin) = App::start().await;
+    let form = async |kind: &str, body: &'static str| {
+        let body = bytes::Bytes::from_static(body.as_bytes());
+        admin.send_raw(http::Method::POST, "/labels", kind, body).await
+    };
+    let urlencoded = "application/x-www-form-urlencoded";
+    for refused in [
+        admin.get("/labels?page=%zz").await,
+        admin.get("/labels?page=%ff").await,
+        form(urlencoded, "label[title]=%zz").await,
+        form(urlencoded, "label[title]=%ff").await,
+        form("application/json", "{").await,
+    ] {
+        let refused = refused.status(400);
+        assert_eq!((&refused["status"], &refused["error"]), (&json!(400), &json!("Bad Request")));
+    }
+    form("garbage", "label[title]=vip").await.status(406);
+    form("application/x-www-form-urlencoded; charset=utf-8", "label[title]=vip").await.ok();
+    // Where nothing is, who wants a page is shown one.
+    let browser = app.anyone().with_header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let page = browser.get("/api/v1/nope").await;
+    page.status(404);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert_eq!(admin.get("/api/v1/nope").await.status(404)["error"], json!("Not Found"));
 }
 
 #[tokio::test]

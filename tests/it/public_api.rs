@@ -89,6 +89,9 @@ async fn messages_are_read_backwards_alone() {
     };
     assert_eq!(read(format!("after={}", ids[0])).await, ids[2..]);
     assert_eq!(read(format!("after={}&before={}", ids[5], ids[7])).await, ids[..7]);
+    assert_eq!(read(format!("before={}abc", ids[3])).await, ids[..3]);
+    assert!(read("before=abc".to_owned()).await.is_empty());
+    assert_eq!(read("before=".to_owned()).await, ids[2..]);
 }
 
 #[tokio::test]
@@ -108,6 +111,17 @@ async fn a_visitor_changes_what_is_known_of_them_but_not_who_they_are() {
     let refused = anyone.patch(&vera, json!({"email": "none"})).await.status(422);
     assert_eq!(refused["attributes"], json!(["email"]));
     anyone.patch(&vera, json!({"phone_number": "12"})).await.status(422);
+    // Who stays as they were is told of as well.
+    chatwarden_db::statements! {
+        CHANGES: (i64,) = "tests.changes", "select count(*) from outbox where event = 'contact.updated'";
+    }
+    let told = async || {
+        let db = desk.app.db();
+        db.read(async |tx| tx.one(&CHANGES, chatwarden_db::args![]).await).await.unwrap().0
+    };
+    let before = told().await;
+    anyone.patch(&vera, json!({})).await.ok();
+    assert_eq!(told().await, before + 1);
 }
 
 #[tokio::test]

@@ -470,6 +470,14 @@ async fn who_is_there_is_told_to_who_asks() {
     agent.0.send(Message::text(ping.to_string())).await.unwrap();
     let later = agent.until(presence).await.pop().unwrap();
     assert_eq!(later["message"]["data"]["contacts"].as_object().unwrap().len(), 1, "for 90 s");
+    // Whoever is present is not removed alone, but among others.
+    let path = format!("/contacts/{}", desk.contact);
+    let refused = desk.admin.delete(&path).await.status(422);
+    assert!(refused["message"].as_str().unwrap().contains("is Online"), "{refused}");
+    let gone = json!({"type": "Contact", "ids": [desk.contact], "action_name": "delete"});
+    desk.admin.post("/bulk_actions", gone).await.ok();
+    desk.app.settle().await;
+    desk.admin.get(&path).await.status(404);
 }
 
 #[tokio::test]

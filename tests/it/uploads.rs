@@ -577,6 +577,13 @@ async fn visitors_send_files() {
     let refused = post_form(&visitor, &say, &program).await.status(422);
     let faults = json!({"message": "Attachments file type not supported", "attributes": ["attachments.file"]});
     assert_eq!(refused, faults);
+    // Files come as a list.
+    let (anyone, single) = (app.anyone(), "attachments");
+    let refused = post_form(&anyone, &words, &[File(single, "a.txt", "text/plain", NOTE)]).await;
+    assert!(refused.status(422)["error"].as_str().unwrap().starts_with(single));
+    let single = "message[attachments]";
+    let refused = post_form(&visitor, &say, &[File(single, "a.txt", "text/plain", NOTE)]).await;
+    assert!(refused.status(422)["error"].as_str().unwrap().starts_with("attachments"));
     app.settle().await;
     assert_eq!(app.files().len(), 2);
 }

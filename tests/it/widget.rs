@@ -162,6 +162,30 @@ async fn what_a_visitor_says_of_themselves_is_kept_and_nonsense_dropped() {
 }
 
 #[tokio::test]
+async fn whoever_says_nothing_new_of_themselves_is_told_of() {
+    let site = site().await;
+    let visitor = site.visitor().await;
+    let account = format!("account_{}", site.admin.account.unwrap());
+    let told = async || {
+        let told = site.told(&account).await;
+        told.iter().filter(|told| told["event"] == "contact.updated").count()
+    };
+    let mut count = told().await;
+    for (method, path, body, times) in [
+        (Method::PATCH, "contact", json!({}), 1),
+        (Method::PATCH, "contact/set_user", json!({}), 1),
+        (Method::POST, "contact/destroy_custom_attributes", json!({"custom_attributes": ["x"]}), 1),
+        // By the form before the chat, and by what is written.
+        (Method::POST, "conversations", json!({"message": {"content": "Hello"}}), 2),
+        (Method::POST, "messages", json!({"message": {"content": "Hello?"}}), 1),
+    ] {
+        visitor.send(method, path, body).await.ok();
+        count += times;
+        assert_eq!(told().await, count, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_proof_is_refused_and_a_missing_one_where_it_is_asked_for() {
     let site = site().await;
     let visitor = site.visitor().await;
@@ -428,8 +452,16 @@ async fn who_was_asked_for_an_address_by_somebody_is_not_asked_again() {
     visitor.patch(&path, json!({"contact": {}})).await.ok();
     assert_eq!(submitted().await, json!({"submitted_email": null}));
     visitor.patch(&path, json!({"contact": {"email": "Vera@example.org"}})).await.ok();
-    visitor.patch(&path, json!({"contact": {"email": "none"}})).await.status(422);
-    assert_eq!(submitted().await, json!({"submitted_email": "vera@example.org"}));
+    let inbox = format!("inbox_{}", site.inbox["id"]);
+    let before = site.told(&inbox).await.len();
+    let refused = visitor.patch(&path, json!({"contact": {"email": "none"}})).await.status(422);
+    assert_eq!(refused["attributes"], json!(["email"]));
+    assert_eq!(submitted().await, json!({"submitted_email": "none"}));
+    let told = site.told(&inbox).await.split_off(before);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["event"], json!("message.updated"));
+    let known = visitor.post("config", json!({})).await.ok()["contact"].clone();
+    assert_eq!(known["email"], json!("vera@example.org"));
     let values = json!({"message": {"submitted_values": [{"name": "a", "value": "b"}]}});
     visitor.patch(&path, values).await.ok();
     assert_eq!(submitted().await, json!({"submitted_email": null}));

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::actors::Agent;
 use crate::app::App;
 use crate::conversations::display_id;
-use crate::error::Answer;
+use crate::error::{Answer, ApiError};
 use crate::params::Params;
 use crate::routes::Routes;
 use crate::uploads::Received;
@@ -46,11 +46,16 @@ impl Carried {
         })
     }
 
-    /// Keeps the files of a visitor's request; whose account it is about is only asked where there are any.
+    /// Keeps the files of a visitor's request; whose account it is about is only asked where there are any. They
+    /// come as a list.
     pub(crate) async fn of_visitor<F>(app: &App, params: &Params, account: F) -> Answer<Self>
     where
         F: AsyncFnOnce(&mut Tx<'_>) -> Answer<AccountId> + Send + 'static,
     {
+        let single = params.files("attachments").iter().any(|upload| !upload.listed);
+        if single || params.present("attachments").is_some() {
+            return Err(ApiError::unprocessable("attachments must be a list of files"));
+        }
         let account = if params.files("attachments").is_empty() {
             AccountId(0)
         } else {

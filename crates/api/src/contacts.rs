@@ -13,6 +13,7 @@ use chatwarden_core::ids::{ContactId, InboxId};
 use chatwarden_core::inboxes::{self, InboxWithChannel};
 use chatwarden_core::scope::{self, Scope};
 use chatwarden_core::storage::{self, Purpose, avatar_url};
+use chatwarden_core::values;
 use chatwarden_db::{Timestamp, Tx, WriteTx};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -50,13 +51,30 @@ pub(crate) fn contact_id(params: &Params) -> Answer<ContactId> {
     params.id("contact_id").map(ContactId)
 }
 
+/// The titles that narrow a list; within a text a comma separates them. The account's labels are in lower case.
+fn titles(params: &Params) -> Vec<String> {
+    let sent = params.one_or_more("labels").unwrap_or_default();
+    // A blank text asks for nothing; a list that holds one asks for what nobody bears.
+    if params.has("labels") && sent.iter().all(|text| text.trim().is_empty()) {
+        return Vec::new();
+    }
+    let titles = sent.iter().flat_map(|text| text.split(',')).map(str::trim);
+    titles.flat_map(|title| [title.to_owned(), title.to_lowercase()]).collect()
+}
+
 fn query(params: &Params, account: &Account) -> Query {
     Query {
-        labels: params.one_or_more("labels").unwrap_or_default(),
+        labels: titles(params),
         sort: params.text("sort"),
         page: params.page(),
         leads: Features::of(account).has("crm_v2"),
     }
+}
+
+/// Whether contacts are told with their inboxes: unless something else than `true` was sent, as a text.
+fn wants_inboxes(params: &Params) -> bool {
+    let sent = params.get("include_contact_inboxes");
+    sent.is_none_or(|sent| !values::present(sent) || sent == "true")
 }
 
 async fn page_json(
@@ -65,7 +83,7 @@ async fn page_json(
     page: &Page,
     params: &Params,
 ) -> Result<Json<Value>, Error> {
-    let wanted = params.flag("include_contact_inboxes");
+    let wanted = wants_inboxes(params);
     let payload = with_inboxes(tx, scope, &page.contacts, wanted).await?;
     let meta = json!({"count": page.count, "current_page": params.page_echo()});
     Ok(Json(json!({"meta": meta, "payload": payload})))
@@ -76,7 +94,7 @@ async fn one(
     tx: &mut Tx<'_>,
     scope: &Scope,
     contact: &Contact,
-    wanted: Option<bool>,
+    wanted: bool,
 ) -> Result<Value, Error> {
     let mut rows = with_inboxes(tx, scope, std::slice::from_ref(contact), wanted).await?;
     Ok(rows.pop().unwrap_or_default())
@@ -117,14 +135,20 @@ async fn search(
     params: Params,
 ) -> Answer<Json<Value>> {
     let query = Query { labels: Vec::new(), ..query(&params, &account) };
+    if params.get("q").is_some_and(|sent| !values::is_scalar(sent)) {
+        return Err(ApiError::unprocessable("q must be a text"));
+    }
     let Some(text) = params.present("q") else {
         let meta = json!({"count": null, "current_page": params.page_echo(), "has_more": null});
         return Ok(Json(json!({"meta": meta, "payload": []})));
     };
+    let numbered = params.get("page").is_some_and(|page| !page.is_null());
+    if numbered && params.integer("page").is_none_or(|page| page < 1) {
+        return Err(ApiError::unprocessable("page must be at least 1"));
+    }
     app.read(async move |tx| {
         let (found, more) = lists::search(tx, &scope, &query, &text).await?;
-        let wanted = params.flag("include_contact_inboxes");
-        let payload = with_inboxes(tx, &scope, &found, wanted).await?;
+        let payload = with_inboxes(tx, &scope, &found, wants_inboxes(&params)).await?;
         let meta = json!({
             "count": found.len(), "current_page": params.page_echo(), "has_more": more,
         });
@@ -157,7 +181,7 @@ async fn show(
     let id = contact_id(&params)?;
     app.read(async move |tx| {
         let found = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
-        let wanted = params.flag("include_contact_inboxes");
+        let wanted = wants_inboxes(&params);
         Ok(Json(json!({"payload": one(tx, &scope, &found, wanted).await?})))
     })
     .await
@@ -170,20 +194,42 @@ pub(crate) fn new_contact(params: &Params) -> NewContact {
         email: params.text("email"),
         phone_number: params.text("phone_number"),
         identifier: params.text("identifier"),
-        blocked: params.flag("blocked").unwrap_or(false),
         additional_attributes: params.object("additional_attributes").unwrap_or_default(),
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
+        ..NewContact::default()
     }
 }
 
-/// Adds a contact; with an inbox, also where it writes from.
+/// Whether a contact is to be muted, where that was sent.
+fn blocked(params: &Params) -> Answer<Option<bool>> {
+    match params.flag("blocked") {
+        None if params.has("blocked") => Err(Error::invalid("blocked", "can't be blank").into()),
+        sent => Ok(sent),
+    }
+}
+
+/// The inbox that is meant, where one is: what is no number is 0, which is none.
+fn inbox_id(params: &Params) -> Answer<Option<InboxId>> {
+    match params.get("inbox_id") {
+        Some(sent) if !values::present(sent) => Ok(None),
+        Some(sent) if !values::is_scalar(sent) => {
+            Err(ApiError::unprocessable("inbox_id must be an id"))
+        }
+        sent => Ok(sent.map(|sent| InboxId(values::integer(sent).unwrap_or(0)))),
+    }
+}
+
+/// Adds a contact; with an inbox, also where it writes from, unless that is said to be nowhere.
 async fn create(
     Agent(scope, _): Agent,
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let new = new_contact(&params);
-    let inbox = params.integer("inbox_id").map(InboxId);
+    let blocked = blocked(&params)?.unwrap_or(false);
+    let new = NewContact { blocked, ..new_contact(&params) };
+    let inbox = inbox_id(&params)?;
+    let source_id = params.text("source_id");
+    let reached = source_id.as_deref().is_none_or(|id| !id.trim().is_empty());
     let picture = Picture::of(&app, scope.account_id(), Purpose::ContactAvatar, &params).await?;
     let received = picture.received();
     let made = app.write(async move |tx| {
@@ -194,12 +240,11 @@ async fn create(
         let mut contact = contacts::create(tx, &scope, new).await?;
         show_picture(tx, &scope, &mut contact, &picture).await?;
         let mut contact_inbox = json!({"inbox": null, "source_id": null});
-        if let Some(inbox) = &inbox {
-            let source_id = params.present("source_id");
+        if reached && let Some(inbox) = &inbox {
             let made = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
             contact_inbox = json!({"inbox": raw_inbox_json(inbox), "source_id": made.source_id});
         }
-        let contact = one(tx, &scope, &contact, None).await?;
+        let contact = one(tx, &scope, &contact, true).await?;
         Ok(Json(json!({"payload": {"contact": contact, "contact_inbox": contact_inbox}})))
     });
     received.kept_if(&app, made).await
@@ -248,7 +293,7 @@ async fn update(
         email: text("email"),
         phone_number: text("phone_number"),
         identifier: text("identifier"),
-        blocked: params.flag("blocked"),
+        blocked: blocked(&params)?,
         additional_attributes: params.object("additional_attributes").unwrap_or_default(),
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
     };
@@ -257,7 +302,7 @@ async fn update(
     let changed = app.write(async move |tx| {
         let mut changed = contacts::update(tx, &scope, id, draft).await?;
         show_picture(tx, &scope, &mut changed, &picture).await?;
-        let wanted = params.flag("include_contact_inboxes");
+        let wanted = wants_inboxes(&params);
         Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
     });
     received.kept_if(&app, changed).await
@@ -270,7 +315,7 @@ async fn destroy(
     params: Params,
 ) -> Answer<Response> {
     let id = contact_id(&params)?;
-    let removed = app.write(async move |tx| contacts::delete(tx, &scope, id).await).await;
+    let removed = app.write(async move |tx| contacts::delete(tx, &scope, id, false).await).await;
     match removed {
         Err(Error::Invalid(fault)) => {
             let body = json!({"message": fault.to_string()});
@@ -290,7 +335,7 @@ async fn destroy_custom_attributes(
     let keys = params.one_or_more("custom_attributes").unwrap_or_default();
     app.write(async move |tx| {
         let changed = contacts::destroy_custom_attributes(tx, &scope, id, &keys).await?;
-        let wanted = params.flag("include_contact_inboxes");
+        let wanted = wants_inboxes(&params);
         Ok(Json(json!({"payload": one(tx, &scope, &changed, wanted).await?})))
     })
     .await
@@ -355,7 +400,10 @@ async fn join_inbox(
     app.write(async move |tx| {
         let contact = contacts::sql::get(tx, &scope, id).await?.ok_or(Error::NotFound)?;
         let inbox = visible_inbox(tx, &scope, inbox).await?;
-        let source_id = params.present("source_id");
+        let source_id = params.text("source_id");
+        if source_id.as_deref().is_some_and(|id| id.trim().is_empty()) {
+            return Err(Error::invalid("source_id", "can't be blank").into());
+        }
         let joined = contacts::join_inbox(tx, &scope, &contact, &inbox.inbox, source_id).await?;
         let of = InboxOfContact {
             contact_id: contact.id,
@@ -389,7 +437,7 @@ async fn by_source_id(
                 None => None,
             };
             match contact {
-                Some(contact) => one(tx, &scope, &contact, None).await.map(Some),
+                Some(contact) => one(tx, &scope, &contact, true).await.map(Some),
                 None => Ok(None),
             }
         })
@@ -418,9 +466,9 @@ async fn with_inboxes(
     tx: &mut Tx<'_>,
     scope: &Scope,
     found: &[Contact],
-    wanted: Option<bool>,
+    wanted: bool,
 ) -> Result<Vec<Value>, Error> {
-    if wanted == Some(false) {
+    if !wanted {
         return Ok(found.iter().map(|contact| contact_json(tx, contact)).collect());
     }
     let ids: Vec<i64> = found.iter().map(|contact| contact.id.0).collect();

@@ -120,6 +120,12 @@ impl ApiError {
         Self::of(StatusCode::NOT_FOUND, Some(body), "not_found")
     }
 
+    /// 406 for what is sent or wanted in a form that is not spoken here.
+    pub(crate) fn not_acceptable() -> Self {
+        let body = json!({"status": 406, "error": "Not Acceptable"});
+        Self::with_body(StatusCode::NOT_ACCEPTABLE, body)
+    }
+
     /// 503 for what can't be done now, with the seconds to wait.
     pub fn unavailable(text: impl Into<String>, seconds: u64) -> Self {
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text);

@@ -46,7 +46,7 @@ async fn index(
     params: Params,
 ) -> Answer<Json<Value>> {
     let id = display_id(&params)?;
-    let (after, before) = (params.integer("after"), params.integer("before"));
+    let (after, before) = (params.position("after"), params.position("before"));
     let shared = params.present("filter_internal_messages").is_some();
     app.read(async move |tx| {
         let c = conversations::find(tx, &scope, id).await?;

@@ -47,6 +47,8 @@ pub struct Upload {
     pub content_type: Option<String>,
     /// Its content.
     pub incoming: Arc<Incoming>,
+    /// Whether it was sent as one of a list: `name[]`.
+    pub listed: bool,
 }
 
 impl Upload {
@@ -96,6 +98,9 @@ impl FromRequest<App> for Params {
             .unwrap_or_default()
             .trim()
             .to_ascii_lowercase();
+        if !content_type.is_empty() && !is_content_type(&content_type) {
+            return Err(ApiError::not_acceptable());
+        }
         let request = Request::from_parts(parts, body);
         if content_type.starts_with("multipart/form-data") {
             out.read_multipart(request, state).await?;
@@ -169,6 +174,7 @@ impl Params {
                     return Err(ApiError::bad_request("The form has too many files"));
                 }
                 let upload = receive(&app.outside().disk, filename, field).await?;
+                let upload = Upload { listed: name.ends_with("[]"), ..upload };
                 self.files.entry(name.trim_end_matches("[]").to_owned()).or_default().push(upload);
                 continue;
             }
@@ -219,6 +225,11 @@ impl Params {
     /// An integer, also as text.
     pub fn integer(&self, key: &str) -> Option<i64> {
         values::integer(self.values.get(key)?)
+    }
+
+    /// The place in a list from which it is read, if one was sent: an id, 0 for what is no number.
+    pub fn position(&self, key: &str) -> Option<i64> {
+        self.present(key).map(|text| values::leading_integer(&text).unwrap_or(0))
     }
 
     /// A [truth value](values::flag).
@@ -401,9 +412,10 @@ impl Params {
         self.integer("page").filter(|page| *page > 0).unwrap_or(1)
     }
 
-    /// What `current_page` echoes: the text that was sent, or the number 1 (`resources.md §0`).
+    /// What `current_page` echoes: what was sent, as it was sent, or the number 1 (`resources.md §0`).
     pub fn page_echo(&self) -> Value {
-        self.text("page").map_or(Value::from(1), Value::String)
+        let sent = self.get("page").filter(|page| page.is_string() || page.is_number());
+        sent.cloned().unwrap_or(Value::from(1))
     }
 }
 
@@ -419,7 +431,8 @@ async fn receive(disk: &Disk, filename: String, field: Field<'_>) -> Answer<Uplo
         Ok::<_, String>(field.chunk().await.map_err(|e| e.body_text())?.map(|piece| (piece, field)))
     });
     let incoming = disk.receive(pieces).await?;
-    Ok(Upload { filename: tidy(&filename), content_type, incoming: Arc::new(incoming) })
+    let incoming = Arc::new(incoming);
+    Ok(Upload { filename: tidy(&filename), content_type, incoming, listed: false })
 }
 
 /// The parameters of a query alone.
@@ -434,6 +447,9 @@ pub(crate) fn query_values(query: &str) -> Result<Map<String, Value>, ApiError> 
 /// The pairs of a query or a form, decoded.
 fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
     let decode = |part: &[u8]| {
+        if !encoded_well(part) {
+            return Err(ApiError::bad_request("A parameter has an invalid percent-encoding"));
+        }
         let spaced: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
         percent_encoding::percent_decode(&spaced)
             .decode_utf8()
@@ -450,6 +466,19 @@ fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
         out.push((key, decode(halves.next().unwrap_or_default())?));
     }
     Ok(out)
+}
+
+/// Two hexadecimal digits after every percent sign.
+fn encoded_well(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'%').skip(1).all(|part| {
+        part.first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+/// Whether a text names a kind of content: `type/subtype`, and what may follow.
+fn is_content_type(text: &str) -> bool {
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    kind.split_once('/').is_some_and(|(of, sub)| !of.is_empty() && !sub.is_empty())
 }
 
 /// Puts a value where a nested key says: `a[b][]` appends to the list `b` of the object `a`.
@@ -543,7 +572,14 @@ mod tests {
 
     #[test]
     fn refuses_what_makes_no_sense() {
-        for query in ["a=1&a[b]=2", "a[]=1&a[b]=2", "a=%ff", &format!("a{}=1", "[x]".repeat(40))] {
+        for query in [
+            "a=1&a[b]=2",
+            "a[]=1&a[b]=2",
+            "a=%ff",
+            "a=%zz",
+            "%4=1",
+            &format!("a{}=1", "[x]".repeat(40)),
+        ] {
             assert!(parse(query).is_err(), "{query}");
         }
     }
@@ -574,5 +610,8 @@ mod tests {
         assert!(!params.has("list") && !params.has("none"));
         assert_eq!(params.object("o").map(Value::Object), Some(json!({"a": 1})));
         assert_eq!(params.page(), 1);
+        assert_eq!(params.position("n"), Some(12));
+        assert_eq!(params.position("t"), Some(0));
+        assert_eq!(params.position("e"), None);
     }
 }

@@ -8,6 +8,9 @@ use http::uri::PathAndQuery;
 /// The routes that take `.json` at the end; elsewhere it may be the name of a file.
 const FORMATTED: [&str; 5] = ["/api/", "/auth/", "/platform/", "/public/api/", "/hc/"];
 
+/// And whole paths that do.
+const FORMATTED_WHOLE: [&str; 2] = ["/api.json", "/health.json"];
+
 /// Brings a request's path into the form that routes have.
 pub(crate) fn tolerate(mut request: Request) -> Request {
     if let Some(path) = plain(request.uri().path()) {
@@ -38,13 +41,21 @@ pub(crate) fn plain(path: &str) -> Option<String> {
         out.push('/');
         out.push_str(segment);
     }
-    if suffixed && FORMATTED.iter().any(|prefix| out.starts_with(prefix)) {
+    let formatted = FORMATTED.iter().any(|prefix| out.starts_with(prefix));
+    if suffixed && (formatted || FORMATTED_WHOLE.contains(&out.as_str())) {
         out.truncate(out.len() - ".json".len());
     }
     if out.is_empty() {
         out.push('/');
     }
     (out != path).then_some(out)
+}
+
+/// The path without the name of a format, where one ends it that such routes don't have.
+pub(crate) fn without_format(path: &str) -> Option<&str> {
+    let (whole, format) = path.rsplit_once('.')?;
+    let formatted = FORMATTED.iter().any(|prefix| path.starts_with(prefix)) || whole == "/app";
+    (formatted && !format.contains('/') && !whole.ends_with('/')).then_some(whole)
 }
 
 #[cfg(test)]
@@ -64,9 +75,21 @@ mod tests {
         check("/api/v1/accounts.json", Some("/api/v1/accounts"));
         check("/api/v1/accounts.json/", Some("/api/v1/accounts"));
         check("/hc/x/en/articles.json", Some("/hc/x/en/articles"));
+        check("/api.json", Some("/api"));
+        check("/health.json/", Some("/health"));
+        check("/app.json", None);
         check("/manifest.json", None);
         check("/rails/active_storage/blobs/x/data.json", None);
         check("///", Some("/"));
+    }
+
+    #[test]
+    fn knows_a_format_from_a_name() {
+        assert_eq!(without_format("/api/v1/profile.html"), Some("/api/v1/profile"));
+        assert_eq!(without_format("/app.json"), Some("/app"));
+        for none in ["/api/v1/profile", "/api/v1.5/profile", "/api/v1/.xml", "/robots.txt"] {
+            assert_eq!(without_format(none), None, "{none}");
+        }
     }
 
     #[test]

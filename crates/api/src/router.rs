@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
+use chatwarden_guard::cors::RouteMethods as _;
 use http::header::ACCEPT;
 use serde_json::json;
 use tower::Layer as _;
@@ -15,9 +16,9 @@ use crate::app::App;
 use crate::credentials::answer_with_session;
 use crate::error::{ApiError, MissingRecord};
 use crate::front_ends;
-use crate::methods;
+use crate::methods::{self, Methods};
 use crate::openapi;
-use crate::paths::tolerate;
+use crate::paths::{tolerate, without_format};
 use crate::request_line::route_layer;
 use crate::routes::{Route, Routes};
 use crate::{
@@ -117,7 +118,8 @@ pub fn router(app: App) -> Router {
     Router::new().fallback_service(MapRequestLayer::new(tolerate).layer(routes))
 }
 
-/// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`).
+/// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`). 406 for one that there
+/// is, but not in that format.
 async fn no_route(State(app): State<App>, request: Request) -> Response {
     if let Some(answer) = actuator::fallback(&app, &request, StatusCode::NOT_FOUND) {
         return answer;
@@ -127,8 +129,13 @@ async fn no_route(State(app): State<App>, request: Request) -> Response {
     {
         return file;
     }
+    let path = request.uri().path();
+    let served = without_format(path).and_then(|whole| Methods.at(whole)).unwrap_or_default();
+    if served.split(", ").any(|method| method == request.method().as_str()) {
+        return ApiError::not_acceptable().into_response();
+    }
     let accepts = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if accepts.contains("json") || request.uri().path().starts_with("/api/") {
+    if accepts.contains("json") || path.starts_with("/api/") && !accepts.contains("text/html") {
         return ApiError::with_body(
             StatusCode::NOT_FOUND,
             json!({"status": 404, "error": "Not Found"}),

@@ -146,6 +146,7 @@ async fn fetch(app: &App, url: &str) -> Answer<Upload> {
         filename: fetched.filename,
         content_type: Some(fetched.content_type),
         incoming: Arc::new(fetched.incoming),
+        listed: false,
     })
 }
 

@@ -17,6 +17,11 @@ pub(crate) fn holding(text: &str) -> String {
     format!("%{}%", literal(text))
 }
 
+/// The same for a text as people search with it: trimmed, `%` and `_` standing for others.
+pub(crate) fn holding_loosely(text: &str) -> String {
+    format!("%{}%", text.trim().to_lowercase().replace('!', "!!"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,5 +30,6 @@ mod tests {
     fn a_text_stands_for_itself() {
         assert_eq!(holding("100% SURE_!"), "%100!% sure!_!!%");
         assert_eq!(holding("ÄRGER"), "%ärger%");
+        assert_eq!(holding_loosely(" 100% SURE_! "), "%100% sure_!!%");
     }
 }

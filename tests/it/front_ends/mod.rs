@@ -116,6 +116,10 @@ async fn who_asks_a_page_for_json_is_sent_to_the_api() {
         refused["error"],
         "Please use API routes instead of dashboard routes for JSON requests"
     );
+    for path in ["/app.json", "/app/login.json"] {
+        let refused = browser(&app).get(path).await.status(406);
+        assert!(refused["error"].is_string(), "{path}");
+    }
     browser(&app).get("/no/such/page").await.status(404);
 }
 

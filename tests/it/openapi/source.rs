@@ -38,7 +38,7 @@ pub type Modules = BTreeMap<String, Module>;
 fn type_of(method: &str) -> Option<&'static str> {
     Some(match method {
         "text" | "present" | "one_of" => "string",
-        "integer" | "id" => "integer",
+        "integer" | "id" | "position" => "integer",
         "flag" => "boolean",
         "object" | "object_or_none" | "inner" | "require" | "record" | "whole_form" => "object",
         "texts" | "one_or_more" | "integers" | "ids" | "list" | "files" => "array",

@@ -84,7 +84,7 @@ async fn dashboard(
     nonce: CspNonce,
     params: Params,
 ) -> Answer<Response> {
-    if !wants_page(&headers) {
+    if !wants_page(&headers) || uri.path().ends_with(".json") {
         return Err(ApiError::new(
             StatusCode::NOT_ACCEPTABLE,
             "Please use API routes instead of dashboard routes for JSON requests",

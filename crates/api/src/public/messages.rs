@@ -22,7 +22,7 @@ pub(super) async fn index(
     params: Params,
 ) -> Answer<Json<Value>> {
     let (at, id) = (at(&params)?, display_id(&params)?);
-    let before = params.integer("before");
+    let before = params.position("before");
     app.read(async move |tx| {
         let visitor = at.visitor(tx).await?;
         let c = visitor.conversation_of(tx, id).await?;

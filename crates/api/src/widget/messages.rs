@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use chatwarden_core::Error;
 use chatwarden_core::conversations::{self, NewConversation};
 use chatwarden_core::events;
 use chatwarden_core::ids::MessageId;
@@ -25,7 +26,7 @@ pub(super) async fn index(
     State(app): State<App>,
     params: Params,
 ) -> Answer<Json<Value>> {
-    let (after, before) = (params.integer("after"), params.integer("before"));
+    let (after, before) = (params.position("after"), params.position("before"));
     app.read(async move |tx| {
         let visitor = guest.visitor(tx).await?;
         let Some(c) = visitor.conversation(tx).await? else {
@@ -112,10 +113,15 @@ pub(super) async fn update(
         email: contact.text("email"),
         name: contact.text("name"),
     };
-    app.write(async move |tx| {
-        let mut visitor = guest.visitor(tx).await?;
-        let answered = visitors::answer(tx, &mut visitor, id, answer).await?;
-        Ok(Json(json!({"contact": raw_contact_json(&shown(&visitor, &answered.contact))})))
-    })
-    .await
+    let (answered, visitor) = app
+        .write(async move |tx| {
+            let mut visitor = guest.visitor(tx).await?;
+            let answered = visitors::answer(tx, &mut visitor, id, answer).await?;
+            Ok::<_, Error>((answered, visitor))
+        })
+        .await?;
+    match answered.fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(Json(json!({"contact": raw_contact_json(&shown(&visitor, &answered.contact))}))),
+    }
 }

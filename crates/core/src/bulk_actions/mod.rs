@@ -170,7 +170,10 @@ async fn contact(
     of: &Contacts,
 ) -> Result<()> {
     if of.delete {
-        return contacts::delete(tx, scope, id).await;
+        return contacts::delete(tx, scope, id, true).await;
+    }
+    if of.add.is_empty() && of.remove.is_empty() {
+        return Ok(());
     }
     let before = contacts::lock(tx, scope, id).await?.labels.0;
     // What is to come counts for more than what is to go.

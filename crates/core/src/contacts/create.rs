@@ -158,6 +158,14 @@ impl<'a> Fields<'a> {
     /// All faults, in Chatwoot's order; the address, the identifier and the number may be another contact's.
     fn faults(self, others: (bool, bool, bool)) -> Invalid {
         let mut invalid = Invalid::default();
+        for (field, text) in [
+            ("name", self.name),
+            ("email", self.email),
+            ("phone_number", self.phone_number),
+            ("identifier", self.identifier),
+        ] {
+            invalid.limit(field, text.unwrap_or_default(), 255);
+        }
         if others.0 {
             invalid.add("email", TAKEN);
         }
@@ -172,16 +180,6 @@ impl<'a> Fields<'a> {
         }
         if self.phone_number.is_some_and(|phone| !is_e164(phone)) {
             invalid.add("phone_number", "should be in e164 format");
-        }
-        for (field, text) in [
-            ("name", self.name),
-            ("email", self.email),
-            ("phone_number", self.phone_number),
-            ("identifier", self.identifier),
-        ] {
-            if text.is_some_and(|text| text.chars().count() > 255) {
-                invalid.add(field, "is too long (maximum is 255 characters)");
-            }
         }
         invalid
     }

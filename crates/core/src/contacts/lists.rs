@@ -12,6 +12,7 @@ use crate::desk::desk;
 use crate::error::{Error, Result};
 use crate::filters;
 use crate::ids::{AccountId, ContactId};
+use crate::pattern;
 use crate::scope::{Agent, Scope};
 
 /// Contacts on a page.
@@ -44,7 +45,7 @@ statements! {
 pub struct Query {
     /// Titles, one of which they bear; none where all do.
     pub labels: Vec<String>,
-    /// What orders them, `-` before it for the other way round.
+    /// What orders them, `-` before it for the other way round; of several, parted by commas, the first.
     pub sort: Option<String>,
     /// From 1.
     pub page: i64,
@@ -142,7 +143,8 @@ const DOWN_NULLS_LAST: &str = " order by page.k0, page.k1 desc nulls last, page.
 impl Query {
     /// The stretches of the order, and how they are put in order.
     fn order(&self) -> (&'static [Stretch], &'static str) {
-        match self.sort.as_deref().unwrap_or_default() {
+        let sort = self.sort.as_deref().unwrap_or_default();
+        match sort.split(',').next().unwrap_or_default() {
             "name" => (&[whole!("ct.search_folded")], UP),
             "-name" => (&[whole!(desc "ct.search_folded")], DOWN),
             "email" => (&[known!("0", "ct.email"), unknown!("1", "ct.email")], UP),
@@ -272,9 +274,8 @@ pub async fn search(
     if text.chars().nth(LONG).is_some() {
         return Err(Error::Unprocessable(format!("q: at most {LONG} characters")));
     }
-    let sought = text.trim();
-    let pattern = format!("%{}%", sought.to_lowercase().replace('!', "!!"));
-    let spans = sought.contains(['%', '_', '\n']);
+    let pattern = pattern::holding_loosely(text);
+    let spans = text.trim().contains(['%', '_', '\n']);
     let found = query.found(scope.account_id(), PAGE + 1, &|text| {
         query.labelled(text);
         text.push(" and ct.search_folded like ").value(pattern.as_str()).push(" escape '!' ");

@@ -33,18 +33,23 @@ pub fn is_online(tx: &Tx<'_>, contact: &Contact) -> bool {
     desk(tx).presence.contact_online(contact.account_id, contact.id, tx.now())
 }
 
-/// Removes a contact.
+/// Removes a contact; one who is present only where those go as well.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none; [`Error::Invalid`] while it is present.
-pub async fn delete(tx: &mut WriteTx<'_>, scope: &Scope, id: ContactId) -> Result<()> {
+/// [`Error::NotFound`] where there is none; [`Error::Invalid`] while it is present and stays for that.
+pub async fn delete(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    id: ContactId,
+    present_too: bool,
+) -> Result<()> {
     let account = scope.account_id();
     // Contact inboxes are locked before the contact, as those do who open a conversation.
     let mut tokens = tx.all(&DELETE_CONTACT_INBOXES, args![account, id]).await?;
     let contact = lock(tx, scope, id).await?;
     // What whoever held the contact until now gave it: another's by a merge, a new one.
     tokens.extend(tx.all(&DELETE_CONTACT_INBOXES, args![account, id]).await?);
-    if is_online(tx, &contact) {
+    if !present_too && is_online(tx, &contact) {
         let fault = format!("{} is Online, please try again later", capitalised(&contact.name));
         return Err(Error::invalid("base", fault));
     }

@@ -10,7 +10,7 @@ use super::{Contact, announce, sql};
 use crate::error::{Invalid, Result};
 use crate::scope::Scope;
 
-/// Writes what is different from `before`, and tells the account; nothing where nothing is.
+/// Writes what is different from `before`, and tells the account, also where nothing is, as upstream.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] for values that are malformed or another contact's.
@@ -22,6 +22,7 @@ pub async fn save(
 ) -> Result<()> {
     derive(contact);
     if before == contact {
+        announce(tx, scope, "contact.updated", contact);
         return Ok(());
     }
     // What was large before does not keep the rest from being changed.

@@ -23,6 +23,10 @@ const LONG: usize = 1500;
 /// As many values may the conditions have together: a page repeats them in each of up to 32 parts, and SQLite
 /// takes 32,766, and expressions no deeper than 1,000.
 const VALUES: usize = 400;
+/// What stands for yes in a checkbox, a truth value or a text.
+const TICKED: [&str; 6] = ["true", "t", "yes", "y", "on", "1"];
+/// And for no.
+const UNTICKED: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
 /// The microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
@@ -120,6 +124,8 @@ pub struct Model {
     custom: &'static str,
     /// Whether only the first value of an equality counts.
     first_value_alone: bool,
+    /// Whether labels are looked for in lower case.
+    lower_labels: bool,
 }
 
 /// A condition, as it was sent.
@@ -128,6 +134,8 @@ struct Condition {
     key: String,
     operator: String,
     values: Vec<Value>,
+    /// Whether one value was sent without a list around it.
+    bare: bool,
     /// Whether the next one may hold instead; none where nothing was said.
     or: Option<bool>,
 }
@@ -142,12 +150,13 @@ impl Condition {
             "or" => Some(true),
             _ => return Err(joint_refused()),
         };
-        let values = match sent.get("values") {
-            Some(Value::Array(values)) => values.clone(),
-            Some(Value::Null) | None => Vec::new(),
-            Some(one) => vec![one.clone()],
+        let (values, bare) = match sent.get("values") {
+            Some(Value::Array(values)) => (values.clone(), false),
+            Some(Value::Null) | None => (Vec::new(), false),
+            Some(one) => (vec![one.clone()], true),
         };
-        Ok(Self { key: text("attribute_key"), operator: text("filter_operator"), values, or })
+        let (key, operator) = (text("attribute_key"), text("filter_operator"));
+        Ok(Self { key, operator, values, bare, or })
     }
 
     fn invalid_value(&self) -> Error {
@@ -157,13 +166,13 @@ impl Condition {
         ))
     }
 
-    /// The values as texts; there must be some, and none blank, where the operator takes any.
+    /// The values as texts; there must be some where the operator takes any. A blank one is one in a list.
     fn texts(&self, operator: Operator) -> Result<Vec<String>> {
         if !operator.takes_values() {
             return Ok(Vec::new());
         }
         let text = |value: &Value| match value {
-            Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+            Value::String(text) if !self.bare || !text.trim().is_empty() => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(flag) => Some(flag.to_string()),
             _ => None,
@@ -248,6 +257,9 @@ fn one(
     if model.first_value_alone && matches!(operator, Operator::EqualTo | Operator::NotEqualTo) {
         texts.truncate(1);
     }
+    if model.lower_labels && matches!(built_in.map(|of| of.kept), Some(Kept::Labels(_))) {
+        texts = texts.iter().map(|text| text.to_lowercase()).collect();
+    }
     let comparison = Comparison { condition, operator, texts, now };
     query.push("(");
     match (built_in, definition) {
@@ -298,6 +310,9 @@ impl Comparison<'_> {
                         _ => " is null",
                     });
                     return Ok(());
+                }
+                if self.condition.bare {
+                    return Err(self.invalid());
                 }
                 let known: Vec<i64> = self.texts.iter().filter_map(|text| named(text)).collect();
                 query.push(column);
@@ -356,7 +371,9 @@ impl Comparison<'_> {
             place.push(query);
             query.push(" is null or ");
         }
+        let holds = matches!(self.operator, Operator::Contains | Operator::DoesNotContain);
         match of.attribute_display_type {
+            DisplayType::Number | DisplayType::Date if holds => Err(self.invalid()),
             DisplayType::Text | DisplayType::Link | DisplayType::List => {
                 self.text(query, place, &self.texts)
             }
@@ -365,9 +382,10 @@ impl Comparison<'_> {
             }
             DisplayType::Date => self.date(query, place),
             DisplayType::Checkbox => {
-                let flag = self.flag()?;
-                query.push("cast(").push(document).push(" -> ").value(of.attribute_key.as_str());
-                query.push(" as text) = ").value(if flag { "true" } else { "false" });
+                let words = if self.flag()? { TICKED } else { UNTICKED };
+                query.push("fold(");
+                place.push(query);
+                query.push(")").any_of(words.map(str::to_owned).to_vec());
                 Ok(())
             }
         }
@@ -440,14 +458,17 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Case does not matter.
+    /// Case does not matter. What is no text is compared with none.
     fn text(&self, query: &mut Composed, place: Place<'_>, texts: &[String]) -> Result<()> {
-        let (before, after) = match self.operator {
-            Operator::EqualTo | Operator::NotEqualTo => ("", ""),
-            Operator::Contains | Operator::DoesNotContain => ("%", "%"),
-            Operator::StartsWith => ("", "%"),
+        let pattern = match self.operator {
+            Operator::EqualTo | Operator::NotEqualTo => pattern::literal,
+            Operator::Contains | Operator::DoesNotContain => pattern::holding_loosely,
+            Operator::StartsWith => |text: &str| format!("{}%", pattern::literal(text)),
             _ => return Err(self.invalid()),
         };
+        if !self.condition.values.iter().take(texts.len()).all(Value::is_string) {
+            return Err(self.invalid());
+        }
         if matches!(self.operator, Operator::NotEqualTo | Operator::DoesNotContain) {
             query.push("not ");
         }
@@ -459,7 +480,7 @@ impl Comparison<'_> {
             query.push("fold(cast(");
             place.push(query);
             query.push(" as text)) like ");
-            query.value(format!("{before}{}{after}", pattern::literal(text))).push(" escape '!'");
+            query.value(pattern(text)).push(" escape '!'");
         }
         query.push(")");
         Ok(())
@@ -577,7 +598,14 @@ mod tests {
             "Invalid operator. The allowed operators for name are [equal_to,not_equal_to,contains,does_not_contain].",
         );
         let long = json!(["x".repeat(1501)]);
-        for values in [json!([]), json!([""]), json!(""), json!([null]), json!([{}]), long] {
+        assert!(
+            composed(
+                &CONTACTS,
+                &json!([{"attribute_key": "name", "filter_operator": "equal_to", "values": [""]}])
+            )
+            .is_ok()
+        );
+        for values in [json!([]), json!(""), json!([null]), json!([{}]), json!([5]), long] {
             check(
                 json!([{"attribute_key": "name", "filter_operator": "equal_to", "values": values}]),
                 "Invalid value. The values provided for name are invalid",

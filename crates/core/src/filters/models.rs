@@ -60,6 +60,7 @@ pub static CONVERSATIONS: Model = Model {
     ],
     custom: "c.custom_attributes",
     first_value_alone: false,
+    lower_labels: false,
 };
 
 /// Contacts, as `ct`.
@@ -79,4 +80,5 @@ pub static CONTACTS: Model = Model {
     ],
     custom: "ct.custom_attributes",
     first_value_alone: true,
+    lower_labels: true,
 };

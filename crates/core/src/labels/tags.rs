@@ -104,7 +104,7 @@ pub async fn of_contact(tx: &mut Tx<'_>, scope: &Scope, contact: ContactId) -> R
     Ok(found.ok_or(Error::NotFound)?.0.0)
 }
 
-/// Marks a contact with these labels and no others.
+/// Marks a contact with these labels and no others; the account is told also where it bears them already.
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is no such contact, [`Error::Invalid`] for too many.
@@ -115,15 +115,14 @@ pub async fn tag_contact(
     labels: Vec<String>,
 ) -> Result<Contact> {
     let mut found = contacts::lock(tx, scope, contact).await?;
-    if found.labels.0 == labels {
-        return Ok(found);
+    if found.labels.0 != labels {
+        check_count(&found.labels.0, &labels)?;
+        let now = tx.now();
+        let args = args![scope.account_id(), vec![contact.0], Json(&labels), now];
+        tx.run(&sql::SET_ON_CONTACTS, args).await?;
+        found.labels = Json(labels);
+        found.updated_at = now;
     }
-    check_count(&found.labels.0, &labels)?;
-    let now = tx.now();
-    let args = args![scope.account_id(), vec![contact.0], Json(&labels), now];
-    tx.run(&sql::SET_ON_CONTACTS, args).await?;
-    found.labels = Json(labels);
-    found.updated_at = now;
     contacts::announce(tx, scope, "contact.updated", &found);
     Ok(found)
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::identify::lock_known;
 use super::{Identity, Manner, Visitor, identify, sql};
-use crate::contacts::Contact;
+use crate::contacts::{Contact, is_contact_email};
 use crate::conversations::Conversation;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invalid, Result};
 use crate::ids::MessageId;
 use crate::inboxes::WEB_WIDGET;
 use crate::messages::{self, ContentType, MessageType, Sent};
@@ -38,6 +38,8 @@ pub struct Answered {
     pub sent: Sent,
     /// Who answered, as they were known: a contact that absorbed them is not shown to them.
     pub contact: Contact,
+    /// What is wrong with an answer that was noted all the same.
+    pub fault: Option<Invalid>,
 }
 
 /// What counts of the values that were sent: choices, fields, a rating.
@@ -62,11 +64,12 @@ pub fn submitted(sent: &Value) -> Option<Value> {
 const FIELDS: [&str; 3] = ["name", "title", "value"];
 
 /// Notes the answer to a message of one of the visitor's conversations. On a website, a question for the address is
-/// answered by that: it also says who the visitor is, who may turn out to be a contact that is known.
+/// answered by that: it also says who the visitor is, who may turn out to be a contact that is known. What is no
+/// address says nothing of them; it is noted, and told as a fault.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no address or no answer,
-/// [`Error::Unprocessable`] for a rating that comes too late.
+/// [`Error::NotFound`] where the visitor sees no such message, [`Error::Invalid`] for what is no answer or can't be
+/// kept, [`Error::Unprocessable`] for a rating that comes too late.
 pub async fn answer(
     tx: &mut WriteTx<'_>,
     visitor: &mut Visitor,
@@ -90,8 +93,9 @@ pub async fn answer(
     let asks_who = website && found.message.content_type == ContentType::InputEmail;
     let email = answer.email.map(|email| email.trim().to_lowercase());
     let email = email.filter(|email| !email.is_empty());
+    let bad = asks_who && email.as_deref().is_some_and(|email| !is_contact_email(email));
     let mut contact = visitor.contact.clone();
-    if asks_who {
+    if asks_who && !bad {
         let given = Identity {
             name: name_for(&visitor.contact, answer.name, email.as_deref()),
             email: email.clone(),
@@ -122,7 +126,8 @@ pub async fn answer(
         note("submitted_values", values);
     }
     messages::save(tx, &scope, &c, &before, &mut sent, &visitor.performer()).await?;
-    Ok(Answered { conversation: c, sent, contact })
+    let fault = bad.then(|| Invalid::default().and("email", "Invalid email"));
+    Ok(Answered { conversation: c, sent, contact, fault })
 }
 
 /// The name that a visitor gives themselves, or the part of their address before the `@`, in lower case; it counts

@@ -194,7 +194,10 @@ fn refuse(text: &str, request: &Request) -> Admission<()> {
     let id = request.extensions().get::<RequestId>().map(|ids| ids.id.to_string());
     Admission::Answer(answer::json(
         StatusCode::BAD_REQUEST,
-        &json!({"error": text, "code": "input_rejected", "request_id": id}),
+        &json!({
+            "status": 400, "error": "Bad Request", "message": text, "code": "input_rejected",
+            "request_id": id,
+        }),
     ))
 }
 
