@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
+use crate::pool::{self, Mode};
 use crate::postgres::Session;
 use crate::sqlite::{Setting, Sqlite};
 use crate::tx::Conn;
@@ -238,7 +239,7 @@ impl Db {
                 (outcome, tx.usage().after(queued))
             }
         };
-        record("read", &outcome, used, began);
+        record(Mode::Read, &outcome, used, began);
         outcome
     }
 
@@ -297,7 +298,7 @@ impl Db {
                 (outcome, used)
             }
         };
-        record("write", &outcome, used, began);
+        record(Mode::Write, &outcome, used, began);
         outcome
     }
 
@@ -484,10 +485,9 @@ async fn unpanicked<R, E: From<DbError>>(body: impl Future<Output = Result<R, E>
         .unwrap_or_else(|_| Err(DbError::bug("a transaction panicked").into()))
 }
 
-fn record<R, E>(mode: &'static str, outcome: &Result<R, E>, mut used: Usage, began: Instant) {
+fn record<R, E>(mode: Mode, outcome: &Result<R, E>, mut used: Usage, began: Instant) {
     let took = began.elapsed();
     used.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     usage::record(used);
-    let outcome = if outcome.is_ok() { "committed" } else { "undone" };
-    metrics::histogram!("db.transaction", "mode" => mode, "outcome" => outcome).record(took);
+    pool::ended(mode, outcome.is_ok(), took);
 }

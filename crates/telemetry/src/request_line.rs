@@ -12,6 +12,16 @@ use tracing::{Level, event};
 /// The target of request lines; as a logger `chatwarden.access`.
 pub(crate) const TARGET: &str = "chatwarden::access";
 
+/// Its texts that hold what a caller wrote; all others are the server's own.
+pub(crate) const OF_CALLERS: [&str; 6] = [
+    "message",
+    "http.request.method",
+    "url.path",
+    "request.id",
+    "correlation.id",
+    "user_agent.original",
+];
+
 /// From here on a request is called slow.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -359,6 +369,15 @@ mod tests {
         }
         let rows = document.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, fields.len() - 1, "a documented field is never written");
+    }
+
+    #[test]
+    fn no_field_is_named_as_secrets_are() {
+        let (_, fields) = emitted(&full());
+        for field in fields.keys() {
+            assert!(!crate::redact::is_secret(field), "{field}");
+        }
+        assert!(OF_CALLERS.iter().all(|name| fields.contains_key(name)), "{fields:?}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
-            attributes.record(&mut Redacting(&mut fields));
+            attributes.record(&mut Redacting::all(&mut fields));
             span.extensions_mut().insert(fields);
         }
     }
@@ -49,7 +49,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
         {
-            values.record(&mut Redacting(fields));
+            values.record(&mut Redacting::all(fields));
         }
     }
 
@@ -58,7 +58,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         count(*metadata.level());
 
         let mut own = Fields::default();
-        event.record(&mut Redacting(&mut own));
+        let trusted = metadata.target() == request_line::TARGET;
+        event.record(&mut Redacting { fields: &mut own, trusted });
         let message = match own.take("message") {
             Some(Value::Text(text)) => text,
             _ => String::new(),
@@ -114,20 +115,34 @@ fn count(level: Level) {
 }
 
 /// Takes fields in without their secrets.
-struct Redacting<'a>(&'a mut Fields);
+struct Redacting<'a> {
+    fields: &'a mut Fields,
+    /// Whether it is the request line's: its names are known not to be secrets', and only what callers wrote is looked
+    /// through. There is one of every request.
+    trusted: bool,
+}
+
+impl<'a> Redacting<'a> {
+    fn all(fields: &'a mut Fields) -> Self {
+        Self { fields, trusted: false }
+    }
+}
 
 impl Redacting<'_> {
     fn set(&mut self, field: &Field, value: impl FnOnce() -> Value) {
-        let value = if redact::is_secret(field.name()) {
+        let value = if !self.trusted && redact::is_secret(field.name()) {
             Value::Text(redact::MASK.to_owned())
         } else {
             value()
         };
-        self.0.set(field.name(), value);
+        self.fields.set(field.name(), value);
     }
 
     fn set_text(&mut self, field: &Field, text: &str) {
-        self.set(field, || Value::Text(redact::text(text).into_owned()));
+        let ours = self.trusted && !request_line::OF_CALLERS.contains(&field.name());
+        self.set(field, || {
+            Value::Text(if ours { text.to_owned() } else { redact::text(text).into_owned() })
+        });
     }
 }
 
