@@ -148,7 +148,8 @@ async fn what_is_not_there_says_so_as_spring_does() {
         for caller in [&app.anyone(), &guesser] {
             caller.get(path).await.status(404);
             let reply = caller.send(Method::DELETE, path, json!({})).await;
-            assert_eq!((reply.status(404), reply.header("allow")), (reply.json(), ""), "{path}");
+            reply.status(404);
+            assert!(!reply.headers.contains_key("allow"), "{path}: {reply:?}");
         }
     }
 }

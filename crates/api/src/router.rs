@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
 use chatwarden_guard::cors::RouteMethods as _;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ALLOW};
 use serde_json::json;
 use tower::Layer as _;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::actuator;
 use crate::app::App;
@@ -85,13 +85,14 @@ pub(crate) fn table_below(base_path: &str) -> Vec<Route> {
 /// The router of a listener for operators alone: their endpoints and the probes, without the edge.
 pub fn operators(app: App) -> Router {
     let routes = actuator::routes(&app.actuator().base_path).merge(health::probes());
-    routes
+    let routes = routes
         .into_parts()
         .0
         .route_layer(route_layer(app.meters().clone()))
         .fallback(no_operators_route)
         .method_not_allowed_fallback(no_operators_method)
-        .with_state(app)
+        .with_state(app);
+    Router::new().fallback_service(MapResponseLayer::new(without_methods).layer(routes))
 }
 
 /// The router of a server, without the edge.
@@ -114,8 +115,18 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(answer_with_session))
         .layer(from_fn(word_missing))
         .with_state(app);
-    // What changes the path must stand before the routes: their own layers come too late.
+    // What changes the path must stand before the routes: their own layers come too late. And they name their methods
+    // after their own layers.
+    let routes = MapResponseLayer::new(without_methods).layer(routes);
     Router::new().fallback_service(MapRequestLayer::new(tolerate).layer(routes))
+}
+
+/// What is not there has no methods either.
+fn without_methods(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_FOUND {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
 }
 
 /// 404 for a route that there isn't: JSON for who accepts it, else a page (`behaviours.md §4`). 406 for one that there

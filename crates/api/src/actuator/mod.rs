@@ -173,13 +173,8 @@ pub(crate) fn fallback(app: &App, request: &Request, status: StatusCode) -> Opti
 /// The answer to a method that an endpoint does not have. Without asking who calls: only what is there for everybody
 /// is said to be there.
 pub(crate) fn wrong_method(settings: &Settings, path: &str) -> Response {
-    if access::is_there(settings, path, false) {
-        return refusal(StatusCode::METHOD_NOT_ALLOWED, path);
-    }
-    let mut response = refusal(StatusCode::NOT_FOUND, path);
-    // An empty one keeps the router from adding its own.
-    response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static(""));
-    response
+    let there = access::is_there(settings, path, false);
+    refusal(if there { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND }, path)
 }
 
 /// Which endpoints the caller may reach.

@@ -64,11 +64,12 @@ impl Breaker {
 }
 
 /// The values of `circuit.state` (operations.md §2.4).
-const CLOSED: f64 = 0.0;
+pub(super) const CLOSED: f64 = 0.0;
 const HALF_OPEN: f64 = 1.0;
 const OPEN: f64 = 2.0;
 
-fn tell(state: f64) {
+/// Tells the meter how the breaker stands.
+pub(super) fn tell(state: f64) {
     metrics::gauge!("circuit.state", "target" => "redis").set(state);
 }
 

@@ -133,6 +133,7 @@ impl RateLimiter {
     ) -> Result<Self, ConfigError> {
         let client = ::redis::Client::open(redis_url)?;
         let store = RedisStore::new(client, &config.partition, config.timeout)?;
+        breaker::tell(breaker::CLOSED);
         Ok(Self::with_store(config, ambient, Some(Box::new(store))))
     }
 

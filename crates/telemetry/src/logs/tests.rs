@@ -47,6 +47,28 @@ fn lines(levels: &str, emit: impl FnOnce(&Levels)) -> Vec<Value> {
 }
 
 #[test]
+fn what_callers_wrote_in_a_request_line_is_looked_through() {
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLWl0";
+    let path = format!("/reset/{token}");
+    let lines = lines("info", |_| {
+        crate::request_line::RequestLine {
+            method: token,
+            path: &path,
+            status: 404,
+            request_id: token,
+            correlation_id: Some(token),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+            user_agent: Some(token),
+            ..Default::default()
+        }
+        .emit();
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(!line.to_string().contains("eyJ"), "{line}");
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[test]
 fn a_line_has_the_context_of_its_spans() {
     let lines = lines("info", |_| {
         let request = tracing::info_span!(
