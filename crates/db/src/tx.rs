@@ -3,7 +3,6 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
@@ -260,9 +259,6 @@ impl<'a> Tx<'a> {
         statement
             .timer
             .get_or_init(|| metrics::histogram!("db.query", "query" => name))
-            .record(took.as_secs_f64());
-        static ALL: OnceLock<metrics::Histogram> = OnceLock::new();
-        ALL.get_or_init(|| metrics::histogram!("chatwoot.database.query.time"))
             .record(took.as_secs_f64());
         if took >= self.slow {
             tracing::warn!(target: "chatwarden::db::slow", statement = name, duration_ms = took.as_secs_f64() * 1e3, rows, "slow statement");

@@ -253,43 +253,57 @@ fn is_card_number(text: &str) -> bool {
 fn suspicious(text: &[u8]) -> bool {
     let mut digits = 0;
     for (index, byte) in text.iter().enumerate() {
-        let rest = text.get(index..).unwrap_or_default();
-        let begins = |literal: &[u8]| rest.starts_with(literal);
-        let begins_folded = |literal: &[u8]| {
-            rest.get(..literal.len()).is_some_and(|head| head.eq_ignore_ascii_case(literal))
-        };
-        let found = match byte {
-            b'-' => begins(b"-----BEGIN "),
-            b'e' => begins(b"eyJ"),
-            b'A' => [&b"AKIA"[..], b"ASIA", b"ABIA", b"ACCA", b"AIza"]
-                .iter()
-                .any(|literal| begins(literal)),
-            b'E' => begins(b"EAA"),
-            b'y' => begins(b"ya29."),
-            b's' => begins(b"sk_") || begins(b"sk-"),
-            b'r' => begins(b"rk_"),
-            b'p' => begins(b"pk_"),
-            b'w' => begins(b"whsec_"),
-            b'x' => begins(b"xox") || begins(b"xapp-"),
-            b'h' => begins(b"hooks.slack"),
-            b'g' => begins(b"gh") && rest.get(3) == Some(&b'_'),
-            b':' => digits >= 8 || begins(b"://"),
-            _ => false,
-        } || (matches!(byte, b'b' | b'B')
-            && (begins_folded(b"bearer") || begins_folded(b"basic")));
-        if found {
-            return true;
-        }
         match byte {
-            b'0'..=b'9' => digits += 1,
-            b' ' | b'-' => {}
+            b'0'..=b'9' => {
+                digits += 1;
+                if digits >= 14 {
+                    return true;
+                }
+            }
+            b' ' => {}
+            b'e' | b'A' | b'E' | b'y' | b's' | b'w' | b'x' | b'h' | b'b' | b'B' | b':' | b'_'
+            | b'-' => {
+                if literal(text, index, digits) {
+                    return true;
+                }
+                // A hyphen may stand between the digits of a card, as a blank may.
+                if *byte != b'-' {
+                    digits = 0;
+                }
+            }
             _ => digits = 0,
-        }
-        if digits >= 14 {
-            return true;
         }
     }
     false
+}
+
+/// Whether one of the expression's literals begins, or for those with an underscore ends, at
+/// `index`, before which stand so many `digits`.
+fn literal(text: &[u8], index: usize, digits: u32) -> bool {
+    let (before, rest) = text.split_at(index);
+    let begins = |literal: &[u8]| rest.starts_with(literal);
+    let begins_folded = |literal: &[u8]| {
+        rest.get(..literal.len()).is_some_and(|head| head.eq_ignore_ascii_case(literal))
+    };
+    match rest.first() {
+        Some(b'-') => begins(b"-----BEGIN "),
+        Some(b'e') => begins(b"eyJ"),
+        Some(b'A') => {
+            [&b"AKIA"[..], b"ASIA", b"ABIA", b"ACCA", b"AIza"].iter().any(|known| begins(known))
+        }
+        Some(b'E') => begins(b"EAA"),
+        Some(b'y') => begins(b"ya29."),
+        Some(b's') => begins(b"sk-"),
+        Some(b'w') => begins(b"whsec_"),
+        Some(b'x') => begins(b"xox") || begins(b"xapp-"),
+        Some(b'h') => begins(b"hooks.slack"),
+        Some(b'_') => {
+            matches!(before, [.., b's' | b'r' | b'p', b'k'] | [.., b'g', b'h', _])
+        }
+        Some(b':') => digits >= 8 || begins(b"://"),
+        Some(b'b' | b'B') => begins_folded(b"bearer") || begins_folded(b"basic"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -363,7 +377,14 @@ mod tests {
         check("AKIAIOSFODNN7EXAMPLE", MASK);
         check(&format!("key=AIza{}", "a".repeat(35)), "key=[redacted]");
         check(&format!("sk_live_{}", "0".repeat(24)), MASK);
+        check(&format!("a pk_test_{}", "0".repeat(24)), "a [redacted]");
+        check(&format!("rk_live_{}", "0".repeat(24)), MASK);
+        check(&format!("whsec_{}", "a".repeat(32)), MASK);
+        check(&format!("sk-{}", "a".repeat(20)), MASK);
+        check(&format!("ya29.{}", "a".repeat(20)), MASK);
         check("xoxb-1234567890-abc", MASK);
+        check("xapp-1234567890-abc", MASK);
+        check("https://hooks.slack.com/services/T0/B0/x", "https://[redacted]");
         check(&format!("EAA{}", "Z".repeat(40)), MASK);
         check(&format!("ghp_{}", "x".repeat(36)), MASK);
         check(

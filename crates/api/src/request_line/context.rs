@@ -1,17 +1,18 @@
 //! What is found out about a request on its way.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::extract::{MatchedPath, Request};
 use chatwarden_core::ids::AccountId;
-use chatwarden_telemetry::meters::{Registry, RunningTask};
+use chatwarden_telemetry::meters::{LongTask, Registry, RunningTask};
 use chatwarden_telemetry::request_line::Actor;
-use metrics::Label;
-use parking_lot::{Mutex, MutexGuard};
-use tower::util::MapRequestLayer;
+use metrics::{Label, SharedString};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use tower::{Layer, Service};
 use tracing::Span;
 
-use super::meters::method_label;
+use super::meters::{RouteMeters, method_label};
 
 /// What became known about a request, for its line.
 #[derive(Clone, Default)]
@@ -24,6 +25,7 @@ pub(super) struct Known {
     pub(super) auth_kind: Option<&'static str>,
     pub(super) account: Option<AccountId>,
     pub(super) rate_class: Option<&'static str>,
+    pub(super) meters: Option<Arc<RouteMeters>>,
     span: Option<Span>,
     /// Counts the request as being served, as long as somebody knows this.
     running: Option<RunningTask>,
@@ -68,23 +70,86 @@ impl RequestContext {
 
 /// For [`axum::Router::route_layer`]: tells the line which route was found, and counts the request
 /// as being served.
-pub(crate) fn route_layer(
-    meters: Registry,
-) -> MapRequestLayer<impl Fn(Request) -> Request + Clone + Send + Sync + 'static> {
-    MapRequestLayer::new(move |request: Request| {
+#[derive(Clone)]
+pub(crate) struct RouteLayer(Registry);
+
+/// The layer, with the registry that counts.
+pub(crate) fn route_layer(registry: Registry) -> RouteLayer {
+    RouteLayer(registry)
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = Routed<S>;
+
+    fn layer(&self, inner: S) -> Routed<S> {
+        let route = Route { registry: self.0.clone(), met: RwLock::default() };
+        Routed { inner, route: Arc::new(route) }
+    }
+}
+
+/// A route with what is to be told about it.
+#[derive(Clone)]
+pub(crate) struct Routed<S> {
+    inner: S,
+    route: Arc<Route>,
+}
+
+struct Route {
+    registry: Registry,
+    /// By method, as they were first asked for.
+    met: RwLock<Vec<Met>>,
+}
+
+struct Met {
+    active: LongTask,
+    meters: Arc<RouteMeters>,
+}
+
+impl Met {
+    fn begin(&self) -> (RunningTask, Arc<RouteMeters>) {
+        (self.active.start(), self.meters.clone())
+    }
+}
+
+impl Route {
+    fn begin(&self, method: &'static str, path: &MatchedPath) -> (RunningTask, Arc<RouteMeters>) {
+        let same = |met: &&Met| met.meters.method() == method;
+        if let Some(met) = self.met.read().iter().find(same) {
+            return met.begin();
+        }
+        let uri = SharedString::from(path.as_str().to_owned());
+        let labels = vec![Label::new("method", method), Label::new("uri", uri.clone())];
+        let met = Met {
+            active: self.registry.long_task("http.server.requests.active", labels),
+            meters: Arc::new(RouteMeters::new(method, uri)),
+        };
+        let begun = met.begin();
+        self.met.write().push(met);
+        begun
+    }
+}
+
+impl<S: Service<Request>> Service<Request> for Routed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> S::Future {
         let extensions = request.extensions();
-        if let (Some(route), Some(context)) =
+        if let (Some(path), Some(context)) =
             (extensions.get::<MatchedPath>(), extensions.get::<RequestContext>())
         {
-            let labels = vec![
-                Label::new("method", method_label(request.method().as_str())),
-                Label::new("uri", route.as_str().to_owned()),
-            ];
-            let running = meters.start_task("http.server.requests.active", labels);
+            let method = method_label(request.method().as_str());
+            let (running, meters) = self.route.begin(method, path);
             let mut known = context.0.lock();
-            known.route = Some(route.clone());
+            known.route = Some(path.clone());
             known.running = Some(running);
+            known.meters = Some(meters);
         }
-        request
-    })
+        self.inner.call(request)
+    }
 }

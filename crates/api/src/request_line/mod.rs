@@ -244,7 +244,10 @@ impl Exchange {
             quiet: matches!(path, "/health" | "/livez" | "/readyz")
                 || matches!(PageKind::of_path(path), PageKind::Asset | PageKind::Sdk),
         };
-        meters::record(&line);
+        match &known.meters {
+            Some(meters) => meters.record(&line),
+            None => meters::record_unrouted(&line),
+        }
         if self.settings.sample.keeps(&line) {
             line.emit();
         }

@@ -1,5 +1,5 @@
-//! From an event of `tracing` to a line in the buffer: context, redaction,
-//! repetition, format, count.
+//! From an event of `tracing` to a record in the buffer: context, repetition, count. What it is in words is found
+//! out by the thread that writes it, many at a time: that costs a request less than doing it between two of its steps.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -10,37 +10,34 @@ use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
-use super::levels::logger_name;
-use super::line::{Fields, Record, Renderer, Value};
+use super::record::{Fields, Place, Record, Value};
 use super::repeats::Repeats;
 use super::writer::Writer;
 use crate::clock::SharedClock;
-use crate::redact;
 use crate::request_line;
 
 /// The target of audit entries: their lines are never dropped for others.
 const AUDIT: &str = "chatwarden::audit";
 
 pub(super) struct Lines {
-    renderer: Renderer,
-    writer: Writer,
+    writer: Writer<Record>,
     repeats: Repeats,
     clock: SharedClock,
 }
 
 impl Lines {
-    pub(super) fn new(renderer: Renderer, writer: Writer, clock: SharedClock) -> Self {
-        Self { renderer, writer, repeats: Repeats::default(), clock }
+    pub(super) fn new(writer: Writer<Record>, clock: SharedClock) -> Self {
+        Self { writer, repeats: Repeats::default(), clock }
     }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
-            attributes.record(&mut Redacting::all(&mut fields));
+            let mut fields = Fields::with_capacity(attributes.fields().len());
+            attributes.record(&mut Collecting::span(&mut fields));
             span.extensions_mut().insert(fields);
         }
     }
@@ -49,7 +46,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
         {
-            values.record(&mut Redacting::all(fields));
+            values.record(&mut Collecting::span(fields));
         }
     }
 
@@ -57,49 +54,36 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let metadata = event.metadata();
         count(*metadata.level());
 
-        let mut own = Fields::default();
-        let trusted = metadata.target() == request_line::TARGET;
-        event.record(&mut Redacting { fields: &mut own, trusted });
-        let message = match own.take("message") {
-            Some(Value::Text(text)) => text,
-            _ => String::new(),
-        };
+        let mut fields = Fields::with_capacity(metadata.fields().len());
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.extend(outer);
+            }
+        }
+        let mut own = Collecting::event(&mut fields);
+        event.record(&mut own);
+        let message = own.message;
+
         let important = *metadata.level() <= Level::WARN || metadata.target() == AUDIT;
         let collapses = *metadata.level() <= Level::WARN
             && ![AUDIT, request_line::TARGET].contains(&metadata.target());
         if collapses {
             let now = self.clock.monotonic();
-            match self.repeats.admit(metadata.callsite(), &message, now) {
+            let message = message.map_or("", |place| fields.text(place));
+            match self.repeats.admit(metadata.callsite(), message, now) {
                 None => return,
                 Some(0) => {}
-                Some(suppressed) => own.set("suppressed", Value::Unsigned(suppressed)),
+                Some(suppressed) => fields.set("suppressed", Value::Unsigned(suppressed)),
             }
         }
-
-        // Records of the `log` crate come from one call site and name their
-        // logger in a field.
-        let forwarded = (metadata.target() == "log").then(|| own.take("log.target"));
-        let target = match &forwarded {
-            Some(Some(Value::Text(target))) => target,
-            _ => metadata.target(),
-        };
-        own.retain(|name| !name.starts_with("log."));
-
-        let mut fields = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(outer) = span.extensions().get::<Fields>() {
-                fields.extend(outer.clone());
-            }
-        }
-        fields.extend(own);
-        let line = self.renderer.line(&Record {
+        let record = Record {
             time: self.clock.wall(),
             level: *metadata.level(),
-            logger: &logger_name(target),
-            message: &message,
-            fields: &fields,
-        });
-        self.writer.push(line, important);
+            target: metadata.target(),
+            message,
+            fields,
+        };
+        self.writer.push(record, important);
     }
 }
 
@@ -114,57 +98,56 @@ fn count(level: Level) {
     counter!("logging.events", "level" => level).increment(1);
 }
 
-/// Takes fields in without their secrets.
-struct Redacting<'a> {
+/// Takes fields in.
+struct Collecting<'a> {
     fields: &'a mut Fields,
-    /// Whether it is the request line's: its names are known not to be secrets', and only what callers wrote is looked
-    /// through. There is one of every request.
-    trusted: bool,
+    /// Whether there may be fields of these names already.
+    replaces: bool,
+    /// Whether it is an event, whose message is no field.
+    speaks: bool,
+    message: Option<Place>,
 }
 
-impl<'a> Redacting<'a> {
-    fn all(fields: &'a mut Fields) -> Self {
-        Self { fields, trusted: false }
+impl<'a> Collecting<'a> {
+    fn span(fields: &'a mut Fields) -> Self {
+        Self { fields, replaces: true, speaks: false, message: None }
+    }
+
+    fn event(fields: &'a mut Fields) -> Self {
+        let replaces = !fields.is_empty();
+        Self { fields, replaces, speaks: true, message: None }
+    }
+
+    fn put(&mut self, field: &Field, value: Value<&str>) {
+        match value {
+            Value::Text(text) if self.speaks && field.name() == "message" => {
+                self.message = Some(self.fields.keep(text));
+            }
+            value if self.replaces => self.fields.set(field.name(), value),
+            value => self.fields.push(field.name(), value),
+        }
     }
 }
 
-impl Redacting<'_> {
-    fn set(&mut self, field: &Field, value: impl FnOnce() -> Value) {
-        let value = if !self.trusted && redact::is_secret(field.name()) {
-            Value::Text(redact::MASK.to_owned())
-        } else {
-            value()
-        };
-        self.fields.set(field.name(), value);
-    }
-
-    fn set_text(&mut self, field: &Field, text: &str) {
-        let ours = self.trusted && !request_line::OF_CALLERS.contains(&field.name());
-        self.set(field, || {
-            Value::Text(if ours { text.to_owned() } else { redact::text(text).into_owned() })
-        });
-    }
-}
-
-impl Visit for Redacting<'_> {
+impl Visit for Collecting<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, || Value::Float(value));
+        self.put(field, Value::Float(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, || Value::Signed(value));
+        self.put(field, Value::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, || Value::Unsigned(value));
+        self.put(field, Value::Unsigned(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, || Value::Bool(value));
+        self.put(field, Value::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set_text(field, value);
+        self.put(field, Value::Text(value));
     }
 
     /// An error says what it comes from.
@@ -175,10 +158,12 @@ impl Visit for Redacting<'_> {
             let _ = write!(text, ": {cause}");
             source = cause.source();
         }
-        self.set_text(field, &text);
+        self.put(field, Value::Text(&text));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.set_text(field, &format!("{value:?}"));
+        let mut text = String::with_capacity(128);
+        let _ = write!(text, "{value:?}");
+        self.put(field, Value::Text(&text));
     }
 }

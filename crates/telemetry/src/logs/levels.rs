@@ -355,14 +355,23 @@ impl Levels {
 
 /// The name of the logger of a `tracing` target.
 pub(super) fn logger_name(target: &str) -> Cow<'_, str> {
-    if !target.contains("::") && !target.starts_with("chatwarden_") {
+    let ours = target.strip_prefix("chatwarden_");
+    if ours.is_none() && !target.contains(':') {
         return Cow::Borrowed(target);
     }
-    let dotted = target.replace("::", ".");
-    Cow::Owned(match dotted.strip_prefix("chatwarden_") {
-        Some(rest) => format!("chatwarden.{rest}"),
-        None => dotted,
-    })
+    let mut name = String::with_capacity(target.len());
+    if ours.is_some() {
+        name.push_str("chatwarden.");
+    }
+    for (index, part) in
+        ours.unwrap_or(target).split(':').filter(|part| !part.is_empty()).enumerate()
+    {
+        if index > 0 {
+            name.push('.');
+        }
+        name.push_str(part);
+    }
+    Cow::Owned(name)
 }
 
 /// Applies [`Levels`] to events. Spans at INFO and above always pass: an error

@@ -1,10 +1,11 @@
 //! What a line looks like.
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use tracing::Level;
+
+use super::record::{Record, Shown, Value};
 
 /// The longest line, in bytes.
 const LIMIT: usize = 16 * 1024;
@@ -51,57 +52,6 @@ pub struct Service {
     pub environment: String,
 }
 
-/// A value of a field, already redacted.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Text(String),
-    Signed(i64),
-    Unsigned(u64),
-    Float(f64),
-    Bool(bool),
-}
-
-/// Fields in the order they were met; a later value replaces an earlier one.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Fields(Vec<(&'static str, Value)>);
-
-impl Fields {
-    pub(super) fn set(&mut self, name: &'static str, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
-        }
-    }
-
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        let index = self.0.iter().position(|(known, _)| *known == name)?;
-        Some(self.0.remove(index).1)
-    }
-
-    pub(super) fn extend(&mut self, others: Self) {
-        if self.0.is_empty() {
-            *self = others;
-            return;
-        }
-        for (name, value) in others.0 {
-            self.set(name, value);
-        }
-    }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
-    }
-}
-
-/// One event, ready to be written.
-pub(super) struct Record<'a> {
-    pub(super) time: SystemTime,
-    pub(super) level: Level,
-    pub(super) logger: &'a str,
-    pub(super) message: &'a str,
-    pub(super) fields: &'a Fields,
-}
-
 /// Writes records in one format.
 pub(super) struct Renderer {
     format: Format,
@@ -135,33 +85,32 @@ impl Renderer {
         Self { format, color, service: members }
     }
 
-    /// The line with its end. What is too long loses the ends of its texts
+    /// Adds the line with its end. What is too long loses the ends of its texts
     /// first, then its last fields, and says `truncated`.
-    pub(super) fn line(&self, record: &Record<'_>) -> String {
-        let line = self.write(record, usize::MAX, usize::MAX);
-        if line.len() <= LIMIT {
-            return line;
+    pub(super) fn line(&self, record: &Record, page: &mut String) {
+        let start = page.len();
+        self.write(record, page, usize::MAX, usize::MAX);
+        let shorter = [(4096, usize::MAX), (1024, usize::MAX), (256, usize::MAX), (64, usize::MAX)];
+        for (longest, most) in shorter.into_iter().chain([32, 8, 0].map(|most| (64, most))) {
+            if page.len() - start <= LIMIT {
+                return;
+            }
+            page.truncate(start);
+            self.write(record, page, longest, most);
         }
-        [4096, 1024, 256, 64]
-            .into_iter()
-            .map(|longest| self.write(record, longest, usize::MAX))
-            .chain([32, 8, 0].map(|fields| self.write(record, 64, fields)))
-            .find(|line| line.len() <= LIMIT)
-            .unwrap_or_default()
     }
 
-    fn write(&self, record: &Record<'_>, longest: usize, most: usize) -> String {
+    fn write(&self, record: &Record, page: &mut String, longest: usize, most: usize) {
         match self.format {
-            Format::Pretty => self.pretty(record, longest, most),
-            Format::Otel | Format::Ecs => self.json(record, longest, most),
+            Format::Pretty => self.pretty(record, page, longest, most),
+            Format::Otel | Format::Ecs => self.json(record, page, longest, most),
         }
     }
 
-    fn json(&self, record: &Record<'_>, longest: usize, most: usize) -> String {
+    fn json(&self, record: &Record, line: &mut String, longest: usize, most: usize) {
         let ecs = self.format == Format::Ecs;
         let time = DateTime::<Utc>::from(record.time).to_rfc3339_opts(SecondsFormat::Nanos, true);
         let (number, level) = severity(record.level);
-        let mut line = String::with_capacity(512);
         if ecs {
             let _ = write!(line, "{{\"@timestamp\":\"{time}\",\"log.level\":\"{level}\"");
         } else {
@@ -170,22 +119,21 @@ impl Renderer {
                 "{{\"timestamp\":\"{time}\",\"severity_text\":\"{level}\",\"severity_number\":{number}"
             );
         }
-        member(&mut line, if ecs { "log.logger" } else { "scope.name" });
-        json_text(&mut line, cut(record.logger, longest));
-        member(&mut line, if ecs { "message" } else { "body" });
-        json_text(&mut line, cut(record.message, longest));
-        for (name, value) in record.fields.0.iter().take(most) {
-            self.json_field(&mut line, name, value, longest);
+        member(line, if ecs { "log.logger" } else { "scope.name" });
+        json_text(line, cut(&record.logger(), longest));
+        member(line, if ecs { "message" } else { "body" });
+        json_text(line, cut(&record.message(), longest));
+        for (name, value) in record.fields().take(most) {
+            self.json_field(line, name, &value, longest);
         }
         if longest != usize::MAX {
             line.push_str(",\"truncated\":true");
         }
         line.push_str(&self.service);
         line.push_str("}\n");
-        line
     }
 
-    fn json_field(&self, line: &mut String, name: &str, value: &Value, longest: usize) {
+    fn json_field(&self, line: &mut String, name: &str, value: &Shown<'_>, longest: usize) {
         let ecs = self.format == Format::Ecs;
         if ecs && name == "duration_ms" {
             if let Some(milliseconds) = value.as_float() {
@@ -194,8 +142,7 @@ impl Renderer {
             return;
         }
         let renamed = if ecs { ecs_name(name) } else { otel_name(name) };
-        let reserved = RESERVED.contains(&renamed);
-        if reserved {
+        if is_reserved(renamed) {
             member(line, &format!("field.{renamed}"));
         } else {
             member(line, renamed);
@@ -218,7 +165,7 @@ impl Renderer {
         }
     }
 
-    fn pretty(&self, record: &Record<'_>, longest: usize, most: usize) -> String {
+    fn pretty(&self, record: &Record, line: &mut String, longest: usize, most: usize) {
         let time = DateTime::<Utc>::from(record.time).to_rfc3339_opts(SecondsFormat::Millis, true);
         let (_, level) = severity(record.level);
         let (dim, bright, plain) = match (self.color, record.level) {
@@ -228,20 +175,19 @@ impl Renderer {
             (true, Level::INFO) => ("\x1b[2m", "\x1b[32m", "\x1b[0m"),
             (true, _) => ("\x1b[2m", "\x1b[34m", "\x1b[0m"),
         };
-        let mut line = String::with_capacity(256);
         let _ = write!(
             line,
             "{dim}{time}{plain} {bright}{level:>5}{plain} {dim}{}{plain} ",
-            record.logger
+            record.logger()
         );
-        visible(&mut line, cut(record.message, longest));
-        for (name, value) in record.fields.0.iter().take(most) {
+        visible(line, cut(&record.message(), longest));
+        for (name, value) in record.fields().take(most) {
             let _ = write!(line, " {dim}{name}={plain}");
             match value {
                 Value::Text(text) => {
                     let spaced = text.is_empty() || text.contains([' ', '"']);
                     line.push_str(if spaced { "\"" } else { "" });
-                    visible(&mut line, cut(text, longest));
+                    visible(line, cut(&text, longest));
                     line.push_str(if spaced { "\"" } else { "" });
                 }
                 Value::Signed(value) => {
@@ -262,42 +208,32 @@ impl Renderer {
             line.push_str(" truncated");
         }
         line.push('\n');
-        line
-    }
-}
-
-impl Value {
-    #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 ms")]
-    fn as_float(&self) -> Option<f64> {
-        match self {
-            Self::Signed(value) => Some(*value as f64),
-            Self::Unsigned(value) => Some(*value as f64),
-            Self::Float(value) if value.is_finite() => Some(*value),
-            _ => None,
-        }
     }
 }
 
 /// Members that a field must not write a second time.
-const RESERVED: &[&str] = &[
-    "timestamp",
-    "@timestamp",
-    "severity_text",
-    "severity_number",
-    "log.level",
-    "log.logger",
-    "scope.name",
-    "body",
-    "message",
-    "truncated",
-    "ecs.version",
-    "service.name",
-    "service.version",
-    "service.instance.id",
-    "service.node.name",
-    "service.environment",
-    "deployment.environment.name",
-];
+fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "timestamp"
+            | "@timestamp"
+            | "severity_text"
+            | "severity_number"
+            | "log.level"
+            | "log.logger"
+            | "scope.name"
+            | "body"
+            | "message"
+            | "truncated"
+            | "ecs.version"
+            | "service.name"
+            | "service.version"
+            | "service.instance.id"
+            | "service.node.name"
+            | "service.environment"
+            | "deployment.environment.name"
+    )
+}
 
 fn otel_name(name: &str) -> &str {
     match name {
@@ -337,10 +273,17 @@ fn member(line: &mut String, name: &str) {
     line.push(':');
 }
 
+/// Whether a text stands in JSON as it is. Sixteen bytes are looked at at once.
+fn is_plain(text: &str) -> bool {
+    let odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
+    let (chunks, rest) = text.as_bytes().as_chunks::<16>();
+    let any_odd = |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | odd(*byte));
+    !chunks.iter().any(any_odd) && !rest.iter().any(|byte| odd(*byte))
+}
+
 fn json_text(line: &mut String, text: &str) {
     line.push('"');
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
+    if is_plain(text) {
         line.push_str(text);
         line.push('"');
         return;
@@ -382,16 +325,25 @@ fn cut(text: &str, longest: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::logs::record::Fields;
 
-    fn fields(list: &[(&'static str, Value)]) -> Fields {
+    fn record(level: Level, message: &str, list: &[(&'static str, Value<&str>)]) -> Record {
         let mut fields = Fields::default();
+        let message = Some(fields.keep(message));
         for (name, value) in list {
-            fields.set(name, value.clone());
+            fields.set(name, *value);
         }
-        fields
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_007);
+        Record { time, level, target: "chatwarden_api", message, fields }
+    }
+
+    fn line(format: Format, service: Service, record: &Record) -> String {
+        let mut page = String::from("before\n");
+        Renderer::new(format, false, service).line(record, &mut page);
+        page.strip_prefix("before\n").unwrap().to_owned()
     }
 
     #[track_caller]
@@ -399,7 +351,7 @@ mod tests {
         format: Format,
         level: Level,
         message: &str,
-        list: &[(&'static str, Value)],
+        list: &[(&'static str, Value<&str>)],
         expected: &str,
     ) {
         let service = Service {
@@ -407,23 +359,16 @@ mod tests {
             environment: "test".to_owned(),
             ..Service::default()
         };
-        let record = Record {
-            time: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_007),
-            level,
-            logger: "chatwarden.api",
-            message,
-            fields: &fields(list),
-        };
-        assert_eq!(Renderer::new(format, false, service).line(&record), expected);
+        assert_eq!(line(format, service, &record(level, message, list)), expected);
     }
 
     #[test]
     fn a_line_has_the_names_of_its_format() {
         let list = [
-            ("event.name", Value::Text("x".to_owned())),
-            ("trace_id", Value::Text("t".to_owned())),
+            ("event.name", Value::Text("x")),
+            ("trace_id", Value::Text("t")),
             ("duration_ms", Value::Float(1.5)),
-            ("error", Value::Text("no".to_owned())),
+            ("error", Value::Text("no")),
             ("tenant.id", Value::Signed(-7)),
             ("slow", Value::Bool(false)),
         ];
@@ -453,7 +398,7 @@ mod tests {
             Format::Pretty,
             Level::INFO,
             "m",
-            &[("a", Value::Unsigned(1)), ("b", Value::Text("x y".to_owned()))],
+            &[("a", Value::Unsigned(1)), ("b", Value::Text("x y"))],
             "1970-01-01T00:00:01.000Z  INFO chatwarden.api m a=1 b=\"x y\"\n",
         );
     }
@@ -464,7 +409,7 @@ mod tests {
             Format::Otel,
             Level::INFO,
             "m",
-            &[("body", Value::Text("b".to_owned())), ("f", Value::Float(f64::NAN))],
+            &[("body", Value::Text("b")), ("f", Value::Float(f64::NAN))],
             "{\"timestamp\":\"1970-01-01T00:00:01.000000007Z\",\"severity_text\":\"INFO\",\
              \"severity_number\":9,\"scope.name\":\"chatwarden.api\",\"body\":\"m\",\
              \"field.body\":\"b\",\"f\":null,\
@@ -475,17 +420,10 @@ mod tests {
     #[test]
     fn nothing_breaks_the_line() {
         let hostile = "a\r\nb\u{1b}[31m\u{2028}\u{7f}\0";
-        let list = [("x", Value::Text(hostile.to_owned()))];
-        let fields = fields(&list);
-        let record = Record {
-            time: SystemTime::UNIX_EPOCH,
-            level: Level::INFO,
-            logger: "l",
-            message: hostile,
-            fields: &fields,
-        };
+        let list = [("x", Value::Text(hostile))];
+        let record = record(Level::INFO, hostile, &list);
         for format in [Format::Otel, Format::Ecs, Format::Pretty] {
-            let line = Renderer::new(format, false, Service::default()).line(&record);
+            let line = line(format, Service::default(), &record);
             let inner = line.strip_suffix('\n').unwrap();
             assert!(!inner.contains(|c: char| c.is_control() || c == '\u{2028}'), "{inner}");
             if format != Format::Pretty {
@@ -499,18 +437,11 @@ mod tests {
     fn a_long_line_is_cut_where_it_hurts_least() {
         const NAMES: [&str; 4] = ["a", "b", "c", "d"];
         let long = "ü".repeat(20_000);
-        let mut list: Vec<_> = NAMES.map(|name| (name, Value::Text(long.clone()))).into();
+        let mut list: Vec<_> = NAMES.map(|name| (name, Value::Text(&*long))).into();
         list.push(("tenant.id", Value::Unsigned(7)));
-        let fields = fields(&list);
-        let record = Record {
-            time: SystemTime::UNIX_EPOCH,
-            level: Level::ERROR,
-            logger: "l",
-            message: &long,
-            fields: &fields,
-        };
+        let record = record(Level::ERROR, &long, &list);
         for format in [Format::Otel, Format::Ecs, Format::Pretty] {
-            let line = Renderer::new(format, false, Service::default()).line(&record);
+            let line = line(format, Service::default(), &record);
             assert!(line.len() <= LIMIT && line.len() > 1000, "{}", line.len());
             if format != Format::Pretty {
                 let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();

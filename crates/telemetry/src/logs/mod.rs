@@ -9,6 +9,7 @@ mod file;
 mod layer;
 mod levels;
 mod line;
+mod record;
 mod repeats;
 mod writer;
 
@@ -117,7 +118,7 @@ pub enum SetUpError {
 /// The running logs. Dropping it writes what waits, for a few seconds at most.
 pub struct Logs {
     levels: Levels,
-    writer: writer::Writer,
+    writer: writer::Writer<record::Record>,
 }
 
 impl Logs {
@@ -151,9 +152,11 @@ pub fn subscriber(
     clock: SharedClock,
 ) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync, Logs), SetUpError> {
     let levels = Levels::new(&options.levels, options.forbidden, Arc::clone(&clock))?;
-    let writer = writer::Writer::start(sink, options.capacity).map_err(SetUpError::Thread)?;
     let renderer = line::Renderer::new(options.format, options.color, options.service);
-    let layer = layer::Lines::new(renderer, writer.clone(), clock).with_filter(levels.filter());
+    let write = move |record: &record::Record, page: &mut String| renderer.line(record, page);
+    let writer =
+        writer::Writer::start(sink, options.capacity, write).map_err(SetUpError::Thread)?;
+    let layer = layer::Lines::new(writer.clone(), clock).with_filter(levels.filter());
     Ok((Registry::default().with(layer), Logs { levels, writer }))
 }
 

@@ -13,14 +13,19 @@ const BATCH: usize = 1024;
 /// How long an ordinary line waits for others: to wake a thread and to write costs more than the line itself.
 const GATHERS: Duration = Duration::from_millis(40);
 
-/// The buffer; a clone is the same buffer.
-#[derive(Clone)]
-pub(super) struct Writer {
-    shared: Arc<Shared>,
+/// The buffer of what is to be lines; a clone is the same buffer.
+pub(super) struct Writer<T> {
+    shared: Arc<Shared<T>>,
 }
 
-struct Shared {
-    queue: Mutex<Queue>,
+impl<T> Clone for Writer<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
     /// Something came, or the buffer was closed.
     work: Condvar,
     /// A batch was written.
@@ -28,24 +33,33 @@ struct Shared {
     capacity: usize,
 }
 
-#[derive(Default)]
-struct Queue {
+struct Queue<T> {
     /// Lines that may be dropped, with their place in the order.
-    ordinary: VecDeque<(u64, String)>,
+    ordinary: VecDeque<(u64, T)>,
     /// Warnings, errors and audit entries.
-    important: VecDeque<(u64, String)>,
+    important: VecDeque<(u64, T)>,
     accepted: u64,
     written: u64,
     closed: bool,
 }
 
-impl Queue {
+impl<T> Queue<T> {
+    fn new() -> Self {
+        Self {
+            ordinary: VecDeque::new(),
+            important: VecDeque::new(),
+            accepted: 0,
+            written: 0,
+            closed: false,
+        }
+    }
+
     fn len(&self) -> usize {
         self.ordinary.len() + self.important.len()
     }
 
     /// Takes a line in; true when one was lost for it.
-    fn push(&mut self, line: String, important: bool, capacity: usize) -> bool {
+    fn push(&mut self, line: T, important: bool, capacity: usize) -> bool {
         let full = self.len() >= capacity;
         if full && self.ordinary.pop_front().is_some() {
             self.written += 1;
@@ -63,7 +77,7 @@ impl Queue {
     }
 
     /// The oldest line.
-    fn pop(&mut self) -> Option<String> {
+    fn pop(&mut self) -> Option<T> {
         let ordinary = self.ordinary.front().map(|(place, _)| *place);
         let important = self.important.front().map(|(place, _)| *place);
         let from = match (ordinary, important) {
@@ -75,22 +89,28 @@ impl Queue {
     }
 }
 
-impl Writer {
-    pub(super) fn start(sink: Box<dyn Write + Send>, capacity: usize) -> std::io::Result<Self> {
+impl<T: Send + 'static> Writer<T> {
+    /// `write` adds a line to a page, in the thread that empties the buffer.
+    pub(super) fn start(
+        sink: Box<dyn Write + Send>,
+        capacity: usize,
+        write: impl Fn(&T, &mut String) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue::new()),
             work: Condvar::new(),
             progress: Condvar::new(),
             capacity: capacity.max(1),
         });
         let own = Arc::clone(&shared);
-        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || own.run(sink))?;
+        let thread = std::thread::Builder::new().name("log-writer".to_owned());
+        thread.spawn(move || own.run(sink, write))?;
         Ok(Self { shared })
     }
 
     /// Takes a line in. A full buffer drops its oldest ordinary line; only
     /// when it holds nothing but important ones, the new line is lost.
-    pub(super) fn push(&self, line: String, important: bool) {
+    pub(super) fn push(&self, line: T, important: bool) {
         let (lost, wakes) = {
             let mut queue = self.shared.queue.lock();
             let lost = queue.push(line, important, self.shared.capacity);
@@ -124,12 +144,11 @@ impl Writer {
     }
 }
 
-impl Shared {
-    fn run(&self, mut sink: Box<dyn Write + Send>) {
-        let mut batch = String::new();
+impl<T> Shared<T> {
+    fn run(&self, mut sink: Box<dyn Write + Send>, write: impl Fn(&T, &mut String)) {
+        let mut batch = Vec::new();
+        let mut page = String::new();
         loop {
-            batch.clear();
-            let mut lines = 0;
             {
                 let mut queue = self.queue.lock();
                 while queue.len() == 0 {
@@ -142,15 +161,14 @@ impl Shared {
                 if !hurries && queue.len() < self.capacity / 2 {
                     self.work.wait_for(&mut queue, GATHERS);
                 }
-                while lines < BATCH
-                    && let Some(line) = queue.pop()
-                {
-                    batch.push_str(&line);
-                    lines += 1;
-                }
+                batch.extend(std::iter::from_fn(|| queue.pop()).take(BATCH));
             }
-            let lines = u64::try_from(lines).unwrap_or(u64::MAX);
-            if sink.write_all(batch.as_bytes()).and_then(|()| sink.flush()).is_err() {
+            let lines = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            page.clear();
+            for line in batch.drain(..) {
+                write(&line, &mut page);
+            }
+            if sink.write_all(page.as_bytes()).and_then(|()| sink.flush()).is_err() {
                 dropped("sink", lines);
             }
             self.queue.lock().written += lines;
@@ -169,9 +187,10 @@ mod tests {
 
     #[test]
     fn a_full_buffer_loses_what_matters_least() {
-        let mut queue = Queue::default();
-        let push =
-            |queue: &mut Queue, line: &str, important| queue.push(line.to_owned(), important, 3);
+        let mut queue = Queue::new();
+        let push = |queue: &mut Queue<String>, line: &str, important| {
+            queue.push(line.to_owned(), important, 3)
+        };
         assert!(!push(&mut queue, "info 1", false));
         assert!(!push(&mut queue, "error 1", true));
         assert!(!push(&mut queue, "info 2", false));
@@ -189,12 +208,16 @@ mod tests {
 
     #[test]
     fn lines_leave_in_the_order_they_came() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new();
         for (line, important) in [("a", true), ("b", false), ("c", false), ("d", true)] {
             queue.push(line.to_owned(), important, 10);
         }
         let left: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(left, ["a", "b", "c", "d"]);
+    }
+
+    fn as_it_is(line: &impl AsRef<str>, page: &mut String) {
+        page.push_str(line.as_ref());
     }
 
     /// A sink that blocks until its lock is free.
@@ -214,7 +237,7 @@ mod tests {
     #[test]
     fn an_ordinary_line_is_written_unasked() {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let writer = Writer::start(Box::new(Gate(Arc::clone(&written))), 10).unwrap();
+        let writer = Writer::start(Box::new(Gate(Arc::clone(&written))), 10, as_it_is).unwrap();
         writer.push("one\n".to_owned(), false);
         let mut queue = writer.shared.queue.lock();
         let progress = &writer.shared.progress;
@@ -226,7 +249,7 @@ mod tests {
     #[test]
     fn a_stuck_sink_stops_nobody() {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let writer = Writer::start(Box::new(Gate(Arc::clone(&written))), 10).unwrap();
+        let writer = Writer::start(Box::new(Gate(Arc::clone(&written))), 10, as_it_is).unwrap();
         let stuck = written.lock();
         for number in 0..5000 {
             writer.push(format!("{number}\n"), false);
@@ -252,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_broken_sink_does_not_keep_lines_waiting() {
-        let writer = Writer::start(Box::new(Broken), 10).unwrap();
+        let writer = Writer::start(Box::new(Broken), 10, as_it_is).unwrap();
         writer.push("lost\n".to_owned(), true);
         assert!(writer.flush(Duration::from_secs(60)));
     }

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_statistics() {
         let (registry, _) = registry();
-        let running = registry.start_task("http.server.requests.active", Vec::new());
+        let running = registry.long_task("http.server.requests.active", Vec::new()).start();
         metrics::with_local_recorder(&registry, || {
             counter!("logging.events", "level" => "info").increment(2);
             counter!("logging.events", "level" => "warn").increment(3);

@@ -19,6 +19,11 @@ pub(super) struct CounterCell {
 }
 
 impl CounterCell {
+    /// One that stands at `value`.
+    pub(super) fn at(value: u64) -> Self {
+        Self { value: AtomicU64::new(value), used: AtomicBool::new(true) }
+    }
+
     /// The value, unless the counter was only asked for and never used.
     pub(super) fn get(&self) -> Option<u64> {
         self.used.load(Ordering::Relaxed).then(|| self.value.load(Ordering::Relaxed))
@@ -90,18 +95,23 @@ fn update(bits: &AtomicU64, change: impl Fn(f64) -> f64) {
     }
 }
 
-/// Timers and summaries: bucket counts, sum and decaying maximum.
+/// The most bounds that buckets may have; it spares every record a hop to another allocation.
+pub(super) const MOST_BOUNDS: usize = 15;
+
+/// Timers and summaries: bucket counts, sum and decaying maximum. What every record writes lies together, as another
+/// processor may have written it last.
+#[repr(C, align(64))]
 pub(super) struct DistributionCell {
-    bounds: &'static [f64],
-    /// One count a bound and one for what is above the last; not cumulative.
-    counts: Box<[AtomicU64]>,
     sum: AtomicU64,
     max: DecayingMax,
+    bounds: &'static [f64],
+    /// One count a bound and one for what is above the last; not cumulative.
+    counts: [AtomicU64; MOST_BOUNDS + 1],
     clock: SharedClock,
 }
 
 /// What a distribution held at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct DistributionReading {
     /// Cumulative counts, one a bound; `count` is the one of `+Inf`.
     pub(super) cumulative: Vec<u64>,
@@ -110,15 +120,35 @@ pub(super) struct DistributionReading {
     pub(super) max: f64,
 }
 
+impl DistributionReading {
+    /// Adds what another distribution held, but for its buckets.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.max = self.max.max(other.max);
+    }
+}
+
 impl DistributionCell {
+    /// An empty one; of more than [`MOST_BOUNDS`] bounds, the first ones count.
     pub(super) fn new(bounds: &'static [f64], clock: SharedClock) -> Self {
         Self {
-            bounds,
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0f64.to_bits()),
             max: DecayingMax::default(),
+            bounds: bounds.get(..MOST_BOUNDS).unwrap_or(bounds),
+            counts: [const { AtomicU64::new(0) }; MOST_BOUNDS + 1],
             clock,
         }
+    }
+
+    /// One without buckets that holds what was read.
+    pub(super) fn at(reading: &DistributionReading, clock: SharedClock) -> Self {
+        let cell = Self::new(&[], clock);
+        let [all, ..] = &cell.counts;
+        all.store(reading.count, Ordering::Relaxed);
+        cell.sum.store(reading.sum.to_bits(), Ordering::Relaxed);
+        cell.max.record(cell.clock.monotonic(), reading.max);
+        cell
     }
 
     pub(super) fn bounds(&self) -> &'static [f64] {
@@ -132,6 +162,7 @@ impl DistributionCell {
         let mut cumulative: Vec<u64> = self
             .counts
             .iter()
+            .take(self.bounds.len() + 1)
             .map(|count| {
                 total += count.load(Ordering::Relaxed);
                 total
@@ -280,18 +311,25 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// A meter of running tasks; one that nothing measures counts none.
+#[derive(Clone, Default)]
+pub struct LongTask(pub(super) Option<Arc<LongTaskCell>>);
+
+impl LongTask {
+    /// Counts a task as running until the guard is dropped.
+    pub fn start(&self) -> RunningTask {
+        match &self.0 {
+            Some(cell) => cell.start(),
+            None => RunningTask { cell: None, ticket: 0 },
+        }
+    }
+}
+
 /// A task counted as running until this is dropped.
 #[must_use = "the task counts as running only while this lives"]
 pub struct RunningTask {
     cell: Option<Arc<LongTaskCell>>,
     ticket: u64,
-}
-
-impl RunningTask {
-    /// A task that nothing counts.
-    pub(super) fn uncounted() -> Self {
-        Self { cell: None, ticket: 0 }
-    }
 }
 
 impl Drop for RunningTask {

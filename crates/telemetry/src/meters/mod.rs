@@ -18,7 +18,7 @@ mod registry;
 mod tenants;
 
 pub use actuator::{AvailableTag, Measurement, MeterNames, MeterView, TagFilter, TagFilterError};
-pub use cells::RunningTask;
+pub use cells::{LongTask, RunningTask};
 pub use exposition::{Exposition, IncludedNames};
 pub use registry::{InstallError, Registry, Settings};
 pub use tenants::Tenants;

@@ -15,7 +15,9 @@ use metrics::{
 use parking_lot::{Mutex, RwLock};
 
 use super::catalogue::{self, Kind, Meter};
-use super::cells::{CounterCell, DistributionCell, GaugeCell, LongTaskCell, RunningTask};
+use super::cells::{
+    CounterCell, DistributionCell, DistributionReading, GaugeCell, LongTask, LongTaskCell,
+};
 use super::tenants::{self, Tenants};
 use crate::clock::SharedClock;
 
@@ -154,15 +156,15 @@ impl Registry {
         metrics::set_global_recorder(self.clone()).map_err(|_| InstallError)
     }
 
-    /// Counts a task as running until the guard is dropped: for meters of
-    /// the kind "long task", which the facade doesn't have.
-    pub fn start_task(&self, name: &'static str, labels: Vec<Label>) -> RunningTask {
+    /// A meter of the kind "long task", which the facade doesn't have.
+    #[must_use]
+    pub fn long_task(&self, name: &'static str, labels: Vec<Label>) -> LongTask {
         if !self.settings().measures {
-            return RunningTask::uncounted();
+            return LongTask::default();
         }
         match self.cell(&Key::from_parts(name, labels), Use::LongTask) {
-            Some(Cell::LongTask(cell)) => cell.start(),
-            _ => RunningTask::uncounted(),
+            Some(Cell::LongTask(cell)) => LongTask(Some(cell)),
+            _ => LongTask::default(),
         }
     }
 
@@ -186,10 +188,35 @@ impl Registry {
 
     /// All families in the order of their names.
     pub(super) fn families(&self) -> Vec<Arc<Family>> {
-        let mut families: Vec<_> = self.inner.declared.values().cloned().collect();
+        let declared = self.inner.declared.values();
+        let mut families: Vec<_> = declared.map(|family| self.summed(family)).collect();
         families.extend(self.inner.undeclared.read().values().cloned());
         families.sort_by(|a, b| a.name.cmp(&b.name));
         families
+    }
+
+    /// The family; for one that sums another up, with the sum as it is now.
+    fn summed(&self, family: &Arc<Family>) -> Arc<Family> {
+        let source = family.meter.sum_of.and_then(|name| self.inner.declared.get(name));
+        let Some(source) = source else { return Arc::clone(family) };
+        let mut sum = DistributionReading::default();
+        for (_, cell) in source.series() {
+            if let Cell::Distribution(cell) = cell {
+                sum.add(&cell.read());
+            }
+        }
+        let summed = Family::new(family.meter.clone(), &self.inner.settings.prefix, true);
+        if sum.count > 0 {
+            let cell = match family.meter.kind {
+                Kind::Counter => Cell::Counter(Arc::new(CounterCell::at(sum.count))),
+                _ => Cell::Distribution(Arc::new(DistributionCell::at(
+                    &sum,
+                    Arc::clone(&self.inner.clock),
+                ))),
+            };
+            summed.series.write().insert(Arc::new([]), cell);
+        }
+        Arc::new(summed)
     }
 
     fn cell(&self, key: &Key, usage: Use) -> Option<Cell> {

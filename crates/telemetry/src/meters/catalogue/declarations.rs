@@ -46,10 +46,11 @@ const HTTP: &[Meter] = &[
         .labels(&["header"]),
     Meter::counter("clientip.rejected", "Forwarding headers that were not believed")
         .labels(&["reason"]),
-    Meter::counter("chatwoot.api.requests", "HTTP requests"),
+    Meter::counter("chatwoot.api.requests", "HTTP requests").sum_of("http.server.requests"),
     Meter::counter("chatwoot.api.errors", "HTTP requests answered with an error")
         .labels(&["class"]),
-    Meter::timer("chatwoot.api.response.time", "Duration of all HTTP requests together"),
+    Meter::timer("chatwoot.api.response.time", "Duration of all HTTP requests together")
+        .sum_of("http.server.requests"),
 ];
 
 const PRODUCT: &[Meter] = &[
@@ -130,7 +131,8 @@ const DATABASE: &[Meter] = &[
     Meter::timer("db.query", "Duration of named statements")
         .labels(&["query"])
         .buckets(STORE_BUCKETS),
-    Meter::timer("chatwoot.database.query.time", "Duration of all statements together"),
+    Meter::timer("chatwoot.database.query.time", "Duration of all statements together")
+        .sum_of("db.query"),
     Meter::timer("db.transaction", "Duration of transactions")
         .labels(&["mode", "outcome"])
         .buckets(STORE_BUCKETS),

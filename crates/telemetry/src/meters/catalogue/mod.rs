@@ -110,6 +110,8 @@ pub struct Meter {
     pub clustered: bool,
     /// Other names of it.
     pub standards: &'static [Standard],
+    /// The meter whose series it sums up: nobody emits it, and recording costs nothing.
+    pub sum_of: Option<&'static str>,
 }
 
 /// Bucket bounds in seconds for requests and jobs.
@@ -148,6 +150,7 @@ impl Meter {
             buckets: &[],
             clustered: false,
             standards: &[],
+            sum_of: None,
         }
     }
 
@@ -193,6 +196,11 @@ impl Meter {
 
     const fn standards(mut self, standards: &'static [Standard]) -> Self {
         self.standards = standards;
+        self
+    }
+
+    const fn sum_of(mut self, meter: &'static str) -> Self {
+        self.sum_of = Some(meter);
         self
     }
 
@@ -363,6 +371,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::meters::cells::MOST_BOUNDS;
 
     #[test]
     fn names_follow_the_rules_of_prometheus() {
@@ -409,6 +418,12 @@ mod tests {
             );
             assert!(!meter.description.is_empty() && !meter.description.ends_with('.'));
             assert!(meter.buckets.is_sorted(), "{name} has unsorted buckets");
+            assert!(meter.buckets.len() <= MOST_BOUNDS, "{name} has too many buckets");
+            if let Some(source) = meter.sum_of {
+                let source = meters().find(|meter| meter.name == source).unwrap();
+                assert!(matches!(source.kind, Kind::Timer | Kind::Summary), "{name}");
+                assert!(meter.buckets.is_empty() && meter.labels.is_empty(), "{name}");
+            }
             for label in meter.labels {
                 assert!(
                     !["application", "environment", "le", "quantile"].contains(label),

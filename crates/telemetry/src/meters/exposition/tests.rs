@@ -109,24 +109,44 @@ fn a_timer_has_cumulative_buckets_and_a_maximum() {
          runtime_stall_seconds_max{application=\"A\",environment=\"t\"} 9\n\
          # EOF\n",
     );
-    check(
-        Exposition::Prometheus,
-        || histogram!("chatwoot.api.response.time").record(0.5),
-        "# HELP chatwoot_api_response_time_seconds Duration of all HTTP requests together\n\
-         # TYPE chatwoot_api_response_time_seconds summary\n\
-         chatwoot_api_response_time_seconds_count{application=\"A\",environment=\"t\"} 1\n\
-         chatwoot_api_response_time_seconds_sum{application=\"A\",environment=\"t\"} 0.5\n\
-         # HELP chatwoot_api_response_time_seconds_max Duration of all HTTP requests together\n\
-         # TYPE chatwoot_api_response_time_seconds_max gauge\n\
-         chatwoot_api_response_time_seconds_max{application=\"A\",environment=\"t\"} 0.5\n",
+}
+
+#[test]
+fn a_sum_of_series_is_no_series_of_its_own() {
+    let (registry, clock) = registry(1000);
+    let text = |names: &str| registry.expose(Exposition::Prometheus, &IncludedNames::parse(names));
+    assert_eq!(text("chatwoot.database.query.time,chatwoot.api.requests"), "");
+    metrics::with_local_recorder(&registry, || {
+        for (query, took) in [("a", 0.25), ("b", 0.5)] {
+            histogram!("db.query", "query" => query).record(took);
+            clock.advance(Duration::from_secs(60));
+        }
+        histogram!("http.server.requests", "method" => "GET").record_many(0.1, 3);
+    });
+    assert_eq!(
+        text("chatwoot.database.query.time"),
+        "# HELP chatwoot_database_query_time_seconds Duration of all statements together\n\
+         # TYPE chatwoot_database_query_time_seconds summary\n\
+         chatwoot_database_query_time_seconds_count{application=\"A\",environment=\"t\"} 2\n\
+         chatwoot_database_query_time_seconds_sum{application=\"A\",environment=\"t\"} 0.75\n\
+         # HELP chatwoot_database_query_time_seconds_max Duration of all statements together\n\
+         # TYPE chatwoot_database_query_time_seconds_max gauge\n\
+         chatwoot_database_query_time_seconds_max{application=\"A\",environment=\"t\"} 0.5\n",
     );
+    let samples: Vec<_> = text("chatwoot.api.requests").lines().map(str::to_owned).collect();
+    assert_eq!(
+        samples.last().unwrap(),
+        "chatwoot_api_requests_total{application=\"A\",environment=\"t\"} 3"
+    );
+    assert_eq!(registry.view("chatwoot.api.requests", &[]).unwrap().measurements[0].value, 3.0);
+    assert_eq!(registry.misuses(), [""; 0]);
 }
 
 #[test]
 fn running_tasks_are_gauges() {
     let (registry, clock) = registry(1000);
     let labels = vec![Label::new("method", "GET")];
-    let task = registry.start_task("http.server.requests.active", labels);
+    let task = registry.long_task("http.server.requests.active", labels).start();
     clock.advance(Duration::from_millis(1500));
     let text = registry.expose(Exposition::Prometheus, &IncludedNames::default());
     let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
