@@ -300,7 +300,10 @@ pub fn reference() -> String {
                 prometheus_names(meter),
                 kind_text(meter),
                 list(meter.labels.iter()),
-                meter.description,
+                match meter.sum_of {
+                    Some(source) => format!("{}: the sum of `{source}`", meter.description),
+                    None => meter.description.to_owned(),
+                },
             );
         }
     }
