@@ -105,6 +105,8 @@ impl RequestLine<'_> {
             ($level:expr) => {
                 event!(
                     target: TARGET,
+                    // It says all by itself; what stands in spans around it was not looked at for its sake.
+                    parent: None,
                     $level,
                     event.name = "http.server.request",
                     http.request.method = self.method,

@@ -69,6 +69,17 @@ fn what_callers_wrote_in_a_request_line_is_looked_through() {
 }
 
 #[test]
+fn a_request_line_says_nothing_of_the_spans_around_it() {
+    let lines = lines("info", |_| {
+        let _entered =
+            tracing::info_span!("s", user.password = "c4n4ry", note = "c4n4ry").entered();
+        crate::request_line::RequestLine::default().emit();
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(!line.to_string().contains("c4n4ry"), "{line}");
+}
+
+#[test]
 fn a_line_has_the_context_of_its_spans() {
     let lines = lines("info", |_| {
         let request = tracing::info_span!(
