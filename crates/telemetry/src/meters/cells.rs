@@ -313,15 +313,55 @@ fn micros(time: Duration) -> u64 {
 
 /// A meter of running tasks; one that nothing measures counts none.
 #[derive(Clone, Default)]
-pub struct LongTask(pub(super) Option<Arc<LongTaskCell>>);
+pub struct LongTask {
+    cell: Option<Arc<LongTaskCell>>,
+    dropped: Option<Arc<CounterCell>>,
+}
 
 impl LongTask {
+    pub(super) fn new(cell: Arc<LongTaskCell>, dropped: Option<Arc<CounterCell>>) -> Self {
+        Self { cell: Some(cell), dropped }
+    }
+
     /// Counts a task as running until the guard is dropped.
     pub fn start(&self) -> RunningTask {
-        match &self.0 {
+        if let Some(dropped) = &self.dropped {
+            dropped.increment(1);
+        }
+        match &self.cell {
             Some(cell) => cell.start(),
             None => RunningTask { cell: None, ticket: 0 },
         }
+    }
+}
+
+/// The series that all label sets beyond a meter's cap share, with what counts its recordings: who keeps a handle
+/// asks for it once.
+pub(super) struct Beyond<T> {
+    pub(super) cell: Arc<T>,
+    pub(super) dropped: Arc<CounterCell>,
+}
+
+impl CounterFn for Beyond<CounterCell> {
+    fn increment(&self, value: u64) {
+        self.cell.increment(value);
+        self.dropped.increment(1);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.cell.absolute(value);
+        self.dropped.increment(1);
+    }
+}
+
+impl HistogramFn for Beyond<DistributionCell> {
+    fn record(&self, value: f64) {
+        self.record_many(value, 1);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.cell.record_many(value, count);
+        self.dropped.increment(u64::try_from(count).unwrap_or(u64::MAX));
     }
 }
 

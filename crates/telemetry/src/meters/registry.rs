@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::catalogue::{self, Kind, Meter};
 use super::cells::{
-    CounterCell, DistributionCell, DistributionReading, GaugeCell, LongTask, LongTaskCell,
+    Beyond, CounterCell, DistributionCell, DistributionReading, GaugeCell, LongTask, LongTaskCell,
 };
 use super::tenants::{self, Tenants};
 use crate::clock::SharedClock;
@@ -163,7 +163,7 @@ impl Registry {
             return LongTask::default();
         }
         match self.cell(&Key::from_parts(name, labels), Use::LongTask) {
-            Some(Cell::LongTask(cell)) => LongTask(Some(cell)),
+            Some((Cell::LongTask(cell), dropped)) => LongTask::new(cell, dropped),
             _ => LongTask::default(),
         }
     }
@@ -219,7 +219,8 @@ impl Registry {
         Arc::new(summed)
     }
 
-    fn cell(&self, key: &Key, usage: Use) -> Option<Cell> {
+    /// The cell of a key; for one beyond the cap, with what counts its recordings.
+    fn cell(&self, key: &Key, usage: Use) -> Option<(Cell, Option<Arc<CounterCell>>)> {
         let key = &*tenants::kept(self.tenants(), key);
         let hash = key.get_hash();
         let index = usize::try_from(hash >> 60).unwrap_or(0) % SHARDS;
@@ -227,10 +228,11 @@ impl Registry {
         let known =
             shard.read().find(hash, |(known, _)| known == key).map(|(_, cell)| cell.clone());
         if let Some(cell) = known {
-            return self.checked(key, cell, usage);
+            return Some((self.checked(key, cell, usage)?, None));
         }
-        let (cell, remember) = self.create(key, usage)?;
-        if remember {
+        let (cell, dropped) = self.create(key, usage)?;
+        // A key beyond the cap is not remembered: the table would grow without bound.
+        if dropped.is_none() {
             let mut table = shard.write();
             if table.find(hash, |(known, _)| known == key).is_none() {
                 table.insert_unique(hash, (key.to_retained(), cell.clone()), |(key, _)| {
@@ -238,7 +240,7 @@ impl Registry {
                 });
             }
         }
-        self.checked(key, cell, usage)
+        Some((self.checked(key, cell, usage)?, dropped))
     }
 
     fn checked(&self, key: &Key, cell: Cell, usage: Use) -> Option<Cell> {
@@ -256,10 +258,8 @@ impl Registry {
         None
     }
 
-    /// The cell of a label set that this call site has not used yet, and
-    /// whether the key may be remembered (a key beyond the cap may not: the
-    /// table would grow without bound).
-    fn create(&self, key: &Key, usage: Use) -> Option<(Cell, bool)> {
+    /// The cell of a label set that was not used yet or is beyond the cap.
+    fn create(&self, key: &Key, usage: Use) -> Option<(Cell, Option<Arc<CounterCell>>)> {
         let family = self.family(key.name(), usage);
         let mut labels: Vec<Label> = key.labels().cloned().collect();
         labels.sort();
@@ -271,17 +271,19 @@ impl Registry {
         }
         let labels: Arc<[Label]> = labels.into();
         if let Some(cell) = family.series.read().get(&labels) {
-            return Some((cell.clone(), true));
+            return Some((cell.clone(), None));
         }
 
         let mut series = family.series.write();
         if let Some(cell) = series.get(&labels) {
-            return Some((cell.clone(), true));
+            return Some((cell.clone(), None));
         }
-        if series.len() < self.inner.settings.max_label_sets || labels.is_empty() {
+        // The meters that were dropped from are no more than there are meters.
+        let bounded = labels.is_empty() || family.meter.name == DROPPED;
+        if series.len() < self.inner.settings.max_label_sets || bounded {
             let cell = self.new_cell(&family.meter);
             series.insert(labels, cell.clone());
-            return Some((cell, true));
+            return Some((cell, None));
         }
         let overflow: Arc<[Label]> =
             labels.iter().map(|label| Label::new(label.key().to_owned(), OVERFLOW)).collect();
@@ -290,19 +292,19 @@ impl Registry {
             series.entry(overflow).or_insert_with(|| self.new_cell(&family.meter)).clone()
         });
         drop(series);
-        self.count_dropped(&family);
-        cell.map(|cell| (cell, false))
+        let dropped = self.dropped(&family);
+        if let (None, Some(dropped)) = (&cell, &dropped) {
+            dropped.increment(1);
+        }
+        Some((cell?, dropped))
     }
 
-    fn count_dropped(&self, family: &Family) {
-        if family.meter.name == DROPPED {
-            return;
-        }
+    /// What counts the recordings beyond a meter's cap.
+    fn dropped(&self, family: &Family) -> Option<Arc<CounterCell>> {
         let labels = vec![Label::new("meter", family.name.clone())];
-        if let Some(Cell::Counter(counter)) =
-            self.cell(&Key::from_parts(DROPPED, labels), Use::Counter)
-        {
-            counter.increment(1);
+        match self.cell(&Key::from_parts(DROPPED, labels), Use::Counter)? {
+            (Cell::Counter(counter), _) => Some(counter),
+            _ => None,
         }
     }
 
@@ -358,21 +360,27 @@ impl Recorder for Registry {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         match self.cell(key, Use::Counter) {
-            Some(Cell::Counter(cell)) => Counter::from_arc(cell),
+            Some((Cell::Counter(cell), None)) => Counter::from_arc(cell),
+            Some((Cell::Counter(cell), Some(dropped))) => {
+                Counter::from_arc(Arc::new(Beyond { cell, dropped }))
+            }
             _ => Counter::noop(),
         }
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         match self.cell(key, Use::Gauge) {
-            Some(Cell::Gauge(cell)) => Gauge::from_arc(cell),
+            Some((Cell::Gauge(cell), _)) => Gauge::from_arc(cell),
             _ => Gauge::noop(),
         }
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         match self.cell(key, Use::Histogram) {
-            Some(Cell::Distribution(cell)) => Histogram::from_arc(cell),
+            Some((Cell::Distribution(cell), None)) => Histogram::from_arc(cell),
+            Some((Cell::Distribution(cell), Some(dropped))) => {
+                Histogram::from_arc(Arc::new(Beyond { cell, dropped }))
+            }
             _ => Histogram::noop(),
         }
     }

@@ -259,11 +259,20 @@ fn label_sets_beyond_the_cap_share_one_series() {
             counter!("jobs.dead", "queue" => "q", "job" => job).increment(1);
             gauge!("disk.free", "path" => job).set(1);
         }
+        // Whoever keeps a handle is counted at each use of it.
+        for uri in ["a", "b", "c"] {
+            let kept = histogram!("http.server.request.size", "uri" => uri);
+            kept.record(1);
+            kept.record(2);
+            let labels = vec![Label::new("uri", uri)];
+            let task = registry.long_task("http.server.requests.active", labels);
+            drop([task.start(), task.start()]);
+        }
     });
     let text = registry.expose(Exposition::Prometheus, &IncludedNames::default());
     let samples: Vec<_> = text
         .lines()
-        .filter(|line| !line.starts_with('#'))
+        .filter(|line| !line.starts_with("#") && !line.starts_with("http"))
         .map(|line| line.replace("application=\"A\",environment=\"t\",", ""))
         .collect();
     assert_eq!(
@@ -275,6 +284,8 @@ fn label_sets_beyond_the_cap_share_one_series() {
             "jobs_dead_total{job=\"a\",queue=\"q\"} 1",
             "jobs_dead_total{job=\"b\",queue=\"q\"} 1",
             "metrics_series_dropped_total{meter=\"disk.free\"} 3",
+            "metrics_series_dropped_total{meter=\"http.server.request.size\"} 2",
+            "metrics_series_dropped_total{meter=\"http.server.requests.active\"} 2",
             "metrics_series_dropped_total{meter=\"jobs.dead\"} 3",
         ]
     );
