@@ -15,8 +15,7 @@ use crate::client::work;
 use crate::desk::Desks;
 use crate::messages::{SETTINGS, per_cent};
 
-/// How many pairs of servers: one may have more luck than the other with where its memory lies, by 2 % and as long as
-/// it lives.
+/// How many pairs of servers: two with the same settings come out up to 2.6 % apart.
 const PAIRS: usize = 6;
 /// How often each server of a pair has a turn right after the other's, and how often right before it.
 const ROUNDS: usize = 6;
